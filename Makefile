@@ -31,8 +31,8 @@ pythons: install ## make unit and the API's tests on wheels, on Python 3.12 and 
 check: install ## lint, and what needs no server and ends soon: two minutes
 	@$(PYTHON) tests/run.py --check
 
-lint: install ## ruff, mypy, layers, shellcheck, generated files
-	@$(PYTHON) tests/run.py ruff mypy mypy-tests layers shell samples
+lint: install ## ruff and its format, mypy, layers, shellcheck, generated files
+	@$(PYTHON) tests/run.py ruff format mypy mypy-tests layers shell samples
 
 bench: install ## side by side with the real Glance; QUICK=1: a short run
 	@PYTHONPATH=tests $(PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) $(BENCH)

@@ -1,5 +1,6 @@
 # ruff: noqa: INP001 - read by Sphinx
-"""The documents as a site: `make site`. The pages are those that lie in the tree, at their own places, so that their links hold."""
+"""The documents as a site: `make site`. The pages are those that lie in the tree, at their own places, so that their
+links hold."""
 
 from __future__ import annotations
 

@@ -45,8 +45,11 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     def stop(parser: argparse.ArgumentParser, *_: object) -> None:
         raise _Found(parser)
 
-    with mock.patch.object(sys, "argv", [name]), mock.patch.object(parsing.CommandParser, "parse_known_args", stop), \
-            mock.patch.dict("os.environ", {"COLUMNS": "80", "HOME": "/nonexistent"}):
+    with (
+        mock.patch.object(sys, "argv", [name]),
+        mock.patch.object(parsing.CommandParser, "parse_known_args", stop),
+        mock.patch.dict("os.environ", {"COLUMNS": "80", "HOME": "/nonexistent"}),
+    ):
         try:
             getattr(importlib.import_module(module), function)()
         except _Found as found:
@@ -57,14 +60,23 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def manual(name: str) -> str:
     """The manual page, in roff."""
     parser = parser_of(name)
-    about = {"project_name": "glancecore", "manual_section": SECTION, "manual_title": "glancecore", "description": str(parser.description).partition(". ")[0].rstrip(".")}
+    about = {
+        "project_name": "glancecore",
+        "manual_section": SECTION,
+        "manual_title": "glancecore",
+        "description": str(parser.description).partition(". ")[0].rstrip("."),
+    }
     with mock.patch.dict("os.environ", {"COLUMNS": "80", "SOURCE_DATE_EPOCH": "0"}):
         page = Manpage(parser, about)
         page.date = ""  # it is what the code says, whenever it is made
         text = str(page)
     also = ",\n".join(f".BR {x} ({SECTION})" for x in sorted(commands()) if x != name)
     read = [str(x.help) for x in parser._actions if "--config-file" in x.option_strings]  # noqa: SLF001 (argparse has no other way)
-    files = [f".SH FILES\n.TP\n/etc/glance/{name}\nThe configuration, where no \\-\\-config\\-file names another one.\n" for x in read for name in re.findall(r"default: (\S+\.conf)", x)]
+    files = [
+        f".SH FILES\n.TP\n/etc/glance/{name}\nThe configuration, where no \\-\\-config\\-file names another one.\n"
+        for x in read
+        for name in re.findall(r"default: (\S+\.conf)", x)
+    ]
     return f"{text.rstrip()}\n{''.join(files)}.SH SEE ALSO\n{also}\n"
 
 

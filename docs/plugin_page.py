@@ -82,15 +82,38 @@ def text() -> str:
     from glancecore.ports.notifier import PER_NOTIFIER
 
     kinds = [*KINDS.values()]
-    guide = _GUIDE.replace("{stores}", _listed([x.name for x in PER_STORE])).replace("{notifiers}", _listed([x.name for x in PER_NOTIFIER]))
-    return "\n".join([
-        _BEGINNING,
-        *_table(("kind", "entry-point group", "enabled by", "section of its options", "base class", "its constructor takes", "kit", "guide"), [_about(x) for x in kinds]),
-        _BROKEN,
-        *_table(("kind", "installed, enabled and broken"), [(x.name, x.means) for x in kinds]),
-        _SAID.rstrip("\n"), guide,
-        *_table(("kind", "name", "distribution"), [(x.name, f"`{name}`", f"`{package}`") for x in kinds for name, package in x.shipped.items()]),
-        "", "In the core: `none` (auth), `log` (notifier), `config` (quota), and the [periodic jobs](periodic.md).", ""])
+    guide = _GUIDE.replace("{stores}", _listed([x.name for x in PER_STORE])).replace(
+        "{notifiers}", _listed([x.name for x in PER_NOTIFIER])
+    )
+    return "\n".join(
+        [
+            _BEGINNING,
+            *_table(
+                (
+                    "kind",
+                    "entry-point group",
+                    "enabled by",
+                    "section of its options",
+                    "base class",
+                    "its constructor takes",
+                    "kit",
+                    "guide",
+                ),
+                [_about(x) for x in kinds],
+            ),
+            _BROKEN,
+            *_table(("kind", "installed, enabled and broken"), [(x.name, x.means) for x in kinds]),
+            _SAID.rstrip("\n"),
+            guide,
+            *_table(
+                ("kind", "name", "distribution"),
+                [(x.name, f"`{name}`", f"`{package}`") for x in kinds for name, package in x.shipped.items()],
+            ),
+            "",
+            "In the core: `none` (auth), `log` (notifier), `config` (quota), and the [periodic jobs](periodic.md).",
+            "",
+        ]
+    )
 
 
 def _about(kind: Kind) -> tuple[str, ...]:
@@ -100,8 +123,21 @@ def _about(kind: Kind) -> tuple[str, ...]:
     if kind.renames:
         section += ", or what the class calls `section`"
     kit = ", ".join(f"`glancecore.testing.{x}`" for x in kind.kit) or "none"
-    guide = f"[{kind.guide.removesuffix('.md').replace('-', ' ')}]({kind.guide})" if kind.guide else "[below](#what-every-plugin-has)"
-    return (kind.name, f"`{kind.group}`", f"`{kind.option}`", section, f"`{kind.base.replace(':', '.')}`", ", ".join(f"`{x}`" for x in kind.handed), kit, guide)
+    guide = (
+        f"[{kind.guide.removesuffix('.md').replace('-', ' ')}]({kind.guide})"
+        if kind.guide
+        else "[below](#what-every-plugin-has)"
+    )
+    return (
+        kind.name,
+        f"`{kind.group}`",
+        f"`{kind.option}`",
+        section,
+        f"`{kind.base.replace(':', '.')}`",
+        ", ".join(f"`{x}`" for x in kind.handed),
+        kit,
+        guide,
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

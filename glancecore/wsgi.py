@@ -1,11 +1,10 @@
 """The plain WSGI application, for uWSGI, Apache and others: ``glancecore.wsgi:application``.
 
-Configuration is found as by glance-api; ``OS_GLANCE_CONFIG_FILE`` names another file. Where the server can't prove the end
-of a chunked body, such uploads are refused (411): see docs/deploying.md for the settings of each server.
+Configuration is found as by glance-api; ``OS_GLANCE_CONFIG_FILE`` names another file. Where the server can't prove the
+end of a chunked body, such uploads are refused (411): see docs/deploying.md for the settings of each server.
 
-Importing this module starts the service: those servers look ``application`` up in the module's dictionary, so it must be
-there when the import has ended.
-"""
+Importing this module starts the service: those servers look ``application`` up in the module's dictionary, so it must
+be there when the import has ended."""
 
 from __future__ import annotations
 
@@ -29,8 +28,10 @@ def make_application() -> WSGIApplication:
     logs.setup(conf)
     service = build(conf, serving=True)
     if service.open_to_all and not conf.allow_open_access:
-        raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
-                          "choose another auth_strategy, or set allow_open_access = true")
+        raise ConfigError(
+            f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
+            "choose another auth_strategy, or set allow_open_access = true"
+        )
     review.tell(conf)
     service.database.ping()
     service.start()

@@ -1,11 +1,12 @@
-"""Many slow clients of an image service, in one process: connections without a header, uploads and downloads at a given rate.
+"""Many slow clients of an image service, in one process: connections without a header, uploads and downloads at a given
+rate.
 
     crowd.py URL OPTIONS.json      prints what became of them, as JSON
 
-``waiting``: connections that send one byte and no more. ``uploads``: [[headers, image id, chunked], …]; ``downloads``: [[headers, image id], …].
-``rounds``: seconds, at each of which an upload sends ``up`` bytes and a download takes ``down``; afterwards the rest moves as fast as
-it can. A line ``ready`` is printed once all are connected and have begun.
-"""
+``waiting``: connections that send one byte and no more. ``uploads``: [[headers, image id, chunked], …]; ``downloads``:
+[[headers, image id], …]. ``rounds``: seconds, at each of which an upload sends ``up`` bytes and a download takes
+``down``; afterwards the rest moves as fast as it can. A line ``ready`` is printed once all are connected and have
+begun."""
 
 from __future__ import annotations
 
@@ -36,8 +37,11 @@ class Crowd:
 
     async def run(self) -> None:
         options = self._options
-        work = [*(self._wait() for _ in range(options.get("waiting", 0))), *(self._upload(*x) for x in options.get("uploads", ())),
-                *(self._download(*x) for x in options.get("downloads", ()))]
+        work = [
+            *(self._wait() for _ in range(options.get("waiting", 0))),
+            *(self._upload(*x) for x in options.get("uploads", ())),
+            *(self._download(*x) for x in options.get("downloads", ())),
+        ]
         tasks = [asyncio.create_task(x) for x in work]
         while self._begun < len(tasks) and not all(x.done() for x in tasks):
             await asyncio.sleep(0.1)
@@ -69,8 +73,11 @@ class Crowd:
         rounds = self._options["rounds"]
         framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {AT_ONCE + rounds * len(piece)}"
         with await self._connect() as made:
-            await loop.sock_sendall(made, f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n{headers}"
-                                          f"{framing}\r\n\r\n".encode())
+            await loop.sock_sendall(
+                made,
+                f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type:"
+                f" application/octet-stream\r\n{headers}{framing}\r\n\r\n".encode(),
+            )
             digest = hashlib.sha512()
             if not chunked:
                 digest.update(bytes(AT_ONCE))
@@ -96,7 +103,9 @@ class Crowd:
         down, got, head, digest = self._options["down"], 0, b"", hashlib.sha512()
         size = None
         with await self._connect() as made:
-            await loop.sock_sendall(made, f"GET /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+            await loop.sock_sendall(
+                made, f"GET /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode()
+            )
             self._begun += 1
             await self._go.wait()
             rounds = 0
@@ -112,7 +121,11 @@ class Crowd:
                         head, _, data = head.partition(b"\r\n\r\n")
                         if b" 200 " not in head.split(b"\r\n")[0]:
                             break
-                        size = int(next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length")).split(b":")[1])
+                        size = int(
+                            next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length")).split(b":")[
+                                1
+                            ]
+                        )
                     digest.update(data)
                     got += len(data)
                     if rounds < self._options["rounds"]:
@@ -129,7 +142,9 @@ class Crowd:
 async def _main(url: str, options: dict[str, Any]) -> None:
     crowd = Crowd(url, options)
     await crowd.run()
-    print(json.dumps({"answers": crowd.answers, "uploaded": crowd.uploaded, "downloaded": crowd.downloaded}), flush=True)
+    print(
+        json.dumps({"answers": crowd.answers, "uploaded": crowd.uploaded, "downloaded": crowd.downloaded}), flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The lab's Barbican: people of the lab's Keystone who keep secrets in it, and servers of our own before the same secrets."""
+"""The lab's Barbican: people of the lab's Keystone who keep secrets in it, and servers of our own before the same
+secrets."""
 
 from __future__ import annotations
 
@@ -26,8 +27,17 @@ class Keeper:
     """A user, logged in to a project (by default that of the same name)."""
 
     def __init__(self, user: str, project: str = "") -> None:
-        self.session = session.Session(v3.Password(auth_url=auth_url(), username=user, password=PASSWORD, user_domain_id="default",
-                                                   project_name=project or user, project_domain_id="default"), timeout=60)
+        self.session = session.Session(
+            v3.Password(
+                auth_url=auth_url(),
+                username=user,
+                password=PASSWORD,
+                user_domain_id="default",
+                project_name=project or user,
+                project_domain_id="default",
+            ),
+            timeout=60,
+        )
 
     @property
     def token(self) -> str:
@@ -37,7 +47,11 @@ class Keeper:
         """The id of the new secret: bytes are stored as they are, a str as text; None makes one without content."""
         body: dict[str, str] = {"secret_type": kind, **more}
         if isinstance(payload, bytes):
-            body |= {"payload": base64.b64encode(payload).decode(), "payload_content_type": BINARY, "payload_content_encoding": "base64"}
+            body |= {
+                "payload": base64.b64encode(payload).decode(),
+                "payload_content_type": BINARY,
+                "payload_content_encoding": "base64",
+            }
         elif payload is not None:
             body |= {"payload": payload, "payload_content_type": "text/plain"}
         made = self._call("POST", "/v1/secrets", json=body)
@@ -61,13 +75,28 @@ def expired_token(folder: Path, user: str) -> str:
     assert changed != conf
     (folder / "keystone.conf").write_text(changed)
     with (folder / "keystone.log").open("wb") as out:
-        process = subprocess.Popen([lab.LAB / "venvs" / "keystone" / "bin" / "python", lab.BACKENDS / "keystone_serve.py", "127.0.0.1", str(port)],
-                                   stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                   env={**os.environ, "OS_KEYSTONE_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"})
+        process = subprocess.Popen(
+            [
+                lab.LAB / "venvs" / "keystone" / "bin" / "python",
+                lab.BACKENDS / "keystone_serve.py",
+                "127.0.0.1",
+                str(port),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "OS_KEYSTONE_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"},
+        )
     try:
         assert lab.answers(port, 60, process), (folder / "keystone.log").read_text()[-2000:]
-        login = v3.Password(auth_url=f"http://127.0.0.1:{port}/v3", username=user, password=PASSWORD, user_domain_id="default", project_name=user,
-                            project_domain_id="default")
+        login = v3.Password(
+            auth_url=f"http://127.0.0.1:{port}/v3",
+            username=user,
+            password=PASSWORD,
+            user_domain_id="default",
+            project_name=user,
+            project_domain_id="default",
+        )
         token = login.get_token(session.Session(timeout=60)) or ""
     finally:
         process.kill()
@@ -98,9 +127,19 @@ class Server:
         log = self._folder / "server.log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [self._python, lab.BACKENDS / "barbican_serve.py", self._folder / "paste.ini", "127.0.0.1", str(self._port)],
-                cwd=self._folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env={**os.environ, "HOME": str(self._folder), "PYTHONWARNINGS": "ignore"})
+                [
+                    self._python,
+                    lab.BACKENDS / "barbican_serve.py",
+                    self._folder / "paste.ini",
+                    "127.0.0.1",
+                    str(self._port),
+                ],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, "HOME": str(self._folder), "PYTHONWARNINGS": "ignore"},
+            )
         assert lab.answers(self._port, 60, self._process), log.read_text()[-2000:]
 
     def freeze(self) -> None:

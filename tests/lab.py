@@ -1,9 +1,8 @@
 """What tests run against: real backends, virtual environments and our own service, started on demand.
 
 Everything lives in ``$LAB_DIR`` (default: ``.lab`` in the repository). A backend stays up until the test runner, or
-``tests/backends/all-down.sh``, stops it, so that a second session finds it warm. Only the standard library is used here:
-the module also serves programs that run outside of the project's environment.
-"""
+``tests/backends/all-down.sh``, stops it, so that a second session finds it warm. Only the standard library is used
+here: the module also serves programs that run outside of the project's environment."""
 
 from __future__ import annotations
 
@@ -53,8 +52,14 @@ def _variable(name: str) -> str:
 
 
 def _run(command: Sequence[str | Path], **more: str) -> str:
-    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          env={**os.environ, "LAB_DIR": str(LAB), **more})
+    done = subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "LAB_DIR": str(LAB), **more},
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
@@ -78,7 +83,9 @@ def backend(name: str) -> Backend:
     if not url:
         return up(name)
     prefix = _variable("")
-    return Backend(name, url, {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)})
+    return Backend(
+        name, url, {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+    )
 
 
 def exported(of: Backend) -> dict[str, str]:
@@ -145,13 +152,21 @@ def need(*packages: str) -> None:
 @functools.cache
 def venv(name: str, *requirements: str) -> Path:
     """A virtual environment of its own with these requirements, for programs that must not share ours."""
-    return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; venv {shlex.join([name, *requirements])}"]).strip())
+    return Path(
+        _run(
+            ["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; venv {shlex.join([name, *requirements])}"]
+        ).strip()
+    )
 
 
 @functools.cache
 def npm(name: str, *packages: str) -> Path:
     """A folder with these npm packages in ``node_modules``, and a ``node``."""
-    return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; npm_folder {shlex.join([name, *packages])}"]).strip())
+    return Path(
+        _run(
+            ["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; npm_folder {shlex.join([name, *packages])}"]
+        ).strip()
+    )
 
 
 def ceph_bindings() -> None:
@@ -188,8 +203,8 @@ def _first_port(_pid: int) -> int:
 
 
 def free_port() -> int:
-    """Below the ports that the kernel gives to connections, and of some that other processes of tests leave alone: a server that is stopped and started again finds
-    its own still free."""
+    """Below the ports that the kernel gives to connections, and of some that other processes of tests leave alone: a
+    server that is stopped and started again finds its own still free."""
     first = _first_port(os.getpid())
     if len(_GIVEN) > _PORTS // 2:
         _GIVEN.clear()
@@ -208,13 +223,16 @@ def free_port() -> int:
 
 def config_text(config: Config) -> str:
     """oslo.config's format; a list becomes a comma-separated value."""
+
     def value(of: object) -> str:
         if isinstance(of, bool):
             return str(of).lower()
         return ", ".join(map(str, of)) if isinstance(of, (list, tuple)) else str(of)
 
-    return "\n".join(f"[{section}]\n" + "".join(f"{key} = {value(each)}\n" for key, each in options.items())
-                     for section, options in config.items())
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{key} = {value(each)}\n" for key, each in options.items())
+        for section, options in config.items()
+    )
 
 
 def merged(*configs: Config) -> dict[str, dict[str, object]]:
@@ -226,31 +244,60 @@ def merged(*configs: Config) -> dict[str, dict[str, object]]:
 
 
 def keystone_config(region: str, url: str, remote_url: str = "") -> dict[str, dict[str, object]]:
-    """Puts our service at ``url`` into Keystone's catalogue, and another node of it as image_remote; returns what its configuration needs."""
+    """Puts our service at ``url`` into Keystone's catalogue, and another node of it as image_remote; returns what its
+    configuration needs."""
     auth_url = up("keystone", region, url, *([remote_url] if remote_url else [])).url
-    return {"DEFAULT": {"auth_strategy": "keystone"},
-            "keystone_authtoken": {
-                "auth_type": "password", "auth_url": auth_url, "www_authenticate_uri": auth_url, "username": "glance",
-                "password": "secret", "project_name": "service", "user_domain_id": "default", "project_domain_id": "default",
-                "region_name": region, "service_token_roles": "service", "service_token_roles_required": True}}
+    return {
+        "DEFAULT": {"auth_strategy": "keystone"},
+        "keystone_authtoken": {
+            "auth_type": "password",
+            "auth_url": auth_url,
+            "www_authenticate_uri": auth_url,
+            "username": "glance",
+            "password": "secret",
+            "project_name": "service",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+            "region_name": region,
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+        },
+    }
 
 
 Process = warm.Process | subprocess.Popen[bytes]
 
 
-def launch(command: str, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, log: IO[bytes],
-           cold: bool = False) -> Process:
-    """Start one of our commands; what it says goes to ``log``. ``cold``: with no more in its memory than an operator's has."""
+def launch(
+    command: str,
+    *words: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: IO[bytes],
+    cold: bool = False,
+) -> Process:
+    """Start one of our commands; what it says goes to ``log``. ``cold``: with no more in its memory than an operator's
+    has."""
     if os.environ.get(warm.VARIABLE) and not cold:
         return warm.start(command, *map(str, words), cwd=cwd, env=env, stdout=log.fileno(), stderr=log.fileno())
     return subprocess.Popen([BIN / command, *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def command(name: str, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None,
-            timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def command(
+    name: str, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
     """Run one of our commands to its end."""
     if not os.environ.get(warm.VARIABLE):
-        return subprocess.run([BIN / name, *words], cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+        return subprocess.run(
+            [BIN / name, *words],
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=timeout,
+        )
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = warm.start(name, *map(str, words), cwd=cwd, env=env, stdout=out.fileno(), stderr=err.fileno())
         try:
@@ -312,16 +359,19 @@ class Service:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.log_at = log.tell()
-            self.process = launch("glance-api", "--config-file", self.config_file, cwd=self.folder, log=log, cold=self.cold)
+            self.process = launch(
+                "glance-api", "--config-file", self.config_file, cwd=self.folder, log=log, cold=self.cold
+            )
         if not answers(self.port, timeout, self.process):
             self.stop()
             raise RuntimeError(f"glance-api does not answer on port {self.port}:\n{self.tail()}")
         self.start_seconds = time.monotonic() - began
 
     def until_killed(self, seconds: float = 60.0) -> None:
-        """A process of it, a worker's or that for imports, kills itself at a step that it comes by. Raises AssertionError when it does not."""
+        """A process of it, a worker's or that for imports, kills itself at a step that it comes by. Raises
+        AssertionError when it does not."""
         limit = time.monotonic() + seconds
-        while b"SIGKILL" not in self.log.read_bytes()[self.log_at:]:
+        while b"SIGKILL" not in self.log.read_bytes()[self.log_at :]:
             if time.monotonic() > limit:
                 raise AssertionError("the step was not passed")
             time.sleep(0.02)
@@ -334,9 +384,10 @@ class Service:
 
 
 def end(process: Process, how: signal.Signals, timeout: float = 40.0) -> None:
-    """Signal a server and wait for its end, and that of its workers, which hold its port as long as one of their threads waits for the disk. KILL goes to
-    its workers as well: they would end by themselves, but a moment later, with the environment of the server that is dead and on the port of the next one.
-    Raises AssertionError when a worker stays."""
+    """Signal a server and wait for its end, and that of its workers, which hold its port as long as one of their
+    threads waits for the disk. KILL goes to its workers as well: they would end by themselves, but a moment later, with
+    the environment of the server that is dead and on the port of the next one. Raises AssertionError when a worker
+    stays."""
     if how is signal.SIGKILL and process.poll() is None:
         freeze(process.pid)  # no worker is started anew in the meantime
     workers = children(process.pid)
@@ -385,15 +436,17 @@ def describe(pid: int) -> str:
 def children(pid: int) -> list[int]:
     """The processes that it has started, and those that they have."""
     try:
-        found = [int(x) for task in Path(f"/proc/{pid}/task").iterdir() for x in (task / "children").read_text().split()]
+        found = [
+            int(x) for task in Path(f"/proc/{pid}/task").iterdir() for x in (task / "children").read_text().split()
+        ]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [each for child in found for each in (child, *children(child))]
 
 
 def freeze(*pids: int) -> None:
-    """The processes hang, as on a machine that is gone: nothing is refused, nothing is answered. Returns when each of their threads has stopped: the signal
-    alone lets those that run go on for a moment."""
+    """The processes hang, as on a machine that is gone: nothing is refused, nothing is answered. Returns when each of
+    their threads has stopped: the signal alone lets those that run go on for a moment."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     for pid in pids:
@@ -448,8 +501,8 @@ def answers(port: int, timeout: float, process: Process | None = None) -> bool:
 
 
 def _sync(made: Service) -> None:
-    """By glance-manage, once for each state of the code; then a copy of what it made, when that is a new SQLite file: most services want one,
-    and the schema takes seconds of CPU."""
+    """By glance-manage, once for each state of the code; then a copy of what it made, when that is a new SQLite file:
+    most services want one, and the schema takes seconds of CPU."""
     file = made.folder / "glance.sqlite"
     plain = made.config["database"] == {"connection": f"sqlite:///{quote(str(made.folder))}/glance.sqlite"}
     template = LAB / "services" / f"empty-{_code()}.sqlite"
@@ -476,20 +529,36 @@ def _code() -> str:
 
 
 @contextlib.contextmanager
-def service(config: Config | None = None, *, database: str = "", folder: Path | None = None, port: int = 0,
-            start: bool = True, cold: bool = False) -> Iterator[Service]:
-    """Our glance-api on a free port: SQLite and one file store, unless ``config`` and ``database`` (a URL) say otherwise."""
+def service(
+    config: Config | None = None,
+    *,
+    database: str = "",
+    folder: Path | None = None,
+    port: int = 0,
+    start: bool = True,
+    cold: bool = False,
+) -> Iterator[Service]:
+    """Our glance-api on a free port: SQLite and one file store, unless ``config`` and ``database`` (a URL) say
+    otherwise."""
     own = folder is None
     if folder is None:
         (LAB / "services").mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=LAB / "services"))
     made = Service(folder, port or free_port(), {}, cold)
     made.config = merged(
-        {"DEFAULT": {"bind_host": "127.0.0.1", "bind_port": made.port, "workers": 1, "enabled_backends": "file:file"},
-         "glance_store": {"default_backend": "file"},
-         "database": {"connection": database or f"sqlite:///{quote(str(folder))}/glance.sqlite"},
-         "file": {"filesystem_store_datadir": folder / "images"}},
-        config or {})
+        {
+            "DEFAULT": {
+                "bind_host": "127.0.0.1",
+                "bind_port": made.port,
+                "workers": 1,
+                "enabled_backends": "file:file",
+            },
+            "glance_store": {"default_backend": "file"},
+            "database": {"connection": database or f"sqlite:///{quote(str(folder))}/glance.sqlite"},
+            "file": {"filesystem_store_datadir": folder / "images"},
+        },
+        config or {},
+    )
     made.config_file.write_text(config_text(made.config))
     try:
         _sync(made)

@@ -2,8 +2,8 @@
 
     pythons.py [--api] [VERSION...]     VERSION: 3.12, 3.13; none named: those of VERSIONS
 
-The wheels are installed in a fresh environment by the words of docs/deploying.md, and an image goes up and down. Then the tests run, on these wheels.
-"""
+The wheels are installed in a fresh environment by the words of docs/deploying.md, and an image goes up and down. Then
+the tests run, on these wheels."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ API = ("tests/api", "-k", "not mariadb and not postgresql and not registry")
 def interpreter(version: str) -> Path | None:
     """On the path, or pyenv's; none: it is not on this machine."""
     roots = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"]
-    built = sorted((x for root in roots for x in root.glob(f"{version}.*/bin/python{version}")), key=lambda x: int(x.parts[-3].rpartition(".")[2]))
+    built = sorted(
+        (x for root in roots for x in root.glob(f"{version}.*/bin/python{version}")),
+        key=lambda x: int(x.parts[-3].rpartition(".")[2]),
+    )
     found = built[-1] if built else shutil.which(f"python{version}")
-    return Path(found) if found and not subprocess.run([found, "-c", "import venv, ssl, sqlite3"], capture_output=True, check=False).returncode else None
+    return (
+        Path(found)
+        if found
+        and not subprocess.run([found, "-c", "import venv, ssl, sqlite3"], capture_output=True, check=False).returncode
+        else None
+    )
 
 
 def words(page: str) -> list[str]:
@@ -51,21 +59,64 @@ def environment(version: str, python: Path) -> Path:
     made = distributions.build(distributions.find(), folder / "dist")
     subprocess.run([python, "-m", "venv", folder / "venv"], check=True, stdin=subprocess.DEVNULL)
     # what is never loaded again need not be compiled
-    pip: list[str | Path] = [folder / "venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*pip, *words("docs/deploying.md"), "--no-compile"], check=True, stdin=subprocess.DEVNULL, cwd=folder)
-    subprocess.run([folder / "venv/bin/python", lab.REPO / "tests/packages/up_and_down.py", folder / "served"], check=True, stdin=subprocess.DEVNULL, cwd=folder)
-    tools = [x for x in (lab.REPO / "requirements-dev.txt").read_text().splitlines() if re.match("gabbi|hypothesis|pytest|schemathesis|standardwebhooks", x)]
+    pip: list[str | Path] = [
+        folder / "venv/bin/python",
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
+    subprocess.run(
+        [*pip, *words("docs/deploying.md"), "--no-compile"], check=True, stdin=subprocess.DEVNULL, cwd=folder
+    )
+    subprocess.run(
+        [folder / "venv/bin/python", lab.REPO / "tests/packages/up_and_down.py", folder / "served"],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    tools = [
+        x
+        for x in (lab.REPO / "requirements-dev.txt").read_text().splitlines()
+        if re.match("gabbi|hypothesis|pytest|schemathesis|standardwebhooks", x)
+    ]
     subprocess.run([*pip, "install", "--no-compile", *tools], check=True, stdin=subprocess.DEVNULL)
-    subprocess.run([*pip, "install", "--no-compile", *(x for x in made if x.suffix == ".whl" and x.name.startswith("glancecore_notify_webhook"))], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            *pip,
+            "install",
+            "--no-compile",
+            *(x for x in made if x.suffix == ".whl" and x.name.startswith("glancecore_notify_webhook")),
+        ],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
     # the other drivers, without the client libraries of their backends, which these tests don't call
-    subprocess.run([*pip, "install", "--no-compile", "--no-deps", *(x for x in made if x.suffix == ".whl")], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        [*pip, "install", "--no-compile", "--no-deps", *(x for x in made if x.suffix == ".whl")],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
     return folder / "venv"
 
 
 def test(venv: Path, paths: list[str], more: list[str]) -> int:
     """``-P``: the wheels are tested, not what lies in this folder."""
     environ = {**os.environ, "PYTHONPATH": str(lab.REPO / "tests")}
-    command: list[str | Path] = [venv / "bin/python", "-P", "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "--timeout=300", *paths, *more]
+    command: list[str | Path] = [
+        venv / "bin/python",
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "--color=no",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=300",
+        *paths,
+        *more,
+    ]
     return subprocess.run(command, env=environ, cwd=lab.REPO, stdin=subprocess.DEVNULL, check=False).returncode
 
 
@@ -79,7 +130,9 @@ def main() -> int:
     for version in arguments.versions:
         python = interpreter(version)
         if python is None:
-            parser.error(f"there is no Python {version} with venv, ssl and sqlite3 on the path or in pyenv's folder; install one")
+            parser.error(
+                f"there is no Python {version} with venv, ssl and sqlite3 on the path or in pyenv's folder; install one"
+            )
         venv = environment(version, python)
         codes.append(test(venv, UNIT, [f"--junitxml={arguments.junit}"] if arguments.junit else []))
         if arguments.api:

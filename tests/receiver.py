@@ -1,6 +1,6 @@
 """A receiver of webhooks: an HTTP server, as a process of its own, that writes down what it gets and behaves as told.
 
-    receiver.py PORT FOLDER     serves; in FOLDER: rules.json (how to behave), got.jsonl (what came), with cert.pem: HTTPS
+receiver.py PORT FOLDER     serves; in FOLDER: rules.json (how to behave), got.jsonl (what came), with cert.pem: HTTPS
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Receiver:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen([sys.executable, __file__, str(self.port), str(self.folder)], stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(self.port), str(self.folder)], stdin=subprocess.DEVNULL
+        )
         end = time.monotonic() + 20
         while True:
             assert self.process.poll() is None, "the receiver did not start"
@@ -67,8 +69,8 @@ class Receiver:
             self.process = None
 
     def behave(self, *rules: dict[str, object]) -> None:
-        """The first rule whose ``when`` is in the body says: ``status``, ``headers``, ``delay`` seconds, ``drip`` (a byte of the answer
-        each so many seconds), ``die`` (in the middle of the answer). Without one: 204."""
+        """The first rule whose ``when`` is in the body says: ``status``, ``headers``, ``delay`` seconds, ``drip`` (a
+        byte of the answer each so many seconds), ``die`` (in the middle of the answer). Without one: 204."""
         new = self.folder / "rules.new"
         new.write_text(json.dumps(rules))
         new.replace(self.folder / "rules.json")
@@ -102,12 +104,24 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         rules = self.folder / "rules.json"
-        rule: dict[str, Any] = next((x for x in (json.loads(rules.read_text()) if rules.exists() else [])
-                                     if str(x.get("when", "")).encode() in body), {})
+        rule: dict[str, Any] = next(
+            (
+                x
+                for x in (json.loads(rules.read_text()) if rules.exists() else [])
+                if str(x.get("when", "")).encode() in body
+            ),
+            {},
+        )
         time.sleep(rule.get("delay", 0))
         status = rule.get("status", 204)
-        line = json.dumps({"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": base64.b64encode(body).decode(),
-                           "status": status})
+        line = json.dumps(
+            {
+                "path": self.path,
+                "headers": {k.lower(): v for k, v in self.headers.items()},
+                "body": base64.b64encode(body).decode(),
+                "status": status,
+            }
+        )
         with (self.folder / "got.jsonl").open("ab") as out:
             out.write(f"{line}\n".encode())
         answer = f"HTTP/1.1 {status} Said\r\n" + "".join(f"{k}: {v}\r\n" for k, v in rule.get("headers", {}).items())

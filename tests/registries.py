@@ -56,8 +56,11 @@ class Registry:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=self.tls) if self.tls
-                      else http.client.HTTPConnection("127.0.0.1", self.port, timeout=5))
+        connection = (
+            http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=self.tls)
+            if self.tls
+            else http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        )
         try:
             connection.request("GET", "/healthcheck")
             return connection.getresponse().status == 200
@@ -73,13 +76,21 @@ class Registry:
 
 
 @contextlib.contextmanager
-def registry(database: str, config: lab.Config | None = None, tls: ssl.SSLContext | None = None, *, start: bool = True) -> Iterator[Registry]:
+def registry(
+    database: str, config: lab.Config | None = None, tls: ssl.SSLContext | None = None, *, start: bool = True
+) -> Iterator[Registry]:
     """A registry on the SQL database at that URL, whose schema is made here."""
     (lab.LAB / "services").mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=lab.LAB / "services"))
     made = Registry(folder, lab.free_port(), {}, tls)
-    made.config = lab.merged({"DEFAULT": {"bind_port": made.port, "workers": 2}, "database": {"connection": database},
-                              "registry": {"secrets": SECRET}}, config or {})
+    made.config = lab.merged(
+        {
+            "DEFAULT": {"bind_port": made.port, "workers": 2},
+            "database": {"connection": database},
+            "registry": {"secrets": SECRET},
+        },
+        config or {},
+    )
     made.config_file.write_text(lab.config_text(made.config))
     try:
         lab.command("glance-manage", "--config-file", made.config_file, "db", "sync").check_returncode()

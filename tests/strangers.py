@@ -14,12 +14,16 @@ from glancecore.assembly import loader
 
 
 def distribution(folder: Path, name: str, group: str, targets: Mapping[str, str], requires: Sequence[str] = ()) -> None:
-    """Write what says that a distribution ``name`` 1.0 is in ``folder``, with the entry points ``targets`` (name -> module:class). ``requires``: what it
-    says that it needs."""
+    """Write what says that a distribution ``name`` 1.0 is in ``folder``, with the entry points ``targets`` (name ->
+    module:class). ``requires``: what it says that it needs."""
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + "".join(f"Requires-Dist: {x}\n" for x in requires))
-    (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in targets.items()))
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + "".join(f"Requires-Dist: {x}\n" for x in requires)
+    )
+    (info / "entry_points.txt").write_text(
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in targets.items())
+    )
 
 
 @contextlib.contextmanager
@@ -44,7 +48,8 @@ def installed(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def plugin(folder: Path, group: str, classes: Mapping[str, str], source: str) -> Iterator[None]:
-    """A distribution in ``folder``, whose one module has ``source``, with the entry points ``classes`` (name -> class)."""
+    """A distribution in ``folder``, whose one module has ``source``, with the entry points ``classes`` (name ->
+    class)."""
     module = f"stranger_{group.replace('.', '_')}"
     (folder / f"{module}.py").write_text(source)
     distribution(folder, module.replace("_", "-"), group, {name: f"{module}:{cls}" for name, cls in classes.items()})

@@ -53,7 +53,9 @@ class Cloud:
     def begun(self, length: int | None = len(DATA), *, stage: bool = False, **fields: object) -> UploadSession:
         return self.uploads().begin(self.ctx, self.image(**fields), length, stage=stage)  # type: ignore[no-any-return]
 
-    def append(self, session: UploadSession, offset: int, pieces: bytes | Iterable[bytes], node: int = 0, **more: Any) -> UploadSession:
+    def append(
+        self, session: UploadSession, offset: int, pieces: bytes | Iterable[bytes], node: int = 0, **more: Any
+    ) -> UploadSession:
         made = iter([pieces]) if isinstance(pieces, bytes) else pieces
         return self.uploads(node).append(self.ctx, session.image_id, session.id, offset, made, **more)  # type: ignore[no-any-return]
 
@@ -115,7 +117,11 @@ class Cloud:
             monkeypatch.setattr(driver, "caps", driver.caps - {Cap.PARTS}, raising=False)
 
 
-CONFIG = {"DEFAULT": {"user_storage_quota": "10000000"}, "uploads": {"part_size": 1 << 20, "max_per_project": 5, "keep_for": 600}, "lease": {"ttl": 2}}
+CONFIG = {
+    "DEFAULT": {"user_storage_quota": "10000000"},
+    "uploads": {"part_size": 1 << 20, "max_per_project": 5, "keep_for": 600},
+    "lease": {"ttl": 2},
+}
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""Starts our commands, and the stock clients', from a process that has loaded their libraries already, which is most of what a start costs.
+"""Starts our commands, and the stock clients', from a process that has loaded their libraries already, which is most of
+what a start costs.
 
-``GLANCECORE_TEST_WARM=1`` switches it on, as ``tests/run.py`` does; without it every command is started as an operator does. The nursery (this
-file, run as a program) imports libraries, and of our own code what is pure: what the rest reads of the environment, it reads in the command's process,
-which is a fork of the nursery. Only the standard library is used on the side of the tests.
-"""
+``GLANCECORE_TEST_WARM=1`` switches it on, as ``tests/run.py`` does; without it every command is started as an operator
+does. The nursery (this file, run as a program) imports libraries, and of our own code what is pure: what the rest reads
+of the environment, it reads in the command's process, which is a fork of the nursery. Only the standard library is used
+on the side of the tests."""
 
 from __future__ import annotations
 
@@ -29,19 +30,67 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: Not prometheus_client, which looks at the environment when it is loaded, nor what loads eventlet where that is installed.
+#: Not prometheus_client, which looks at the environment when it is loaded, nor what loads eventlet where that is
+#: installed.
 LIBRARIES = (
-    "argparse", "ctypes", "email.parser", "logging.handlers", "multiprocessing.connection", "alembic.command", "cryptography.x509", "flask",
-    "gunicorn.app.base", "gunicorn.arbiter", "gunicorn.workers.gthread", "jsonschema_rs", "keystonemiddleware.auth_token", "orjson",
-    "oslo_config.cfg", "oslo_context.context", "oslo_log.log", "oslo_middleware", "oslo_middleware.cors", "oslo_policy.policy", "oslo_utils.strutils",
-    "oslo_utils.timeutils", "psycopg", "pymysql", "requests", "sqlalchemy", "sqlalchemy.dialects.mysql.pymysql",
-    "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite", "stevedore.named", "tenacity", "urllib3", "yaml")
+    "argparse",
+    "ctypes",
+    "email.parser",
+    "logging.handlers",
+    "multiprocessing.connection",
+    "alembic.command",
+    "cryptography.x509",
+    "flask",
+    "gunicorn.app.base",
+    "gunicorn.arbiter",
+    "gunicorn.workers.gthread",
+    "jsonschema_rs",
+    "keystonemiddleware.auth_token",
+    "orjson",
+    "oslo_config.cfg",
+    "oslo_context.context",
+    "oslo_log.log",
+    "oslo_middleware",
+    "oslo_middleware.cors",
+    "oslo_policy.policy",
+    "oslo_utils.strutils",
+    "oslo_utils.timeutils",
+    "psycopg",
+    "pymysql",
+    "requests",
+    "sqlalchemy",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+    "stevedore.named",
+    "tenacity",
+    "urllib3",
+    "yaml",
+)
 #: Of the stock clients, in an environment of theirs.
 CLIENTS = (
-    "barbicanclient.osc_plugin", "cliff.formatters.json_format", "cliff.formatters.table", "cliff.formatters.value", "cliff.formatters.yaml_format", "glanceclient.shell",
-    "glanceclient.v2.client", "glanceclient.v2.shell", "keystoneauth1.identity.v3", "keystoneclient.v3.client", "openstack.connection", "openstack.image.v2._proxy",
-    "openstackclient.compute.client", "openstackclient.identity.client", "openstackclient.image.client", "openstackclient.image.v2.image",
-    "openstackclient.image.v2.metadef_namespaces", "openstackclient.network.client", "openstackclient.object.client", "openstackclient.shell", "openstackclient.volume.client")
+    "barbicanclient.osc_plugin",
+    "cliff.formatters.json_format",
+    "cliff.formatters.table",
+    "cliff.formatters.value",
+    "cliff.formatters.yaml_format",
+    "glanceclient.shell",
+    "glanceclient.v2.client",
+    "glanceclient.v2.shell",
+    "keystoneauth1.identity.v3",
+    "keystoneclient.v3.client",
+    "openstack.connection",
+    "openstack.image.v2._proxy",
+    "openstackclient.compute.client",
+    "openstackclient.identity.client",
+    "openstackclient.image.client",
+    "openstackclient.image.v2.image",
+    "openstackclient.image.v2.metadef_namespaces",
+    "openstackclient.network.client",
+    "openstackclient.object.client",
+    "openstackclient.shell",
+    "openstackclient.volume.client",
+)
 #: Of our own, with all that is in them.
 PURE = ("glancecore.domain", "glancecore.ports")
 #: What looks at the environment when it is loaded, or must not be there at all.
@@ -97,7 +146,8 @@ class Process:
 
 
 class Nursery:
-    """The tests' end. ``python``: of the environment whose commands it starts; ``libraries``: what it loads for them."""
+    """The tests' end. ``python``: of the environment whose commands it starts; ``libraries``: what it loads for
+    them."""
 
     def __init__(self, python: Path, libraries: Sequence[str]) -> None:
         self._folder = Path(tempfile.mkdtemp())
@@ -105,12 +155,19 @@ class Nursery:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours = python == Path(sys.executable)
-            self._process = subprocess.Popen([python, __file__, str(theirs.fileno()), str(self._folder), *libraries], pass_fds=[theirs.fileno()],
-                                             env=None if ours else {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+            self._process = subprocess.Popen(
+                [python, __file__, str(theirs.fileno()), str(self._folder), *libraries],
+                pass_fds=[theirs.fileno()],
+                env=None if ours else {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            )
         atexit.register(self._close)
 
-    def start(self, command: str, words: Sequence[str], cwd: Path | None, env: Mapping[str, str], streams: Sequence[int]) -> Process:
-        message = json.dumps({"command": command, "words": list(words), "cwd": str(cwd or Path.cwd()), "env": dict(env)}).encode()
+    def start(
+        self, command: str, words: Sequence[str], cwd: Path | None, env: Mapping[str, str], streams: Sequence[int]
+    ) -> Process:
+        message = json.dumps(
+            {"command": command, "words": list(words), "cwd": str(cwd or Path.cwd()), "env": dict(env)}
+        ).encode()
         with self._lock:
             self._socket.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))])
             pid = int(self._socket.recv(100))
@@ -126,10 +183,14 @@ class Nursery:
 _NURSERIES: dict[Path, Nursery] = {}
 
 
-def start(command: str, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdout: int, stderr: int) -> Process:
+def start(
+    command: str, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdout: int, stderr: int
+) -> Process:
     """Our command (``glance-api`` …) with no input, and these file descriptors."""
     with Path(os.devnull).open("rb") as nothing:
-        return _nursery_of(Path(sys.executable), LIBRARIES).start(command, words, cwd, os.environ if env is None else env, [nothing.fileno(), stdout, stderr])
+        return _nursery_of(Path(sys.executable), LIBRARIES).start(
+            command, words, cwd, os.environ if env is None else env, [nothing.fileno(), stdout, stderr]
+        )
 
 
 def start_client(python: Path, command: str, *words: str, env: Mapping[str, str], streams: Sequence[int]) -> Process:
@@ -143,7 +204,7 @@ def _nursery_of(python: Path, libraries: Sequence[str]) -> Nursery:
     return _NURSERIES[python]
 
 
-# -- the nursery ------------------------------------------------------------------------------------------------------------
+# -- the nursery -----------------------------------------------------------------------------------
 def _nursery(ours: socket.socket, folder: Path, libraries: Sequence[str]) -> None:
     for name in libraries:
         with contextlib.suppress(ImportError):  # a driver's tests run without the others' libraries

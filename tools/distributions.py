@@ -4,9 +4,8 @@
     distributions.py [--out DIR] [NAME...]     all of them, or these (``glancecore``, ``store_file``); DIR: ``dist``
     distributions.py --list                    name, version, plugin API and folder of each
 
-Each wheel is built from the source distribution, so that what it holds is what a packager gets. The files carry the time of the last commit: the same
-commit makes the same bytes.
-"""
+Each wheel is built from the source distribution, so that what it holds is what a packager gets. The files carry the
+time of the last commit: the same commit makes the same bytes."""
 
 from __future__ import annotations
 
@@ -40,8 +39,8 @@ _LEFT_OUT = (".*", "build", "dist", "*.egg-info", "__pycache__")
 
 @dataclass(frozen=True)
 class Distribution:
-    """``folder``: where its ``pyproject.toml`` is. ``package``: the folder of its package. ``plugin_api``: that it is written for; the core's
-    is its own, a client has none."""
+    """``folder``: where its ``pyproject.toml`` is. ``package``: the folder of its package. ``plugin_api``: that it is
+    written for; the core's is its own, a client has none."""
 
     name: str
     version: str
@@ -59,7 +58,11 @@ class Distribution:
     @property
     def files(self) -> set[str]:
         """What the wheel must hold, beside its metadata: the package with all its data."""
-        found = (x for x in self.package.rglob("*") if x.is_file() and "__pycache__" not in x.parts and not any(y.endswith(".egg-info") for y in x.parts))
+        found = (
+            x
+            for x in self.package.rglob("*")
+            if x.is_file() and "__pycache__" not in x.parts and not any(y.endswith(".egg-info") for y in x.parts)
+        )
         return {str(x.relative_to(self.package.parent)) for x in found}
 
 
@@ -73,27 +76,47 @@ def find() -> list[Distribution]:
     core = configparser.ConfigParser()
     core.read(REPO / "setup.cfg")
     api = ".".join(_assigned(REPO / "glancecore/ports/plugin.py", "PLUGIN_API").strip("()").split(", "))
-    found = [Distribution(core["metadata"]["name"], core["metadata"]["version"], REPO, REPO / "glancecore", api, _data(core))]
+    found = [
+        Distribution(core["metadata"]["name"], core["metadata"]["version"], REPO, REPO / "glancecore", api, _data(core))
+    ]
     for file in sorted(REPO.glob("drivers/[!_]*/pyproject.toml")):
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
         package = file.parent / "src" / project["name"].replace("-", "_")
         apis = {x for each in package.rglob("*.py") if (x := _assigned(each, "    plugin_api").strip('"'))}
         if len(apis) != 1:
-            raise SystemExit(f"{file.parent}: its plugins name {sorted(apis) or 'no'} plugin_api; a distribution has one")
+            raise SystemExit(
+                f"{file.parent}: its plugins name {sorted(apis) or 'no'} plugin_api; a distribution has one"
+            )
         found.append(Distribution(project["name"], project["version"], file.parent, package, apis.pop()))
     for file in sorted(REPO.glob("clients/*/pyproject.toml")):
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
-        found.append(Distribution(project["name"], project["version"], file.parent, file.parent / "src" / project["name"].replace("-", "_"), "-"))
+        found.append(
+            Distribution(
+                project["name"],
+                project["version"],
+                file.parent,
+                file.parent / "src" / project["name"].replace("-", "_"),
+                "-",
+            )
+        )
     return found
 
 
 def _assigned(file: Path, name: str) -> str:
     begin = f"{name} = "
-    return next((x.removeprefix(begin).split("  #")[0].strip() for x in file.read_text(encoding="utf-8").splitlines() if x.startswith(begin)), "")
+    return next(
+        (
+            x.removeprefix(begin).split("  #")[0].strip()
+            for x in file.read_text(encoding="utf-8").splitlines()
+            if x.startswith(begin)
+        ),
+        "",
+    )
 
 
 def build(wanted: Sequence[Distribution], out: Path) -> list[Path]:
-    """Wheel and source distribution of each in ``out``, by turns. Raises SystemExit with the builder's words when one can't be built."""
+    """Wheel and source distribution of each in ``out``, by turns. Raises SystemExit with the builder's words when one
+    can't be built."""
     import setuptools.build_meta  # noqa: F401 (the processes below are copies of this one, and find it loaded)
 
     out.mkdir(parents=True, exist_ok=True)
@@ -119,7 +142,12 @@ def _build(job: tuple[Distribution, Path, Path]) -> tuple[Distribution, list[Pat
     log = work.with_suffix(".log")
     source = work / "source"
     _copy(each, source)
-    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), warnings.catch_warnings():
+    with (
+        log.open("w") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("default")
         try:
             os.chdir(source)
@@ -152,10 +180,17 @@ def faults(made: Iterable[Path], wanted: Iterable[Distribution]) -> Iterator[str
     files = {x.name: x for x in made}
     for each in wanted:
         base = f"{each.name.replace('-', '_')}-{each.version}"
-        with zipfile.ZipFile(files[f"{base}-py3-none-any.whl"]) as wheel, tarfile.open(files[f"{base}.tar.gz"]) as sdist:
+        with (
+            zipfile.ZipFile(files[f"{base}-py3-none-any.whl"]) as wheel,
+            tarfile.open(files[f"{base}.tar.gz"]) as sdist,
+        ):
             yield from (f"{base}.whl: {x}" for x in _faults_of_wheel(each, wheel, f"{base}.dist-info"))
             inside = set(sdist.getnames())
-            yield from (f"{base}.tar.gz: no {x}" for x in ("LICENSE", "README.md", "pyproject.toml", "PKG-INFO") if f"{base}/{x}" not in inside)
+            yield from (
+                f"{base}.tar.gz: no {x}"
+                for x in ("LICENSE", "README.md", "pyproject.toml", "PKG-INFO")
+                if f"{base}/{x}" not in inside
+            )
 
 
 def _faults_of_wheel(each: Distribution, wheel: zipfile.ZipFile, info: str) -> Iterator[str]:
@@ -166,19 +201,31 @@ def _faults_of_wheel(each: Distribution, wheel: zipfile.ZipFile, info: str) -> I
         yield "its LICENSE is not the project's"
     beside = f"{info.removesuffix('.dist-info')}.data/data/"
     shipped = {x.rpartition("/")[2] for x in names if x.startswith(beside)}
-    yield from (f"no {x.relative_to(REPO)}, which is installed beside the programs" for x in each.data if x.name not in shipped)
+    yield from (
+        f"no {x.relative_to(REPO)}, which is installed beside the programs" for x in each.data if x.name not in shipped
+    )
     if f"{each.package.name}/py.typed" not in names:
         yield f"no {each.package.name}/py.typed"
-    yield from (f"no {x}: {how}" for x, how in _MADE_BEFORE.items() if x.startswith(f"{each.package.name}/") and x not in names)
-    inside = {x for x in names if not x.startswith(f"{each.name.replace('-', '_')}-{each.version}.") and not x.endswith("/")}
+    yield from (
+        f"no {x}: {how}" for x, how in _MADE_BEFORE.items() if x.startswith(f"{each.package.name}/") and x not in names
+    )
+    inside = {
+        x for x in names if not x.startswith(f"{each.name.replace('-', '_')}-{each.version}.") and not x.endswith("/")
+    }
     yield from (f"no {x}, which the tree has" for x in sorted(each.files - inside))
     yield from (f"{x}, which is not of the package" for x in sorted(inside - each.files))
     yield from _faults_of_metadata(each, email.parser.Parser().parsestr(wheel.read(f"{info}/METADATA").decode()))
 
 
 def _faults_of_metadata(each: Distribution, metadata: email.message.Message) -> Iterator[str]:
-    expected = {"Name": each.name, "Version": each.version, "License-Expression": LICENSE, "License-File": "LICENSE", "Requires-Python": ">=3.11",
-                "Description-Content-Type": "text/markdown"}
+    expected = {
+        "Name": each.name,
+        "Version": each.version,
+        "License-Expression": LICENSE,
+        "License-File": "LICENSE",
+        "Requires-Python": ">=3.11",
+        "Description-Content-Type": "text/markdown",
+    }
     yield from (f"{key} is {metadata[key]}, not {value}" for key, value in expected.items() if metadata[key] != value)
     if not metadata["Summary"]:
         yield "no Summary"
@@ -194,7 +241,12 @@ def rendered(made: Iterable[Path]) -> None:
     sys.path.insert(0, str(REPO / "tests"))
     import lab
 
-    done = subprocess.run([lab.venv("twine", TWINE) / "bin" / "twine", "--no-color", "check", "--strict", *made], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [lab.venv("twine", TWINE) / "bin" / "twine", "--no-color", "check", "--strict", *made],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit("\n".join(x for x in done.stdout.splitlines() if not x.endswith("PASSED")) + done.stderr)
 
@@ -212,7 +264,9 @@ def main() -> None:
             print(f"{each.name:34} {each.version:8} {each.plugin_api:5} {each.folder.relative_to(REPO)}")
         return
     if unknown := set(arguments.names) - {x.short for x in everything}:
-        parser.error(f"no such distribution: {', '.join(sorted(unknown))}; there are {', '.join(x.short for x in everything)}")
+        parser.error(
+            f"no such distribution: {', '.join(sorted(unknown))}; there are {', '.join(x.short for x in everything)}"
+        )
     wanted = [x for x in everything if not arguments.names or x.short in arguments.names]
     made = build(wanted, arguments.out.resolve())
     if arguments.check:

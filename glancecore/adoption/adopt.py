@@ -1,4 +1,5 @@
-"""Takes over what a Glance database tells of: each image in one commit, each of its copies looked at in its store first.
+"""Takes over what a Glance database tells of: each image in one commit, each of its copies looked at in its store
+first.
 
 Can be run again: what is there already is left alone. No byte in any store is written, moved or removed.
 """
@@ -54,10 +55,14 @@ class Adoption:
                 adopted = translate.image(found, self._place)
             except (ValueError, KeyError, TypeError) as exc:
                 report.images["refused"] += 1
-                report.findings.append(AdoptionFinding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}"))
+                report.findings.append(
+                    AdoptionFinding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}")
+                )
                 continue
             adopted = replace(adopted, image=self._stores.renamed(adopted.image))
-            outcome = "already here" if self._is_here(adopted.image.id) else self._write(adopted, report, dry_run=dry_run)
+            outcome = (
+                "already here" if self._is_here(adopted.image.id) else self._write(adopted, report, dry_run=dry_run)
+            )
             report.images[outcome] += 1
             if outcome not in {"already here", "refused"}:
                 report.findings += [*adopted.findings, *self._looked_at(adopted.image, check)]
@@ -77,7 +82,7 @@ class Adoption:
                 report.findings.append(AdoptionFinding(Trouble.REFUSED, str(space.row["namespace"]), str(exc)))
         return report
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def _write(self, adopted: Adopted, report: AdoptionReport, *, dry_run: bool) -> str:
         image = adopted.image
         changes: list[Change] = [ImageAdded(image), *(MemberAdded(x) for x in adopted.members)]
@@ -107,7 +112,7 @@ class Adoption:
             return
         raise errors.MetadefExists(name)
 
-    # -- stores --------------------------------------------------------------------------------------------------------
+    # -- stores ------------------------------------------------------------------------------------
     def _place(self, url: str, named: str | None) -> str | None:
         if named is not None:
             store_id = self._renamed.get(named, named)
@@ -133,7 +138,10 @@ class Adoption:
         except errors.BlobNotFound:
             return Trouble.MISSING, f"its data is not in store {store.id}"
         except errors.BadLocation:
-            return Trouble.UNREADABLE_LOCATION, f"store {store.id} does not take its location: does its configuration name the same place as Glance's?"
+            return (
+                Trouble.UNREADABLE_LOCATION,
+                f"store {store.id} does not take its location: does its configuration name the same place as Glance's?",
+            )
         except errors.StoreError as exc:
             return Trouble.UNCHECKED, str(exc)
         return None

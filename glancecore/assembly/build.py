@@ -1,4 +1,5 @@
-"""The composition root: configuration → plugins → kernel → capabilities → application. It names no capability: they are in the list ``CORE``."""
+"""The composition root: configuration → plugins → kernel → capabilities → application. It names no capability: they are
+in the list ``CORE``."""
 
 from __future__ import annotations
 
@@ -31,20 +32,39 @@ from glancecore.ports.repository import Database
 LOG = logging.getLogger(__name__)
 
 
-def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_outages: bool = False, serving: bool = False, look: bool = False) -> Service:
-    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``tolerate_outages``: it was
-    built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
-    answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
+def build(
+    conf: cfg.ConfigOpts,
+    database: Database | None = None,
+    *,
+    tolerate_outages: bool = False,
+    serving: bool = False,
+    look: bool = False,
+) -> Service:
+    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one.
+    ``tolerate_outages``: it was built before, so a cache or a store that can't be used now is no mistake of the
+    operator's, and the service runs without. ``serving``: this process answers requests, so imports get a process of
+    their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
-    policy = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes))
+    policy = Authorizer(
+        conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes)
+    )
     loader = Loader(conf, _count_broken)
-    with without_opentelemetry() if conf.auth_strategy in KINDS["auth"].shipped else nullcontext():  # one of others may need it
+    with (
+        without_opentelemetry() if conf.auth_strategy in KINDS["auth"].shipped else nullcontext()
+    ):  # one of others may need it
         auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
     quota = ProjectQuota(loader.one("quota"), QuotaTable(database))
     if not tolerate_outages:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
-    stores = load_stores(conf, database, tolerate_outages=tolerate_outages, look=look, loader=loader, staging=any(x.takes_uploads for x in classes.values()))
+    stores = load_stores(
+        conf,
+        database,
+        tolerate_outages=tolerate_outages,
+        look=look,
+        loader=loader,
+        staging=any(x.takes_uploads for x in classes.values()),
+    )
     if not tolerate_outages:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("images need a store: %s", told)
@@ -64,7 +84,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     kernel.hooks.shows, kernel.hooks.beside = enabled.presenting, enabled
     kernel.hooks.run_job = machine.now
     sections.refuse_shared(conf, store_options(conf, loader))
-    return Service(kernel, enabled, tools, periodic, machine, WebMaker(kernel, identity, enabled), auth.open_to_all, loader.broken)
+    return Service(
+        kernel, enabled, tools, periodic, machine, WebMaker(kernel, identity, enabled), auth.open_to_all, loader.broken
+    )
 
 
 def _count_broken(kind: str, name: str, broken: bool) -> None:

@@ -24,10 +24,22 @@ from glancecore.kernel.core import CoreExtension
 from glancecore.policies import base
 from glancecore.ports.periodic import job_options
 
-#: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one: notifications end last, as others may still have
-#: something to tell.
-CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, ImportsExtension, UploadsExtension,
-                                         TasksExtension, CopiesExtension, QuotasExtension, UsesExtension, DiscoveryExtension)
+#: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one:
+#: notifications end last, as others may still have something to tell.
+CORE: tuple[type[CoreExtension], ...] = (
+    NotificationsExtension,
+    ImagesExtension,
+    MembersExtension,
+    MetadefsExtension,
+    CacheExtension,
+    ImportsExtension,
+    UploadsExtension,
+    TasksExtension,
+    CopiesExtension,
+    QuotasExtension,
+    UsesExtension,
+    DiscoveryExtension,
+)
 
 
 #: The periodic jobs that they bring, each as ``module:class``.

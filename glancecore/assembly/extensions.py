@@ -64,7 +64,7 @@ _LONGEST_EVENT = 64
 _PLACE = re.compile(r"(?:/[a-z0-9_-]+)+")
 
 
-# -- the classes: what is known before anything is made ------------------------------------------------------------------
+# -- the classes: what is known before anything is made --------------------------------------------
 def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
     """The classes of the enabled extensions, each behind those that it needs. Raises ConfigError."""
     found: dict[str, type[Extension]] = {}
@@ -73,11 +73,16 @@ def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
             found[name] = loader.load("extension", name, option)
     for name, cls in found.items():
         if missing := sorted(cls.needs - found.keys()):
-            raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
+            raise ConfigError(
+                f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}"
+            )
         with Loader(conf).or_left_out("extension", name, OPTION), faults("extension", name):
             wrong = complaints(name, cls)
         if wrong:
-            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {wrong[0]}; install another release of it, or remove it from this option")
+            raise ConfigError(
+                f"{OPTION} = {name}: the extension is broken: {wrong[0]}; install another release of it, or remove it"
+                " from this option"
+            )
     ordered = _ordered(found)
     _refuse_clashes(ordered)
     return ordered
@@ -111,7 +116,10 @@ def _ordered(found: Mapping[str, type[Extension]]) -> dict[str, type[Extension]]
     while len(ordered) < len(found):
         ready = [x for x in found if x not in ordered and found[x].needs <= ordered.keys()]
         if not ready:
-            raise ConfigError(f"{OPTION}: {', '.join(sorted(found.keys() - ordered.keys()))} need each other; their authors must mend that")
+            raise ConfigError(
+                f"{OPTION}: {', '.join(sorted(found.keys() - ordered.keys()))} need each other; their authors must mend"
+                " that"
+            )
         ordered |= {x: found[x] for x in ready}
     return ordered
 
@@ -123,14 +131,38 @@ def complaints(name: str, cls: type[Extension]) -> list[str]:
     joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs]
     found = [f"{x} does not begin with {word}." for x in dotted if not x.startswith(f"{word}.")]
     found += [f"{x} does not begin with {word}_" for x in joined if not x.startswith(f"{word}_")]
-    found += [f"collection {x} is declared twice" for x in {y.name for y in cls.collections} if sum(y.name == x for y in cls.collections) > 1]
-    found += [f"operation {x} has more than {_LONGEST_OPERATION} characters" for x in cls.operations if len(x) > _LONGEST_OPERATION]
+    found += [
+        f"collection {x} is declared twice"
+        for x in {y.name for y in cls.collections}
+        if sum(y.name == x for y in cls.collections) > 1
+    ]
+    found += [
+        f"operation {x} has more than {_LONGEST_OPERATION} characters"
+        for x in cls.operations
+        if len(x) > _LONGEST_OPERATION
+    ]
     found += [f"event {x} has more than {_LONGEST_EVENT} characters" for x in cls.events if len(x) > _LONGEST_EVENT]
-    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x) or x in fields.RESERVED or x in common()]
-    found += [f"it shows {x!r}, which is no name of a key: a letter, then letters, digits and underscores" for x in cls.shows if not x.isidentifier()]
-    found += [f"job {x} is no PeriodicJob" for x, job in cls.jobs.items() if not (isinstance(job, type) and issubclass(job, PeriodicJob))]
-    found += [f"{x.name} is a rule of the service itself" for x in cls.rules if x.name in {y.name for y in list_rules()}]
-    found += [f"rule {x} is declared twice" for x in {y.name for y in cls.rules} if sum(y.name == x for y in cls.rules) > 1]
+    found += [
+        f"it shows {x}, which the service itself has"
+        for x in cls.shows
+        if fields.is_base(x) or fields.is_reserved(x) or x in fields.RESERVED or x in common()
+    ]
+    found += [
+        f"it shows {x!r}, which is no name of a key: a letter, then letters, digits and underscores"
+        for x in cls.shows
+        if not x.isidentifier()
+    ]
+    found += [
+        f"job {x} is no PeriodicJob"
+        for x, job in cls.jobs.items()
+        if not (isinstance(job, type) and issubclass(job, PeriodicJob))
+    ]
+    found += [
+        f"{x.name} is a rule of the service itself" for x in cls.rules if x.name in {y.name for y in list_rules()}
+    ]
+    found += [
+        f"rule {x} is declared twice" for x in {y.name for y in cls.rules} if sum(y.name == x for y in cls.rules) > 1
+    ]
     if not getattr(cls, "title", ""):
         found.append("it has no title")
     return found
@@ -141,10 +173,13 @@ def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:
         if both := sorted(first.shows.keys() & second.shows.keys()):
             raise ConfigError(f"{OPTION}: {one} and {other} both show {both[0]} on images; enable one of the two")
     if clash := {x for cls in classes.values() for x in cls.operations} & set(Operation):
-        raise ConfigError(f"{OPTION}: an extension has an operation {min(clash)}, as the service itself has; remove that extension from this option")
+        raise ConfigError(
+            f"{OPTION}: an extension has an operation {min(clash)}, as the service itself has; remove that extension"
+            " from this option"
+        )
 
 
-# -- the kernel ----------------------------------------------------------------------------------------------------------
+# -- the kernel ------------------------------------------------------------------------------------
 class KernelData:
     """See ``glancecore.ports.extension.Data``."""
 
@@ -193,16 +228,30 @@ class ServiceKernel:
 
 def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
     """The service as extensions see it."""
-    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash, core.of(UsesExtension).use_cases, identity, ServiceOverview(core),
-                         ServiceUpkeep(core))
+    return ServiceKernel(
+        core.of(ImagesExtension).use_cases,
+        core.database.images,
+        KernelData(core.stores),
+        core.policy,
+        core.database.records,
+        core.writer,
+        core.operations,
+        core.of(UploadsExtension).use_cases,
+        core.of(ImagesExtension).trash,
+        core.of(UsesExtension).use_cases,
+        identity,
+        ServiceOverview(core),
+        ServiceUpkeep(core),
+    )
 
 
-# -- the extensions ------------------------------------------------------------------------------------------------------
+# -- the extensions --------------------------------------------------------------------------------
 class Extensions(Beside):
     """Those that are enabled, made and subscribed."""
 
-    def __init__(self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
+    def __init__(
+        self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions
+    ) -> None:
         """Raises ConfigError."""
         self._plugins = plugins
         self._made = kernel.made
@@ -270,23 +319,33 @@ class Extensions(Beside):
 
     def routes(self, core: Sequence[Route]) -> list[Route]:
         """Raises ConfigError where two have the same."""
-        owners = {**{("GET", x): "the service itself" for x in ("/", "/versions", "/openapi.json")}, **{(x.method, _bare(x.path)): "the service itself" for x in core}}
+        owners = {
+            **{("GET", x): "the service itself" for x in ("/", "/versions", "/openapi.json")},
+            **{(x.method, _bare(x.path)): "the service itself" for x in core},
+        }
         found: list[Route] = []
         for name, extension in self._made.items():
             with self._plugins.or_left_out("extension", name, OPTION), faults("extension", name):
                 brought = list(extension.routes())
             for route in brought:
                 if not route.path.startswith("/"):
-                    raise ConfigError(f"{OPTION} = {name}: its route {route.path} does not begin with a slash; install another release of it")
+                    raise ConfigError(
+                        f"{OPTION} = {name}: its route {route.path} does not begin with a slash; install another"
+                        " release of it"
+                    )
                 key = route.method, _bare(route.path)
                 if key in owners:
-                    raise ConfigError(f"{OPTION}: {route.method} {route.path} is a route of {name} and of {owners[key]}; enable one of the two")
+                    raise ConfigError(
+                        f"{OPTION}: {route.method} {route.path} is a route of {name} and of {owners[key]}; enable one"
+                        " of the two"
+                    )
                 owners[key] = name
                 found.append(route)
         return found
 
     def in_other_words(self, core: Sequence[Route]) -> list[Route]:
-        """The core's routes, where an extension is asked first whether a request is in its dialect. Raises ConfigError for one of no route."""
+        """The core's routes, where an extension is asked first whether a request is in its dialect. Raises ConfigError
+        for one of no route."""
         found = {f"{x.method} {x.path}": x for x in core}
         for name, extension in self._made.items():
             dialects: Mapping[str, Dialect] = {}
@@ -294,7 +353,10 @@ class Extensions(Beside):
                 dialects = dict(extension.dialects())
             for said, handler in dialects.items():
                 if said not in found:
-                    raise ConfigError(f"{OPTION} = {name}: it has a dialect of {said}, which is no route of the service; install another release of it")
+                    raise ConfigError(
+                        f"{OPTION} = {name}: it has a dialect of {said}, which is no route of the service; install"
+                        " another release of it"
+                    )
                 found[said] = replace(found[said], handler=partial(_either, handler, found[said].handler))
         return list(found.values())
 
@@ -307,11 +369,18 @@ class Extensions(Beside):
             for entrance in brought:
                 path = entrance.path
                 if not _PLACE.fullmatch(path) or path.startswith("/v2"):
-                    raise ConfigError(f"{OPTION} = {name}: its entrance {path} is no path outside /v2; install another release of it")
+                    raise ConfigError(
+                        f"{OPTION} = {name}: its entrance {path} is no path outside /v2; install another release of it"
+                    )
                 if route := next((x for x in routes if x.path.startswith(f"{path}/")), None):
-                    raise ConfigError(f"{OPTION} = {name}: its entrance {path} hides {route.path}; enable one of the two that bring them")
+                    raise ConfigError(
+                        f"{OPTION} = {name}: its entrance {path} hides {route.path}; enable one of the two that bring"
+                        " them"
+                    )
                 if path in found:
-                    raise ConfigError(f"{OPTION}: {path} is an entrance of {name} and of {found[path][0]}; enable one of the two")
+                    raise ConfigError(
+                        f"{OPTION}: {path} is an entrance of {name} and of {found[path][0]}; enable one of the two"
+                    )
                 found[path] = name, entrance
         return [entrance for _, entrance in found.values()]
 
@@ -321,7 +390,10 @@ class Extensions(Beside):
         for name, extension in self._made.items():
             for path, headers in extension.site_headers.items():
                 if not _PLACE.fullmatch(path) or path.startswith("/v2") or path in found:
-                    raise ConfigError(f"{OPTION} = {name}: it has headers for {path}, which is not its own; install another release of it")
+                    raise ConfigError(
+                        f"{OPTION} = {name}: it has headers for {path}, which is not its own; install another release"
+                        " of it"
+                    )
                 found[path] = headers
         return found
 
@@ -364,10 +436,15 @@ class Extensions(Beside):
         return None
 
 
-def _presented(name: str, extension: Extension, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
+def _presented(
+    name: str, extension: Extension, ctx: Context, images: Sequence[Image]
+) -> Sequence[Mapping[str, object]]:
     """What of its keys an extension shows: when it fails, the images are shown without."""
     try:
-        return [{key: value for key, value in row.items() if key in extension.shows} for row, _ in zip(extension.present(ctx, images), images, strict=True)]
+        return [
+            {key: value for key, value in row.items() if key in extension.shows}
+            for row, _ in zip(extension.present(ctx, images), images, strict=True)
+        ]
     except Exception:  # an image that is there is shown
         LOG.exception("extension %s can't show its keys on images", name)
         return [{}] * len(images)

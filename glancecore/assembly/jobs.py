@@ -25,7 +25,9 @@ from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.repository import Database
 
 
-def make_runners(conf: cfg.ConfigOpts, loader: Loader, tools: CoreTools, of_extensions: Mapping[str, type[PeriodicJob]]) -> tuple[PeriodicRunner, PeriodicRunner]:
+def make_runners(
+    conf: cfg.ConfigOpts, loader: Loader, tools: CoreTools, of_extensions: Mapping[str, type[PeriodicJob]]
+) -> tuple[PeriodicRunner, PeriodicRunner]:
     """For the jobs of the whole deployment, and for those of this machine. Raises ConfigError."""
     scheduled = _load_jobs(conf, tools, loader)
     scheduled += [make_job(conf, name, cls, tools, loader) for name, cls in of_extensions.items()]
@@ -33,12 +35,24 @@ def make_runners(conf: cfg.ConfigOpts, loader: Loader, tools: CoreTools, of_exte
     if jobs and conf.periodic.coordination_url:
         quiet_taskflow()  # tooz uses the same libraries
         check_url(conf.periodic.coordination_url, "[periodic] coordination_url")
-    database, holder, ttl, locks = tools.database, tools.core.leases.holder, conf.periodic.leader_ttl, _lock_folder(conf)
-    periodic = PeriodicRunner(database.jobs, jobs, holder, ttl, MachineLock(locks), lambda: _leadership(conf, database, holder, locks))
+    database, holder, ttl, locks = (
+        tools.database,
+        tools.core.leases.holder,
+        conf.periodic.leader_ttl,
+        _lock_folder(conf),
+    )
+    periodic = PeriodicRunner(
+        database.jobs, jobs, holder, ttl, MachineLock(locks), lambda: _leadership(conf, database, holder, locks)
+    )
     # what a machine's own jobs look after is its cache: two processes with one cache share its folder
-    here = MachineLock(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir") if conf.image_cache_dir else MachineLock(
-        locks / f"machine-{this_machine(conf)}")
-    return periodic, PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine}, holder, ttl, here, LocalLeadership)
+    here = (
+        MachineLock(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir")
+        if conf.image_cache_dir
+        else MachineLock(locks / f"machine-{this_machine(conf)}")
+    )
+    return periodic, PeriodicRunner(
+        database.jobs, {x.name: x for x in scheduled if x.machine}, holder, ttl, here, LocalLeadership
+    )
 
 
 def _load_jobs(conf: cfg.ConfigOpts, tools: CoreTools, loader: Loader) -> list[Scheduled]:
@@ -93,5 +107,7 @@ def _lock_folder(conf: cfg.ConfigOpts) -> Path:
         return Path(conf.periodic.lock_path)
     if conf.enabled_import_methods and conf.staging_driver == "file":
         return Path(f"{conf[STAGING].filesystem_store_datadir}/.locks")  # the file store looks at files only
-    files = hashlib.sha256("\0".join(conf.config_file or ()).encode()).hexdigest()[:12]  # another cloud on this machine has others
+    files = hashlib.sha256("\0".join(conf.config_file or ()).encode()).hexdigest()[
+        :12
+    ]  # another cloud on this machine has others
     return Path(f"{tempfile.gettempdir()}/glance-locks-{os.getuid()}-{files}")

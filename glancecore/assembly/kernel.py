@@ -56,10 +56,23 @@ def make_kernel(conf: cfg.ConfigOpts, loader: Loader, grounds: Grounds, startup:
     on.every_pass(stores.revive)
     on.every_pass(RestoreWatch(grounds.database).look)
     return CoreKernel(
-        conf=conf, plugins=loader, database=grounds.database, policy=grounds.policy, quota=grounds.quota, stores=stores, notifications=notifications, on=on, leases=leases,
-        writer=writer, operations=operations, reaper=Reaper(repository, stores, leases, operations, on, conf.lease.reap_interval),
-        lookups=Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4)), signatures=Signatures(_certificates(conf, loader)),
-        data_settings=_data_settings(conf), startup=startup)
+        conf=conf,
+        plugins=loader,
+        database=grounds.database,
+        policy=grounds.policy,
+        quota=grounds.quota,
+        stores=stores,
+        notifications=notifications,
+        on=on,
+        leases=leases,
+        writer=writer,
+        operations=operations,
+        reaper=Reaper(repository, stores, leases, operations, on, conf.lease.reap_interval),
+        lookups=Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4)),
+        signatures=Signatures(_certificates(conf, loader)),
+        data_settings=_data_settings(conf),
+        startup=startup,
+    )
 
 
 def _certificates(conf: cfg.ConfigOpts, loader: Loader) -> CertificateSource | None:
@@ -73,9 +86,19 @@ def _certificates(conf: cfg.ConfigOpts, loader: Loader) -> CertificateSource | N
 def _data_settings(conf: cfg.ConfigOpts) -> DataSettings:
     algorithm = conf.hashing_algorithm
     if algorithm not in hashlib.algorithms_available or not hashlib.new(algorithm).digest_size:
-        raise ConfigError(f"[DEFAULT] hashing_algorithm = {algorithm}: choose one of "
-                          f"{', '.join(sorted(hashlib.algorithms_guaranteed))}")
+        raise ConfigError(
+            f"[DEFAULT] hashing_algorithm = {algorithm}: choose one of "
+            f"{', '.join(sorted(hashlib.algorithms_guaranteed))}"
+        )
     formats = conf.image_format
-    return DataSettings(conf.image_size_cap, algorithm, InspectionRules(
-        formats.require_image_format_match, frozenset(formats.uninspected_container_formats),
-        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)), conf.legacy_checksum)
+    return DataSettings(
+        conf.image_size_cap,
+        algorithm,
+        InspectionRules(
+            formats.require_image_format_match,
+            frozenset(formats.uninspected_container_formats),
+            frozenset(formats.gpt_safety_checks_nonfatal),
+            frozenset(formats.vmdk_allowed_types),
+        ),
+        conf.legacy_checksum,
+    )

@@ -31,14 +31,14 @@ class Broken(Enum):
 class Kind:
     """One kind of plugins.
 
-    ``base``: ``module:class`` that each plugin derives from. ``section``: of its options; ``{name}`` stands for the plugin's name, ``{word}`` for the
-    same with ``_`` for ``-``, and the class may name another one where ``renames`` is set; empty: that of the store's id. ``option``: where operators
-    name it; ``wanted``: the names there, each with its option. ``handed``: what the class is called with, in order. ``starts``: it has a
-    method ``start``. ``means``: the sentence about a broken one. ``common``: options that the service adds to the section.
-    ``judge``: what is wrong with the class, or the object made of it; empty: nothing. ``shipped``: this project's plugins, and the distribution
-    that each comes with. ``of_core``: those that the core's capabilities bring, name -> ``module:class``. ``kit`` and ``guide``: of
-    ``glancecore.testing``, of ``docs``.
-    """
+    ``base``: ``module:class`` that each plugin derives from. ``section``: of its options; ``{name}`` stands for the
+    plugin's name, ``{word}`` for the same with ``_`` for ``-``, and the class may name another one where ``renames`` is
+    set; empty: that of the store's id. ``option``: where operators name it; ``wanted``: the names there, each with its
+    option. ``handed``: what the class is called with, in order. ``starts``: it has a method ``start``. ``means``: the
+    sentence about a broken one. ``common``: options that the service adds to the section. ``judge``: what is wrong with
+    the class, or the object made of it; empty: nothing. ``shipped``: this project's plugins, and the distribution that
+    each comes with. ``of_core``: those that the core's capabilities bring, name -> ``module:class``. ``kit`` and
+    ``guide``: of ``glancecore.testing``, of ``docs``."""
 
     name: str
     group: str
@@ -72,7 +72,7 @@ class Kind:
         return [own if isinstance(own, str) else self.section.format(name=name, word=name.replace("-", "_"))]
 
 
-# -- who wants what ------------------------------------------------------------------------------------------------------
+# -- who wants what --------------------------------------------------------------------------------
 def _stores(conf: cfg.ConfigOpts) -> dict[str, str]:
     """Section -> driver."""
     return {**conf.enabled_backends, **({STAGING: conf.staging_driver} if conf.enabled_import_methods else {})}
@@ -94,7 +94,7 @@ def _each(option: str, names: Sequence[str]) -> Mapping[str, str]:
     return dict.fromkeys(names, option)
 
 
-# -- options that the service adds ---------------------------------------------------------------------------------------
+# -- options that the service adds -----------------------------------------------------------------
 def _of_notifiers(cls: Any) -> Sequence[cfg.Opt]:
     from glancecore.ports.notifier import PER_NOTIFIER, DurableNotifier
 
@@ -113,17 +113,24 @@ def _jobs_of_core() -> Mapping[str, str]:
     return JOBS
 
 
-# -- what may be wrong with one ------------------------------------------------------------------------------------------
+# -- what may be wrong with one --------------------------------------------------------------------
 def _judge_store(store: Any) -> str:
     from glancecore.ports.store import Cap, Store
 
-    methods = {Cap.WRITE: ("put", "put_for"), Cap.DELETE: ("delete",), Cap.LIST: ("list",), Cap.LOCAL: ("local_path",), Cap.ADOPT: ("adopt",),
-               Cap.PRESIGN: ("presign",), Cap.MARK: ("markers",)}
+    methods = {
+        Cap.WRITE: ("put", "put_for"),
+        Cap.DELETE: ("delete",),
+        Cap.LIST: ("list",),
+        Cap.LOCAL: ("local_path",),
+        Cap.ADOPT: ("adopt",),
+        Cap.PRESIGN: ("presign",),
+        Cap.MARK: ("markers",),
+    }
     is_class = isinstance(store, type)
     cls = store if is_class else type(store)
     caps, schemes = getattr(store, "caps", None), getattr(store, "schemes", None)
     if not isinstance(schemes, tuple) or not schemes or not all(isinstance(x, str) and x for x in schemes):
-        return "schemes must be a tuple of URL schemes, such as (\"acme\",)"
+        return 'schemes must be a tuple of URL schemes, such as ("acme",)'
     if is_class and (caps is None or isinstance(caps, property)):  # each object may have its own
         return ""
     if not isinstance(caps, (frozenset, set)) or not all(isinstance(x, Cap) for x in caps):
@@ -140,7 +147,11 @@ def _judge_method(method: Any) -> str:
     if not isinstance(method.source, Source):
         return "source must be one of glancecore.ports.import_method.Source"
     cls: Any = method if isinstance(method, type) else type(method)
-    return "source is FETCHED, and there is no fetch" if method.source is Source.FETCHED and cls.fetch is ImportMethod.fetch else ""
+    return (
+        "source is FETCHED, and there is no fetch"
+        if method.source is Source.FETCHED and cls.fetch is ImportMethod.fetch
+        else ""
+    )
 
 
 def _judge_job(job: Any) -> str:
@@ -159,67 +170,230 @@ def _judge_database(database: Any) -> str:
     return f"it has no {', no '.join(missing)}" if missing else ""
 
 
-# -- the table -----------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------
 _KINDS = (
-    Kind(name="database", group="glancecore.databases", base="glancecore.ports.repository:Database", section="database",
-         option="[database] driver", wanted=lambda conf: _one("[database] driver", conf.database.driver), handed=("section",), starts=False,
-         broken=Broken.STOPS, means="the service does not start", judge=_judge_database,
-         shipped={"registry": "glancecore-db-registry", "sql": "glancecore-db-sql"},
-         kit=("repository", "job_repository", "metadefs", "outbox_repository", "place_repository", "record_repository", "task_repository"), guide="writing-a-plugin.md"),
-    Kind(name="store", group="glancecore.stores", base="glancecore.ports.store:Store", section="",
-         option="[DEFAULT] enabled_backends, staging_driver", wanted=_wanted_stores, handed=("id", "section"), starts=True, broken=Broken.LEFT_OUT,
-         means="it is not available and the others serve; one whose start failed is tried again; without the default store, unless it was in use "
-               "before, or the staging store the service does not start",
-         common=lambda _cls: PER_STORE, judge=_judge_store,
-         shipped={"file": "glancecore-store-file", "http": "glancecore-store-http", "rbd": "glancecore-store-rbd", "s3": "glancecore-store-s3",
-                  "swift": "glancecore-store-swift", "vmware": "glancecore-store-vmware"},
-         kit=("store",), guide="writing-a-store.md"),
-    Kind(name="cache", group="glancecore.caches", base="glancecore.ports.cache:Cache", section="cache_{name}",
-         option="[DEFAULT] image_cache_dir, image_cache_driver", wanted=lambda conf: _one("[DEFAULT] image_cache_driver", cache_driver(conf)),
-         handed=("section", "settings"), starts=True, broken=Broken.LEFT_OUT, means="images are not cached",
-         shipped={"file": "glancecore-cache-file"}, kit=("cache",), guide="writing-a-plugin.md"),
-    Kind(name="import_method", group="glancecore.import_methods", base="glancecore.ports.import_method:ImportMethod", section="method_{word}",
-         option="[DEFAULT] enabled_import_methods", wanted=lambda conf: _each("[DEFAULT] enabled_import_methods", conf.enabled_import_methods),
-         handed=("section", "config"), starts=True, broken=Broken.LEFT_OUT, means="it is not offered; imports by it that have begun wait", renames=True,
-         judge=_judge_method,
-         shipped={"copy-image": "glancecore-method-copy-image", "glance-direct": "glancecore-method-glance-direct",
-                  "glance-download": "glancecore-method-glance-download", "web-download": "glancecore-method-web-download"},
-         kit=("import_method",), guide="writing-a-plugin.md"),
-    Kind(name="import_step", group="glancecore.import_steps", base="glancecore.ports.import_step:ImportStep", section="step_{name}",
-         option="[image_import_opts] image_import_plugins",
-         wanted=lambda conf: _each("[image_import_opts] image_import_plugins", [x for x in conf.image_import_opts.image_import_plugins if x != "no_op"]),
-         handed=("section", "config"), starts=True, broken=Broken.LEFT_OUT,
-         means="imports are refused (503), as the step may be a security check; copy-image, which has no steps, is not", renames=True,
-         shipped={"image_conversion": "glancecore-step-convert", "image_decompression": "glancecore-step-decompress",
-                  "inject_image_metadata": "glancecore-step-inject-metadata", "verify": "glancecore-step-verify"},
-         kit=("import_step",), guide="writing-an-import-step.md"),
-    Kind(name="certificates", group="glancecore.certificates", base="glancecore.ports.certificates:CertificateSource", section="certificates_{name}",
-         option="[DEFAULT] certificate_source", wanted=lambda conf: _one("[DEFAULT] certificate_source", conf.certificate_source),
-         handed=("section", "config"), starts=True, broken=Broken.LEFT_OUT, means="data of signed images is refused (503)",
-         shipped={"castellan": "glancecore-certificates-castellan", "folder": "glancecore-certificates-folder"},
-         kit=("certificates",), guide="writing-a-plugin.md"),
-    Kind(name="auth", group="glancecore.auth", base="glancecore.ports.auth:Auth", section="auth_{name}",
-         option="[DEFAULT] auth_strategy", wanted=lambda conf: _one("[DEFAULT] auth_strategy", conf.auth_strategy),
-         handed=("section", "config"), starts=True, broken=Broken.STOPS, means="the service does not start",
-         shipped={"basic": "glancecore-auth-basic", "headers": "glancecore-auth-headers", "keystone": "glancecore-auth-keystone"},
-         kit=("auth",), guide="writing-a-plugin.md"),
-    Kind(name="notifier", group="glancecore.notifiers", base="glancecore.ports.notifier:Notifier", section="notify_{name}",
-         option="[DEFAULT] notifiers", wanted=lambda conf: _each("[DEFAULT] notifiers", conf.notifiers), handed=("section", "config"), starts=False,
-         broken=Broken.LEFT_OUT, means="it is told nothing: its events are lost", common=_of_notifiers,
-         shipped={"audit": "glancecore-notify-audit", "messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
-         kit=("notifier",), guide="writing-a-plugin.md"),
-    Kind(name="quota", group="glancecore.quotas", base="glancecore.ports.quota:Quota", section="quota_{name}",
-         option="[DEFAULT] quota_driver", wanted=lambda conf: _one("[DEFAULT] quota_driver", conf.quota_driver), handed=("section", "config"),
-         starts=False, broken=Broken.STOPS, means="the service does not start", shipped={"unified": "glancecore-quota-unified"},
-         kit=("quota",), guide="writing-a-plugin.md"),
-    Kind(name="periodic", group="glancecore.periodic", base="glancecore.ports.periodic:PeriodicJob", section="periodic_{name}",
-         option="[periodic] enabled_jobs", wanted=lambda conf: _each("[periodic] enabled_jobs", conf.periodic.enabled_jobs),
-         handed=("section", "tools"), starts=False, broken=Broken.LEFT_OUT, means="it does not run; the other jobs do", common=_of_jobs,
-         judge=_judge_job, of_core=_jobs_of_core, kit=("periodic",), guide="writing-a-plugin.md"),
-    Kind(name="extension", group="glancecore.extensions", base="glancecore.ports.extension:Extension", section="ext_{word}",
-         option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
-         handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",
-         shipped={"census": "glancecore-ext-census", "console": "glancecore-ext-console", "families": "glancecore-ext-families",
-                  "lifecycle": "glancecore-ext-lifecycle", "parts": "glancecore-ext-parts", "resumable": "glancecore-ext-resumable", "tracing": "glancecore-ext-tracing", "trash": "glancecore-ext-trash", "tus": "glancecore-ext-tus"}, kit=("extension",), guide="writing-an-extension.md"),
+    Kind(
+        name="database",
+        group="glancecore.databases",
+        base="glancecore.ports.repository:Database",
+        section="database",
+        option="[database] driver",
+        wanted=lambda conf: _one("[database] driver", conf.database.driver),
+        handed=("section",),
+        starts=False,
+        broken=Broken.STOPS,
+        means="the service does not start",
+        judge=_judge_database,
+        shipped={"registry": "glancecore-db-registry", "sql": "glancecore-db-sql"},
+        kit=(
+            "repository",
+            "job_repository",
+            "metadefs",
+            "outbox_repository",
+            "place_repository",
+            "record_repository",
+            "task_repository",
+        ),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="store",
+        group="glancecore.stores",
+        base="glancecore.ports.store:Store",
+        section="",
+        option="[DEFAULT] enabled_backends, staging_driver",
+        wanted=_wanted_stores,
+        handed=("id", "section"),
+        starts=True,
+        broken=Broken.LEFT_OUT,
+        means=(
+            "it is not available and the others serve; one whose start failed is tried again; without the default"
+            " store, unless it was in use before, or the staging store the service does not start"
+        ),
+        common=lambda _cls: PER_STORE,
+        judge=_judge_store,
+        shipped={
+            "file": "glancecore-store-file",
+            "http": "glancecore-store-http",
+            "rbd": "glancecore-store-rbd",
+            "s3": "glancecore-store-s3",
+            "swift": "glancecore-store-swift",
+            "vmware": "glancecore-store-vmware",
+        },
+        kit=("store",),
+        guide="writing-a-store.md",
+    ),
+    Kind(
+        name="cache",
+        group="glancecore.caches",
+        base="glancecore.ports.cache:Cache",
+        section="cache_{name}",
+        option="[DEFAULT] image_cache_dir, image_cache_driver",
+        wanted=lambda conf: _one("[DEFAULT] image_cache_driver", cache_driver(conf)),
+        handed=("section", "settings"),
+        starts=True,
+        broken=Broken.LEFT_OUT,
+        means="images are not cached",
+        shipped={"file": "glancecore-cache-file"},
+        kit=("cache",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="import_method",
+        group="glancecore.import_methods",
+        base="glancecore.ports.import_method:ImportMethod",
+        section="method_{word}",
+        option="[DEFAULT] enabled_import_methods",
+        wanted=lambda conf: _each("[DEFAULT] enabled_import_methods", conf.enabled_import_methods),
+        handed=("section", "config"),
+        starts=True,
+        broken=Broken.LEFT_OUT,
+        means="it is not offered; imports by it that have begun wait",
+        renames=True,
+        judge=_judge_method,
+        shipped={
+            "copy-image": "glancecore-method-copy-image",
+            "glance-direct": "glancecore-method-glance-direct",
+            "glance-download": "glancecore-method-glance-download",
+            "web-download": "glancecore-method-web-download",
+        },
+        kit=("import_method",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="import_step",
+        group="glancecore.import_steps",
+        base="glancecore.ports.import_step:ImportStep",
+        section="step_{name}",
+        option="[image_import_opts] image_import_plugins",
+        wanted=lambda conf: _each(
+            "[image_import_opts] image_import_plugins",
+            [x for x in conf.image_import_opts.image_import_plugins if x != "no_op"],
+        ),
+        handed=("section", "config"),
+        starts=True,
+        broken=Broken.LEFT_OUT,
+        means="imports are refused (503), as the step may be a security check; copy-image, which has no steps, is not",
+        renames=True,
+        shipped={
+            "image_conversion": "glancecore-step-convert",
+            "image_decompression": "glancecore-step-decompress",
+            "inject_image_metadata": "glancecore-step-inject-metadata",
+            "verify": "glancecore-step-verify",
+        },
+        kit=("import_step",),
+        guide="writing-an-import-step.md",
+    ),
+    Kind(
+        name="certificates",
+        group="glancecore.certificates",
+        base="glancecore.ports.certificates:CertificateSource",
+        section="certificates_{name}",
+        option="[DEFAULT] certificate_source",
+        wanted=lambda conf: _one("[DEFAULT] certificate_source", conf.certificate_source),
+        handed=("section", "config"),
+        starts=True,
+        broken=Broken.LEFT_OUT,
+        means="data of signed images is refused (503)",
+        shipped={"castellan": "glancecore-certificates-castellan", "folder": "glancecore-certificates-folder"},
+        kit=("certificates",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="auth",
+        group="glancecore.auth",
+        base="glancecore.ports.auth:Auth",
+        section="auth_{name}",
+        option="[DEFAULT] auth_strategy",
+        wanted=lambda conf: _one("[DEFAULT] auth_strategy", conf.auth_strategy),
+        handed=("section", "config"),
+        starts=True,
+        broken=Broken.STOPS,
+        means="the service does not start",
+        shipped={
+            "basic": "glancecore-auth-basic",
+            "headers": "glancecore-auth-headers",
+            "keystone": "glancecore-auth-keystone",
+        },
+        kit=("auth",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="notifier",
+        group="glancecore.notifiers",
+        base="glancecore.ports.notifier:Notifier",
+        section="notify_{name}",
+        option="[DEFAULT] notifiers",
+        wanted=lambda conf: _each("[DEFAULT] notifiers", conf.notifiers),
+        handed=("section", "config"),
+        starts=False,
+        broken=Broken.LEFT_OUT,
+        means="it is told nothing: its events are lost",
+        common=_of_notifiers,
+        shipped={
+            "audit": "glancecore-notify-audit",
+            "messaging": "glancecore-notify-messaging",
+            "webhook": "glancecore-notify-webhook",
+        },
+        kit=("notifier",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="quota",
+        group="glancecore.quotas",
+        base="glancecore.ports.quota:Quota",
+        section="quota_{name}",
+        option="[DEFAULT] quota_driver",
+        wanted=lambda conf: _one("[DEFAULT] quota_driver", conf.quota_driver),
+        handed=("section", "config"),
+        starts=False,
+        broken=Broken.STOPS,
+        means="the service does not start",
+        shipped={"unified": "glancecore-quota-unified"},
+        kit=("quota",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="periodic",
+        group="glancecore.periodic",
+        base="glancecore.ports.periodic:PeriodicJob",
+        section="periodic_{name}",
+        option="[periodic] enabled_jobs",
+        wanted=lambda conf: _each("[periodic] enabled_jobs", conf.periodic.enabled_jobs),
+        handed=("section", "tools"),
+        starts=False,
+        broken=Broken.LEFT_OUT,
+        means="it does not run; the other jobs do",
+        common=_of_jobs,
+        judge=_judge_job,
+        of_core=_jobs_of_core,
+        kit=("periodic",),
+        guide="writing-a-plugin.md",
+    ),
+    Kind(
+        name="extension",
+        group="glancecore.extensions",
+        base="glancecore.ports.extension:Extension",
+        section="ext_{word}",
+        option="[DEFAULT] enabled_extensions",
+        wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
+        handed=("section", "kernel"),
+        starts=True,
+        broken=Broken.STOPS,
+        means="the service does not start: it may be what refuses things",
+        shipped={
+            "census": "glancecore-ext-census",
+            "console": "glancecore-ext-console",
+            "families": "glancecore-ext-families",
+            "lifecycle": "glancecore-ext-lifecycle",
+            "parts": "glancecore-ext-parts",
+            "resumable": "glancecore-ext-resumable",
+            "tracing": "glancecore-ext-tracing",
+            "trash": "glancecore-ext-trash",
+            "tus": "glancecore-ext-tus",
+        },
+        kit=("extension",),
+        guide="writing-an-extension.md",
+    ),
 )
 KINDS: Mapping[str, Kind] = {x.name: x for x in _KINDS}

@@ -12,7 +12,8 @@ NAME = "certificate.json"
 
 
 def certificate(target: str) -> Mapping[str, Any] | None:
-    """Of the package that an entry point names; None when it ships none, or nothing that is one. Nothing is imported."""
+    """Of the package that an entry point names; None when it ships none, or nothing that is one. Nothing is
+    imported."""
     try:
         spec = importlib.util.find_spec(target.partition(":")[0].partition(".")[0])
         for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -29,9 +30,17 @@ def summary(told: Mapping[str, Any] | None, distribution: str) -> str:
     if told is None:
         return ""
     setups = [x for x in told["setups"] if isinstance(x, dict)]
-    gaps = {"no back door": not all(x.get("back_door", True) for x in setups),
-            f"{len(told.get('not_tested_anywhere', ()))} rules not tested": bool(told.get("not_tested_anywhere")),
-            "rules switched off": any(x.get("switched_off") for x in setups)}
-    words = [f"{'passed' if told.get('passed') is True else 'not passed'} the {told.get('certificate', 'kit')} of glancecore {told.get('glancecore', '?')}", *(x for x, there in gaps.items() if there)]
+    gaps = {
+        "no back door": not all(x.get("back_door", True) for x in setups),
+        f"{len(told.get('not_tested_anywhere', ()))} rules not tested": bool(told.get("not_tested_anywhere")),
+        "rules switched off": any(x.get("switched_off") for x in setups),
+    }
+    words = [
+        (
+            f"{'passed' if told.get('passed') is True else 'not passed'} the {told.get('certificate', 'kit')} of"
+            f" glancecore {told.get('glancecore', '?')}"
+        ),
+        *(x for x, there in gaps.items() if there),
+    ]
     made_for = sorted({str(x.get("distribution")) for x in setups} - {distribution})
     return ", ".join(words + [f"but as {', '.join(made_for)}"] * bool(made_for))

@@ -91,7 +91,15 @@ class Service:
 
     def close(self) -> None:
         """All of it ends, whatever goes wrong with a part."""
-        for end in (self.stop_jobs, self.kernel.reaper.stop, self.extensions.stop, *(x.stop for x in reversed(self.kernel.made.values())), self.stores.close, self.database.close, self.extensions.end_tracer):
+        for end in (
+            self.stop_jobs,
+            self.kernel.reaper.stop,
+            self.extensions.stop,
+            *(x.stop for x in reversed(self.kernel.made.values())),
+            self.stores.close,
+            self.database.close,
+            self.extensions.end_tracer,
+        ):
             try:
                 end()
             except Exception:  # whatever a plugin raises

@@ -1,9 +1,10 @@
 """Finds, loads, makes and starts plugins of every kind; the only file that imports stevedore.
 
-A plugin is an entry point in the group of its kind (``glancecore.assembly.kinds``); the core's capabilities name theirs themselves. To want one that is not installed is the operator's mistake
-(ConfigError: what is installed, what was probably meant, what to install), and so are settings that are wrong. Whatever else is wrong with a plugin,
-in its distribution, its class, its constructor or its ``start``, is PluginBroken with the cause, and the kind says what that means for the service.
-"""
+A plugin is an entry point in the group of its kind (``glancecore.assembly.kinds``); the core's capabilities name theirs
+themselves. To want one that is not installed is the operator's mistake (ConfigError: what is installed, what was
+probably meant, what to install), and so are settings that are wrong. Whatever else is wrong with a plugin, in its
+distribution, its class, its constructor or its ``start``, is PluginBroken with the cause, and the kind says what that
+means for the service."""
 
 from __future__ import annotations
 
@@ -34,7 +35,13 @@ CORE = "glancecore"
 #: What a plugin may say of its settings, and of what it reaches. Anything else that it raises is a fault of the plugin.
 _NAMED = (PluginBroken, ConfigError, StoreError, DatabaseUnavailable, CacheUnavailable)
 #: oslo.config's errors that no file of an operator can cause.
-_FAULTS_OF_OPTIONS = (cfg.DuplicateOptError, cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.DefaultValueError, cfg.ArgsAlreadyParsedError)
+_FAULTS_OF_OPTIONS = (
+    cfg.DuplicateOptError,
+    cfg.NoSuchOptError,
+    cfg.NoSuchGroupError,
+    cfg.DefaultValueError,
+    cfg.ArgsAlreadyParsedError,
+)
 _OF_CORE = re.compile(rf"{CORE}(?![\w.-])", re.IGNORECASE)
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 _BOUND = re.compile(rf"\s*(>=|<)\s*({_NUMBERS.pattern})\s*")
@@ -66,13 +73,23 @@ def _catalog() -> Mapping[str, Sequence[Installed]]:
                 continue
             known = distributions.setdefault(id(dist), "") or f"{dist.name} {dist.version}"
             distributions[id(dist)] = known
-            found[kind.name].setdefault((entry.name, known, entry.value), Installed(
-                kind.name, entry.name, known, entry.value, functools.partial(_requirements, dist), known.partition(" ")[0] == CORE))
+            found[kind.name].setdefault(
+                (entry.name, known, entry.value),
+                Installed(
+                    kind.name,
+                    entry.name,
+                    known,
+                    entry.value,
+                    functools.partial(_requirements, dist),
+                    known.partition(" ")[0] == CORE,
+                ),
+            )
     return {kind: [plugins[key] for key in sorted(plugins)] for kind, plugins in found.items()}
 
 
 def installed(kind: str) -> Sequence[Installed]:
-    """Every installed plugin of a kind, by name; nothing is imported. A name that several distributions use is there several times."""
+    """Every installed plugin of a kind, by name; nothing is imported. A name that several distributions use is there
+    several times."""
     return sorted([*_catalog()[kind], *_of_capabilities(kind)], key=lambda x: x.name)
 
 
@@ -84,10 +101,15 @@ def _of_capabilities(kind: str) -> Sequence[Installed]:
 
 
 def plugin_sections() -> dict[str, str]:
-    """Section -> the installed plugin that has its options there, but for those of databases, which have the core's, and of stores, which are called as
-    the operator likes. Nothing is imported."""
-    return {section: f"the {kind.name} plugin {x.name}" for kind in KINDS.values() if kind.name != "database"
-            for x in installed(kind.name) for section in kind.sections(None, x.name)}
+    """Section -> the installed plugin that has its options there, but for those of databases, which have the core's,
+    and of stores, which are called as the operator likes. Nothing is imported."""
+    return {
+        section: f"the {kind.name} plugin {x.name}"
+        for kind in KINDS.values()
+        if kind.name != "database"
+        for x in installed(kind.name)
+        for section in kind.sections(None, x.name)
+    }
 
 
 def fault_of_distribution(kind: str, name: str) -> str:
@@ -105,8 +127,8 @@ def fault_of_distribution(kind: str, name: str) -> str:
 def load(kind: str, name: str, option: str) -> Any:
     """The class of the plugin ``name`` of ``kind``, judged as far as that can be without making an object of it.
 
-    ``option`` is where the operator wrote the name, for the message. Raises ConfigError when it is not installed, PluginBroken.
-    """
+    ``option`` is where the operator wrote the name, for the message. Raises ConfigError when it is not installed,
+    PluginBroken."""
     names = sorted({x.name for x in installed(kind)})
     if name not in names:
         raise ConfigError(missing(KINDS[kind], name, names, option))
@@ -124,7 +146,9 @@ def load(kind: str, name: str, option: str) -> Any:
 class Loader:
     """Makes the plugins that one configuration wants. What it leaves out is in ``broken``: (kind, name) -> why."""
 
-    def __init__(self, conf: cfg.ConfigOpts, tell: Callable[[str, str, bool], None] = lambda _kind, _name, _broken: None) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, tell: Callable[[str, str, bool], None] = lambda _kind, _name, _broken: None
+    ) -> None:
         """``tell`` is told of each plugin whether it is broken: kind, name, and that."""
         self._conf = conf
         self._tell = tell
@@ -132,7 +156,8 @@ class Loader:
         self.broken: dict[tuple[str, str], str] = {}
 
     def one(self, kind: str, **things: Any) -> Any:
-        """The started plugin that the service can't do without. Raises ConfigError, and what its ``start`` raises by name."""
+        """The started plugin that the service can't do without. Raises ConfigError, and what its ``start`` raises by
+        name."""
         [found] = self.every(kind, **things).values()
         return found
 
@@ -141,7 +166,8 @@ class Loader:
         return KINDS[kind].wanted(self._conf)
 
     def every(self, kind: str, **things: Any) -> dict[str, Any]:
-        """All that the operator wants of a kind, started. A broken one is left out, or stops the start, as its kind says. Raises as ``one``."""
+        """All that the operator wants of a kind, started. A broken one is left out, or stops the start, as its kind
+        says. Raises as ``one``."""
         found: dict[str, Any] = {}
         for name, option in KINDS[kind].wanted(self._conf).items():
             with self.or_left_out(kind, name, option):
@@ -150,12 +176,15 @@ class Loader:
 
     @contextlib.contextmanager
     def or_left_out(self, kind: str, name: str, option: str) -> Iterator[None]:
-        """A plugin that is found to be broken inside is left out, or stops the start, as its kind says. Raises ConfigError."""
+        """A plugin that is found to be broken inside is left out, or stops the start, as its kind says. Raises
+        ConfigError."""
         try:
             yield
         except PluginBroken as exc:
             if KINDS[kind].broken is Broken.STOPS:
-                raise ConfigError(f"{option} = {name}: {exc}; mend or replace this plugin, or choose another one") from exc
+                raise ConfigError(
+                    f"{option} = {name}: {exc}; mend or replace this plugin, or choose another one"
+                ) from exc
             LOG.error("a plugin is broken: %s = %s: %s; %s", option, name, exc, KINDS[kind].means)
             LOG.debug("how it broke", exc_info=exc)
             self.note(kind, name, str(exc))
@@ -169,10 +198,21 @@ class Loader:
             self.broken[kind, name] = fault
         self._tell(kind, name, fault is not None)
 
-    def make(self, kind: str, name: str, option: str, *, cls: Any = None, section: str | None = None, options: Options | None = None, start: bool = True,
-             **things: Any) -> Any:
-        """A plugin with its section, started unless ``start`` says otherwise. ``things``: what its kind hands it, but for the section and the
-        whole configuration. ``cls``: when it was loaded before; ``section`` and ``options``: when they are not its own.
+    def make(
+        self,
+        kind: str,
+        name: str,
+        option: str,
+        *,
+        cls: Any = None,
+        section: str | None = None,
+        options: Options | None = None,
+        start: bool = True,
+        **things: Any,
+    ) -> Any:
+        """A plugin with its section, started unless ``start`` says otherwise. ``things``: what its kind hands it, but
+        for the section and the whole configuration. ``cls``: when it was loaded before; ``section`` and ``options``:
+        when they are not its own.
 
         Raises ConfigError, PluginBroken, and what its ``start`` raises by name."""
         about = KINDS[kind]
@@ -180,7 +220,11 @@ class Loader:
         with faults(kind, name):
             [own] = [section] if section is not None else about.sections(None, name, cls)
             section_of(self._conf, own, about.common(cls))
-            handed = {**things, "section": section_of(self._conf, own, cls.options if options is None else options), "config": self._conf}
+            handed = {
+                **things,
+                "section": section_of(self._conf, own, cls.options if options is None else options),
+                "config": self._conf,
+            }
             made = cls(*(handed[x] for x in about.handed))
             fault = about.judge(made)
         if fault:
@@ -190,8 +234,9 @@ class Loader:
         return made
 
     def in_time(self, kind: str, name: str, start: Callable[[], T], late: Callable[[T], None], *, of: str = "") -> T:
-        """Call what may hang, for [DEFAULT] plugin_start_timeout seconds at most. ``late``: what becomes of its result when it comes too late;
-        before that the same is not tried again. ``of``: which store. Raises PluginBroken, and what ``start`` raises by name."""
+        """Call what may hang, for [DEFAULT] plugin_start_timeout seconds at most. ``late``: what becomes of its result
+        when it comes too late; before that the same is not tried again. ``of``: which store. Raises PluginBroken, and
+        what ``start`` raises by name."""
         what = f"{kind} plugin {name!r}" + (f" of {of}" if of else "")
         limit = self._conf.plugin_start_timeout
         before = self._starts.get(what)
@@ -201,7 +246,10 @@ class Loader:
         attempt = self._starts[what] = _Attempt(start, late)
         with faults(kind, name):
             if not attempt.ended_within(limit):
-                raise PluginBroken(f"{what} is broken: its start has not ended within {limit:g} seconds ([DEFAULT] plugin_start_timeout)")
+                raise PluginBroken(
+                    f"{what} is broken: its start has not ended within {limit:g} seconds ([DEFAULT]"
+                    " plugin_start_timeout)"
+                )
             result: T = attempt.result()
         return result
 
@@ -248,10 +296,11 @@ class _Attempt:
                 LOG.exception("a plugin that started too late could not be closed")
 
 
-# -- what is wrong with a plugin -----------------------------------------------------------------------------------------
+# -- what is wrong with a plugin -------------------------------------------------------------------
 @contextlib.contextmanager
 def faults(kind: str, name: str, *, named_too: bool = True) -> Iterator[None]:
-    """Whatever a plugin raises inside becomes PluginBroken, but for what it may say by name. A user's Ctrl-C stays one."""
+    """Whatever a plugin raises inside becomes PluginBroken, but for what it may say by name. A user's Ctrl-C stays
+    one."""
     try:
         yield
     except KeyboardInterrupt:
@@ -275,8 +324,11 @@ def _imported(group: str, found: Installed) -> Any:
         return importlib.metadata.EntryPoint(found.name, found.target, group).load()
     failures: list[BaseException] = []
     manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
-        group, [found.name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc),
-        on_missing_entrypoints_callback=lambda _names: None)
+        group,
+        [found.name],
+        on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc),
+        on_missing_entrypoints_callback=lambda _names: None,
+    )
     if failures:
         raise failures[0]
     return manager[found.name].plugin
@@ -304,16 +356,24 @@ def _fault_of_version(cls: type, found: Installed) -> str:
     here, package = ".".join(map(str, PLUGIN_API)), found.distribution.partition(" ")[0]
     said = getattr(cls, "plugin_api", None)
     if said is None:
-        return (f"{cls.__name__} does not say which version of the plugin API it was written for; its author adds it to the class, such as: "
-                f'plugin_api = "{here}"')
+        return (
+            f"{cls.__name__} does not say which version of the plugin API it was written for; its author adds it to the"
+            " class, such as: "
+            f'plugin_api = "{here}"'
+        )
     match = _VERSION.fullmatch(said) if isinstance(said, str) else None
     if match is None:
         return f'{cls.__name__}.plugin_api must be a text of two numbers, such as "{here}"'
     version = int(match[1]), int(match[2])
     if version[0] < PLUGIN_API[0]:
-        return f"it was written for plugin API {said}, and this service has {here}; install a newer release of {package}"
+        return (
+            f"it was written for plugin API {said}, and this service has {here}; install a newer release of {package}"
+        )
     if version > PLUGIN_API:
-        return f"it needs plugin API {said}, and this service has {here}; install a newer glancecore, or an older release of {package}"
+        return (
+            f"it needs plugin API {said}, and this service has {here}; install a newer glancecore, or an older release"
+            f" of {package}"
+        )
     return ""
 
 
@@ -341,10 +401,11 @@ def _unfulfilled(text: str) -> str:
 
 
 def _surely_fulfilled(text: str, version: str) -> bool:
-    """Of the text that nearly all plugins have, such as ``glancecore<2,>=1.0``. False: it is not so simple, or not fulfilled."""
+    """Of the text that nearly all plugins have, such as ``glancecore<2,>=1.0``. False: it is not so simple, or not
+    fulfilled."""
     if _NUMBERS.fullmatch(version) is None:
         return False
-    for clause in text[len(CORE):].split(","):
+    for clause in text[len(CORE) :].split(","):
         match = _BOUND.fullmatch(clause)
         if match is None:
             return False

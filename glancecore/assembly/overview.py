@@ -49,7 +49,11 @@ class ServiceOverview:
             row = StoreOverview(name, None, "not configured", "[DEFAULT] enabled_backends does not name it")
             if name in looks:
                 row = replace(looks[name].seen(), default=name == stores.default_id)
-            rows.append(replace(row, draining_since=draining.since(name), images=places.count(name), inventory=counted.get(name)))
+            rows.append(
+                replace(
+                    row, draining_since=draining.since(name), images=places.count(name), inventory=counted.get(name)
+                )
+            )
         return rows
 
     def jobs(self) -> list[JobOverview]:
@@ -77,15 +81,25 @@ class ServiceOverview:
 
     def _job(self, scheduled: Scheduled) -> JobOverview:
         record = self._core.database.jobs.record(scheduled.row)
-        return JobOverview(scheduled.name, scheduled.job.summary, scheduled.interval, scheduled.dry_run, scheduled.machine is not None, record.started_at, record.ended_at,
-                           record.report)
+        return JobOverview(
+            scheduled.name,
+            scheduled.job.summary,
+            scheduled.interval,
+            scheduled.dry_run,
+            scheduled.machine is not None,
+            record.started_at,
+            record.ended_at,
+            record.report,
+        )
 
 
 class _Look:
     """One store that is asked, in a thread of its own."""
 
     def __init__(self, store: StoreFacade) -> None:
-        self._found = StoreOverview(store.id, store.settings.driver, "down", f"it has not answered within {_ANSWERS:g} seconds")
+        self._found = StoreOverview(
+            store.id, store.settings.driver, "down", f"it has not answered within {_ANSWERS:g} seconds"
+        )
         self._end = time.monotonic() + _ANSWERS
         self._thread = threading.Thread(target=self._run, args=(store,), name="store-overview", daemon=True)
         self._thread.start()

@@ -31,12 +31,23 @@ class RegistryService:
 def build_registry(conf: cfg.ConfigOpts, database: Database | None = None) -> RegistryService:
     """The metadata service on the configured database. Raises ConfigError."""
     if database is None and conf.database.driver == "registry":
-        raise ConfigError("[database] driver = registry: glance-registry itself needs a database; give it driver = sql and a connection")
+        raise ConfigError(
+            "[database] driver = registry: glance-registry itself needs a database; give it driver = sql and a"
+            " connection"
+        )
     for secret in conf.registry.secrets:
         if len(secret) < SHORTEST_SECRET:
-            raise ConfigError(f"[registry] secrets: one has {len(secret)} characters; take at least {SHORTEST_SECRET}, such as the output "
-                              "of: openssl rand -hex 32")
+            raise ConfigError(
+                f"[registry] secrets: one has {len(secret)} characters; take at least {SHORTEST_SECRET}, such as the"
+                " output of: openssl rand -hex 32"
+            )
     database = database or load_database(conf)
-    probes = Probes(database, metrics_registry(), conf.healthcheck.ready_cache_seconds,
-                    conf.metrics.allowed_networks if conf.metrics.enabled else None)
-    return RegistryService(RegistryApp(database, RegistrySettings(conf.registry.secrets, conf.registry.max_body), probes), database)
+    probes = Probes(
+        database,
+        metrics_registry(),
+        conf.healthcheck.ready_cache_seconds,
+        conf.metrics.allowed_networks if conf.metrics.enabled else None,
+    )
+    return RegistryService(
+        RegistryApp(database, RegistrySettings(conf.registry.secrets, conf.registry.max_body), probes), database
+    )

@@ -40,7 +40,9 @@ class ServiceUpkeep:
         self._known(store)
         return self._core.database.places.count(store)
 
-    def evacuate(self, store: str, *, dry_run: bool, alive: Callable[[], None], stopping: threading.Event) -> Iterator[MoveResult]:
+    def evacuate(
+        self, store: str, *, dry_run: bool, alive: Callable[[], None], stopping: threading.Event
+    ) -> Iterator[MoveResult]:
         self._known(store)
         draining = Draining(self._core.database)
         if not dry_run and store not in draining:
@@ -64,4 +66,6 @@ class ServiceUpkeep:
     def _known(self, store: str) -> None:
         ids = self._core.stores.ids
         if store not in ids:
-            raise errors.NotFound(f"no store {shortened(store)} is among those of [DEFAULT] enabled_backends; there are: {', '.join(ids)}")
+            raise errors.NotFound(
+                f"no store {shortened(store)} is among those of [DEFAULT] enabled_backends; there are: {', '.join(ids)}"
+            )

@@ -20,8 +20,8 @@ class ChildDied(Exception):
 
 
 def apart(work: Callable[[], T], seconds: float | None) -> T:
-    """``work()``, done in a child that is ended after ``seconds`` (None: never). The result must be picklable; what the child prints goes to standard
-    error. Raises ChildDied."""
+    """``work()``, done in a child that is ended after ``seconds`` (None: never). The result must be picklable; what the
+    child prints goes to standard error. Raises ChildDied."""
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # the child has a copy of what waits
@@ -37,7 +37,9 @@ def apart(work: Callable[[], T], seconds: float | None) -> T:
     except EOFError as exc:
         process.join()
         code = process.exitcode or 0
-        raise ChildDied(f"ends the process ({f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'})") from exc
+        raise ChildDied(
+            f"ends the process ({f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'})"
+        ) from exc
     finally:
         process.kill()
         process.join()

@@ -37,20 +37,28 @@ def _main() -> None:
         _build_once(conf)
         LOG.info("serving on %s port %s, stores %s", conf.bind_host, conf.bind_port, ", ".join(conf.enabled_backends))
         memory.freeze_memory()
-        settings.serve(conf, settings.Program(PROG, lambda: _read(words), lambda served: Judgement(PROG, _default_store(served)), _make_app))
+        settings.serve(
+            conf,
+            settings.Program(
+                PROG, lambda: _read(words), lambda served: Judgement(PROG, _default_store(served)), _make_app
+            ),
+        )
 
 
 def judge(words: list[str]) -> None:
-    """As a start would, but for the sockets, which are bound, and the places of stores, which are only looked at. A start goes on without a default store that was
-    there before; a service that has another one does not change to it. Raises what that would, ConfigError."""
+    """As a start would, but for the sockets, which are bound, and the places of stores, which are only looked at. A
+    start goes on without a default store that was there before; a service that has another one does not change to it.
+    Raises what that would, ConfigError."""
     conf = _read(words)
     settings.settings(conf)
     tls.check(conf)
     fault = _build_once(conf, look=True)
     served = os.environ.get(SERVED)
     if fault and served and _default_store(conf) != served:
-        raise ConfigError(f"[glance_store] default_backend: this default store is another one than is served, or has other options, and it is away: {fault}; "
-                          "correct its options, or see that it answers")
+        raise ConfigError(
+            "[glance_store] default_backend: this default store is another one than is served, or has other options,"
+            f" and it is away: {fault}; correct its options, or see that it answers"
+        )
 
 
 def _default_store(conf: cfg.ConfigOpts) -> str:
@@ -66,7 +74,8 @@ def _read(words: list[str]) -> cfg.ConfigOpts:
 
 
 def _build_once(conf: cfg.ConfigOpts, *, look: bool = False) -> str | None:
-    """Everything that can be wrong is found here, before a worker starts. Why the default store is away; None: it is not."""
+    """Everything that can be wrong is found here, before a worker starts. Why the default store is away; None: it is
+    not."""
     from glancecore.assembly.build import build
 
     service = build(conf, look=look)

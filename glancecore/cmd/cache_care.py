@@ -1,4 +1,5 @@
-"""glance-cache-prefetcher, -pruner, -cleaner: the jobs of this machine's image cache, once, by the names that operators know."""
+"""glance-cache-prefetcher, -pruner, -cleaner: the jobs of this machine's image cache, once, by the names that operators
+know."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ def pruner() -> None:
 
 
 def cleaner() -> None:
-    sys.exit(start.run(lambda: _main("cleaner", "Remove leftovers, entries of images that are no more, and damaged entries.")))
+    sys.exit(
+        start.run(
+            lambda: _main("cleaner", "Remove leftovers, entries of images that are no more, and damaged entries.")
+        )
+    )
 
 
 def _main(job: str, description: str) -> int:
@@ -28,9 +33,17 @@ def _main(job: str, description: str) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(verify_all=False)
     if job == "cleaner":
-        parser.add_argument("--verify-all", action="store_true", help="hash every entry, not only those whose last time is long ago")
+        parser.add_argument(
+            "--verify-all", action="store_true", help="hash every entry, not only those whose last time is long ago"
+        )
     args = parser.parse_args()
     conf = start.read_config(args, log_level=logging.CRITICAL)  # the report says it
     from glancecore.features.cache.jobs import WholeCacheCleaner
 
-    return run_once(conf, f"cache_{job}", dry_run=args.dry_run, as_json=args.json, cls=WholeCacheCleaner if args.verify_all else None)
+    return run_once(
+        conf,
+        f"cache_{job}",
+        dry_run=args.dry_run,
+        as_json=args.json,
+        cls=WholeCacheCleaner if args.verify_all else None,
+    )

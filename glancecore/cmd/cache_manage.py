@@ -18,9 +18,10 @@ from glancecore.domain.errors import GlanceError
 
 LOCAL = "http://127.0.0.1:9292"
 EPILOG = f"""
-The service is found in Keystone's catalogue, by the usual OS_* variables or --os-* options; without Keystone by --url, or by --host and
---port (default: {LOCAL}). Logins: --os-auth-type password and the other types of Keystone; http_basic for HTTP basic; none when
-the service takes everybody. For a service behind a proxy that tells identities: --header 'X-Roles: admin' and the like.
+The service is found in Keystone's catalogue, by the usual OS_* variables or --os-* options; without Keystone by --url,
+or by --host and --port (default: {LOCAL}). Logins: --os-auth-type password and the other types of Keystone; http_basic
+for HTTP basic; none when the service takes everybody. For a service behind a proxy that tells identities: --header
+'X-Roles: admin' and the like.
 
 A cache belongs to one machine: what you see is the cache of the machine that answers. Ask each one by its own --url.
 """
@@ -49,24 +50,36 @@ class ImageService:
         self._headers = dict(_header(x) for x in args.header)
         url = args.url or (f"http://{args.host or '127.0.0.1'}:{args.port or 9292}" if args.host or args.port else None)
         if url is None and args.os_auth_type not in ("none", "http_basic"):
-            url = self._session.get_endpoint(service_type="image", interface=args.os_interface, region_name=args.os_region_name)
+            url = self._session.get_endpoint(
+                service_type="image", interface=args.os_interface, region_name=args.os_region_name
+            )
             if url is None:
-                raise GlanceError("the catalogue has no image service there; give --url, or another --os-region-name or --os-interface")
+                raise GlanceError(
+                    "the catalogue has no image service there; give --url, or another --os-region-name or"
+                    " --os-interface"
+                )
         self._url = (url or getattr(args, "os_endpoint", None) or LOCAL).rstrip("/").removesuffix("/v2")
 
     def call(self, method: str, path: str, **headers: str) -> Any:
-        answer = self._session.request(f"{self._url}/v2{path}", method, headers={**self._headers, "Accept": "application/json", **headers})
+        answer = self._session.request(
+            f"{self._url}/v2{path}", method, headers={**self._headers, "Accept": "application/json", **headers}
+        )
         return answer.json() if answer.content else None
 
 
-# -- actions ---------------------------------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 def _list_cached(args: argparse.Namespace, service: ImageService) -> int:
     rows = service.call("GET", "/cache")["cached_images"]
     if args.json:
         print(json.dumps(rows, indent=1))
         return 0
-    _table(("IMAGE", "LAST ACCESSED (UTC)", "LAST MODIFIED (UTC)", "SIZE", "HITS"), [
-        (x["image_id"], _time(x["last_accessed"]), _time(x["last_modified"]), str(x["size"]), str(x["hits"])) for x in rows])
+    _table(
+        ("IMAGE", "LAST ACCESSED (UTC)", "LAST MODIFIED (UTC)", "SIZE", "HITS"),
+        [
+            (x["image_id"], _time(x["last_accessed"]), _time(x["last_modified"]), str(x["size"]), str(x["hits"]))
+            for x in rows
+        ],
+    )
     print(f"{len(rows)} images, {sum(x['size'] for x in rows)} bytes")
     return 0
 
@@ -112,7 +125,11 @@ def _clean(args: argparse.Namespace, service: ImageService) -> int:
 
 def _prune(args: argparse.Namespace, service: ImageService) -> int:
     found = service.call("POST", "/cache/prune")
-    print(json.dumps(found) if args.json else f"Pruned {found['total_files_pruned']} images, {found['total_bytes_pruned']} bytes.")
+    print(
+        json.dumps(found)
+        if args.json
+        else f"Pruned {found['total_files_pruned']} images, {found['total_bytes_pruned']} bytes."
+    )
     return 0
 
 
@@ -165,20 +182,34 @@ def _said(exc: exceptions.HttpError) -> str:
         return str(exc.message or exc)
 
 
-# -- the command line ------------------------------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------------------
 def parser(argv: list[str]) -> argparse.ArgumentParser:
-    made = parsing.parser("glance-cache-manage", "Look at and change the image cache of a running glance-api.",
-                                   epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = parsing.parser(
+        "glance-cache-manage",
+        "Look at and change the image cache of a running glance-api.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.add_argument("--url", default=os.environ.get("OS_IMAGE_ENDPOINT_OVERRIDE"), help="where glance-api answers")
     made.add_argument("-H", "--host", metavar="ADDRESS", help="the same by its address")
     made.add_argument("-p", "--port", type=int, help="and its port")
-    made.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header too; may be given several times")
+    made.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="send this header too; may be given several times",
+    )
     made.add_argument("-f", "--force", action="store_true", help="don't ask before deleting")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--os-region-name", default=os.environ.get("OS_REGION_NAME"), help="region of the image service")
-    made.add_argument("--os-interface", default=os.environ.get("OS_INTERFACE", "public"), help="interface of the image service")
+    made.add_argument(
+        "--os-interface", default=os.environ.get("OS_INTERFACE", "public"), help="interface of the image service"
+    )
     loading.register_session_argparse_arguments(made)
-    loading.register_auth_argparse_arguments(made, argv, default="password" if os.environ.get("OS_AUTH_URL") or _names_keystone(argv) else "none")
+    loading.register_auth_argparse_arguments(
+        made, argv, default="password" if os.environ.get("OS_AUTH_URL") or _names_keystone(argv) else "none"
+    )
 
     actions = made.add_subparsers(dest="action", required=True, metavar="COMMAND")
     actions.add_parser("list-cached", help="what is cached").set_defaults(run=_list_cached)
@@ -190,8 +221,12 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
         one = actions.add_parser(f"delete-{what}-image", help=f"remove {what} images")
         one.add_argument("image", nargs="+", metavar="IMAGE_ID")
         one.set_defaults(run=_delete, what=what, target=target)
-        actions.add_parser(f"delete-all-{what}-images", help=f"remove all {what} images").set_defaults(run=_delete_all, what=what, target=target)
-    actions.add_parser("clean", help="remove what is left over: of dead processes, of images that are no more").set_defaults(run=_clean)
+        actions.add_parser(f"delete-all-{what}-images", help=f"remove all {what} images").set_defaults(
+            run=_delete_all, what=what, target=target
+        )
+    actions.add_parser(
+        "clean", help="remove what is left over: of dead processes, of images that are no more"
+    ).set_defaults(run=_clean)
     actions.add_parser("prune", help="shrink the cache to its bound").set_defaults(run=_prune)
     nodes = actions.add_parser("nodes", help="which machines have an image in their caches")
     nodes.add_argument("image", metavar="IMAGE_ID")

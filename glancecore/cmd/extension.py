@@ -24,7 +24,9 @@ def add_areas(areas: Areas, classes: Mapping[str, type[Extension]]) -> None:
         if cls.commands.__func__ is Extension.commands.__func__:  # type: ignore[attr-defined]
             continue
         if name in areas.choices:
-            LOG.warning("the commands of extension %s are not there: glance-manage itself has an area of this name", name)
+            LOG.warning(
+                "the commands of extension %s are not there: glance-manage itself has an area of this name", name
+            )
             continue
         try:
             area = areas.add_parser(name, help=cls.title)

@@ -1,4 +1,5 @@
-"""What runs one import step, or undoes it, in a process of its own; not for operators. See ``glancecore.features.imports.step_process``."""
+"""What runs one import step, or undoes it, in a process of its own; not for operators. See
+``glancecore.features.imports.step_process``."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ def _main() -> None:
     args = parser.parse_args()
     _end_with(args.parent)
     os.set_inheritable(args.channel, False)  # its end is ours, whatever the step starts
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # whoever sends it to the whole service: our parent ends us
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+    ):  # whoever sends it to the whole service: our parent ends us
         signal.signal(number, signal.SIG_IGN)
     conf = start.read_config(args)
     with Connection(args.channel) as channel:

@@ -1,5 +1,5 @@
-"""What a start of a command would say to the configuration as it is now. Run by those that are about to read it again (server/judgement.py), not by
-operators."""
+"""What a start of a command would say to the configuration as it is now. Run by those that are about to read it again
+(server/judgement.py), not by operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from glancecore.domain.errors import GlanceError
 from glancecore.server import judgement
 
 LOG = logging.getLogger(__name__)
-_JUDGES = {"glance-api": api.judge, registry.PROG: registry.judge, "glance-worker": worker.judge, "glance-periodic": periodic.judge}
+_JUDGES = {
+    "glance-api": api.judge,
+    registry.PROG: registry.judge,
+    "glance-worker": worker.judge,
+    "glance-periodic": periodic.judge,
+}
 
 
 def main(prog: str, words: list[str]) -> str:

@@ -1,5 +1,5 @@
-"""glance-manage: care of the database, the outbox, the places of stores, the limits of projects and what they use, metadata definitions as files, the
-takeover of a Glance deployment, and what extensions bring."""
+"""glance-manage: care of the database, the outbox, the places of stores, the limits of projects and what they use,
+metadata definitions as files, the takeover of a Glance deployment, and what extensions bring."""
 
 from __future__ import annotations
 

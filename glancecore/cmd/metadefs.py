@@ -32,7 +32,7 @@ WRONG = 1
 Run = Callable[[argparse.Namespace, Database], int]
 
 
-# -- files -----------------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 def starter_set() -> Path:
     """The definitions that come with the service."""
     return Path(str(resources.files("glancecore") / "metadefs"))
@@ -86,19 +86,29 @@ def write_namespace(namespace: Namespace, folder: Path) -> Path:
     path = folder / f"{quote(namespace.name, ':')}.json"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
         part = Path(scratch, "file")
-        part.write_text(json.dumps(metadef_answers.exported(namespace), indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(metadef_answers.exported(namespace), indent=4, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         part.replace(path)
     return path
 
 
-# -- actions ---------------------------------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 def _load(args: argparse.Namespace, database: Database) -> int:
     """Each file is one commit; a bad one is told and the others are loaded."""
     if args.prefer_new and not args.merge:
         raise Invalid("--prefer-new: only together with --merge")
     if args.prefer_new and args.overwrite:
         raise Invalid("--prefer-new and --overwrite: choose one of them")
-    mode = Mode.OVERWRITE if args.overwrite else Mode.MERGE_NEW if args.prefer_new else Mode.MERGE if args.merge else Mode.KEEP
+    mode = (
+        Mode.OVERWRITE
+        if args.overwrite
+        else Mode.MERGE_NEW
+        if args.prefer_new
+        else Mode.MERGE
+        if args.merge
+        else Mode.KEEP
+    )
     catalog = MetadefCatalog(database.metadefs)
 
     def load(path: Path) -> dict[str, str]:
@@ -124,8 +134,11 @@ def _unload(args: argparse.Namespace, database: Database) -> int:
 def _export(args: argparse.Namespace, database: Database) -> int:
     try:
         args.path.mkdir(parents=True, exist_ok=True)
-        rows = [{"file": str(write_namespace(x, args.path)), "namespace": x.name, "outcome": "exported"}
-                for x in MetadefCatalog(database.metadefs).all() if not args.namespace or x.name in args.namespace]
+        rows = [
+            {"file": str(write_namespace(x, args.path)), "namespace": x.name, "outcome": "exported"}
+            for x in MetadefCatalog(database.metadefs).all()
+            if not args.namespace or x.name in args.namespace
+        ]
     except OSError as exc:
         raise Invalid(f"--path {args.path}: {exc.strerror}") from exc
     missing = set(args.namespace) - {x["namespace"] for x in rows}
@@ -143,12 +156,18 @@ def _validate(args: argparse.Namespace, database: Database) -> int:
             raise Invalid(f"{args.file}: must be a JSON object of properties")
     verdict = MetadefValidation(database.metadefs).check(project, args.resource_type, properties)
     if args.json:
-        rows = [{"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]
+        rows = [
+            {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message}
+            for x in verdict.violations
+        ]
         print(json.dumps({"valid": not rows, "checked": list(verdict.checked), "violations": rows}))
     else:
         for x in verdict.violations:
             print(f"{x.property}: {x.message} (rule {x.rule} of {x.namespace})")
-        print(f"{len(properties)} properties, {len(verdict.checked)} of them defined, {len(verdict.violations)} rules broken")
+        print(
+            f"{len(properties)} properties, {len(verdict.checked)} of them defined, {len(verdict.violations)} rules"
+            " broken"
+        )
     return WRONG if verdict.violations else 0
 
 
@@ -175,12 +194,18 @@ def _report(args: argparse.Namespace, found: Iterable[dict[str, str]]) -> int:
     return WRONG if any("error" in x for x in rows) else 0
 
 
-# -- the command line ------------------------------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------------------
 def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    area = areas.add_parser("metadefs", help="metadata definitions").add_subparsers(dest="action", required=True, metavar="ACTION")
+    area = areas.add_parser("metadefs", help="metadata definitions").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
     add_actions(area, "")
-    check = area.add_parser("validate", help="hold the properties of a JSON file, or of an image, against the definitions")
-    check.add_argument("file", nargs="?", type=Path, default=Path("-"), metavar="FILE", help="a JSON object (default: standard input)")
+    check = area.add_parser(
+        "validate", help="hold the properties of a JSON file, or of an image, against the definitions"
+    )
+    check.add_argument(
+        "file", nargs="?", type=Path, default=Path("-"), metavar="FILE", help="a JSON object (default: standard input)"
+    )
     check.add_argument("--image", metavar="ID", help="the properties of this image instead of a file's")
     check.add_argument("--resource-type", default=RESOURCE_TYPE, metavar="TYPE", help=f"default: {RESOURCE_TYPE}")
     check.add_argument("--project", metavar="ID", help="its private definitions count beside the public ones")
@@ -190,12 +215,22 @@ def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def add_actions(area: argparse._SubParsersAction[argparse.ArgumentParser], suffix: str) -> None:
     """Load, unload, export; ``suffix``: under ``glance-manage db`` they are called load_metadefs …"""
     load = area.add_parser(f"load{suffix}", help="load namespaces from JSON files; those that exist are left alone")
-    load.add_argument("--path", type=Path, help="a file, or a folder of *.json (default: the definitions that come with the service)")
+    load.add_argument(
+        "--path", type=Path, help="a file, or a folder of *.json (default: the definitions that come with the service)"
+    )
     load.add_argument("--merge", action="store_true", help="add to existing namespaces what they don't have")
-    load.add_argument("--prefer-new", "--prefer_new", action="store_true", help="with --merge: what both have is taken from the file")
-    load.add_argument("--overwrite", action="store_true", help="make existing namespaces as they are in the files, also without --merge")
+    load.add_argument(
+        "--prefer-new", "--prefer_new", action="store_true", help="with --merge: what both have is taken from the file"
+    )
+    load.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="make existing namespaces as they are in the files, also without --merge",
+    )
     load.set_defaults(run=_load)
-    unload = area.add_parser(f"unload{suffix}", help="remove all namespaces, protected ones too; with --path those of the files")
+    unload = area.add_parser(
+        f"unload{suffix}", help="remove all namespaces, protected ones too; with --path those of the files"
+    )
     unload.add_argument("--path", type=Path, help="a file, or a folder of *.json")
     unload.set_defaults(run=_unload)
     export = area.add_parser(f"export{suffix}", help="write namespaces as JSON files, one each")
@@ -210,7 +245,9 @@ def add_old_actions(areas: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for name, of in (("path", Path), ("merge", str), ("prefer_new", str), ("overwrite", str)):
         load.add_argument(name, nargs="?", type=of)
     load.set_defaults(run=_load)
-    areas.add_parser("db_unload_metadefs", description="the same as db unload_metadefs").set_defaults(run=_unload, path=None)
+    areas.add_parser("db_unload_metadefs", description="the same as db unload_metadefs").set_defaults(
+        run=_unload, path=None
+    )
     export = areas.add_parser("db_export_metadefs", description="the same as db export_metadefs")
     export.add_argument("path", nargs="?", type=Path, default=Path("/etc/glance/metadefs"))
     export.set_defaults(run=_export, namespace=[])

@@ -1,4 +1,5 @@
-"""The command line of every command: its own options may stand on both sides of a sub-command, and --version is known."""
+"""The command line of every command: its own options may stand on both sides of a sub-command, and --version is
+known."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ _EVERYWHERE = "options of every command"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The options that it has itself are also taken by its sub-commands, at any depth, where these have none of that name. Of an option that is given
-    several times the last one counts, wherever it stands; those that may be given several times add up, from left to right."""
+    """The options that it has itself are also taken by its sub-commands, at any depth, where these have none of that
+    name. Of an option that is given several times the last one counts, wherever it stands; those that may be given
+    several times add up, from left to right."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -36,7 +38,12 @@ class CommandParser(argparse.ArgumentParser):
 def parser(prog: str, description: str, **about: Any) -> argparse.ArgumentParser:
     """A command's parser, which knows --version."""
     made = CommandParser(prog=prog, description=description, **about)
-    made.add_argument("--version", action="version", version=f"{prog} {version('glancecore')}", help="print the version of the program")
+    made.add_argument(
+        "--version",
+        action="version",
+        version=f"{prog} {version('glancecore')}",
+        help="print the version of the program",
+    )
     return made
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 PROG = "glance-periodic"
-#: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere; it found what only an operator can mend.
+#: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere; it found what only an
+#: operator can mend.
 DONE, FAILED, STOPPED, BUSY, ALARM = 0, 1, 3, 4, 5
 
 
@@ -55,7 +56,9 @@ def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         try:
             start_http_server(conf.periodic.metrics_port, "127.0.0.1")
         except OSError as exc:
-            raise errors.ConfigError(f"[periodic] metrics_port = {conf.periodic.metrics_port}: {exc.strerror}; choose another port") from exc
+            raise errors.ConfigError(
+                f"[periodic] metrics_port = {conf.periodic.metrics_port}: {exc.strerror}; choose another port"
+            ) from exc
     LOG.info("ready as %s, jobs %s", service.holder, ", ".join(conf.periodic.enabled_jobs))
     service.start_jobs()
     service.periodic.wait()
@@ -75,7 +78,10 @@ def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> Service:
     from glancecore.assembly.build import build
 
     if not conf.periodic.enabled_jobs:
-        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do; name some, or don't run this program")
+        raise errors.ConfigError(
+            "[periodic] enabled_jobs: no job is enabled, so there is nothing to do; name some, or don't run this"
+            " program"
+        )
     service = build(conf, look=look)
     service.database.ping()
     return service
@@ -85,7 +91,14 @@ def _run(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     return run_once(conf, args.job, dry_run=args.dry_run, as_json=args.json)
 
 
-def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cls: Callable[[Section, CoreTools], PeriodicJob] | None = None) -> int:
+def run_once(
+    conf: cfg.ConfigOpts,
+    job: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    cls: Callable[[Section, CoreTools], PeriodicJob] | None = None,
+) -> int:
     """Run an installed job now and print its report; ``cls`` in the place of its own class. Returns the exit code."""
     from glancecore.assembly.build import build
     from glancecore.assembly.jobs import load_job
@@ -135,11 +148,21 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
             own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
             record = database.jobs.record(job_row(conf, name, cls))
             report = record.report or {}
-            rows.append({
-                "job": name, "enabled": name in conf.periodic.enabled_jobs or name in of_extensions, "interval": own.interval, "dry_run": own.dry_run,
-                "of_machine": cls.of_machine, "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
-                "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
-                "report": record.report, "broken": None})
+            rows.append(
+                {
+                    "job": name,
+                    "enabled": name in conf.periodic.enabled_jobs or name in of_extensions,
+                    "interval": own.interval,
+                    "dry_run": own.dry_run,
+                    "of_machine": cls.of_machine,
+                    "summary": cls.summary,
+                    "started_at": record.started_at.isoformat() if record.started_at else None,
+                    "ended_at": record.ended_at.isoformat() if record.ended_at else None,
+                    "outcome": report.get("outcome"),
+                    "report": record.report,
+                    "broken": None,
+                }
+            )
     finally:
         database.close()
     if args.json:
@@ -192,11 +215,19 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print JSON, of what a command tells")
     made.set_defaults(run=_serve)
     actions = made.add_subparsers(dest="action", metavar="ACTION")
-    run = actions.add_parser("run", help="run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere, 5 data is lost")
+    run = actions.add_parser(
+        "run",
+        help=(
+            "run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere, 5"
+            " data is lost"
+        ),
+    )
     run.add_argument("job", metavar="JOB", help="name of an installed job, enabled or not")
     run.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
     run.set_defaults(run=_run)
-    listing = actions.add_parser("list", help="all installed jobs, who leads, and when each ran last; of the machine's own, when here")
+    listing = actions.add_parser(
+        "list", help="all installed jobs, who leads, and when each ran last; of the machine's own, when here"
+    )
     listing.set_defaults(run=_list)
     report = actions.add_parser("report", help="the last run's report")
     report.add_argument("job", metavar="JOB")

@@ -25,22 +25,29 @@ _GOOD = re.compile(r"[a-z][a-z0-9]{0,19}")
 def add(actions: Actions) -> None:
     made = actions.add_parser("new", help="make the files of a plugin of your own, with a test that certifies it")
     made.add_argument("kind", choices=sorted(KINDS), metavar="KIND", help=" or ".join(sorted(KINDS)))
-    made.add_argument("name", metavar="NAME", help="the word that operators write: lower-case letters and digits, 20 at most")
+    made.add_argument(
+        "name", metavar="NAME", help="the word that operators write: lower-case letters and digits, 20 at most"
+    )
     made.add_argument("--folder", metavar="DIR", help="where to; it must not exist (default: glancecore-KIND-NAME)")
 
 
 def run(args: argparse.Namespace) -> int:
     """No configuration is read: it works anywhere."""
     folder = make(args.kind, args.name, Path(args.folder) if args.folder else None)
-    print(f"{folder} is there. Next, in an environment with glancecore and what its extra \"test\" names:\n"
-          f"  cd {folder}\n  pip install --no-deps -e .\n  python -m pytest")
+    print(
+        f'{folder} is there. Next, in an environment with glancecore and what its extra "test" names:\n'
+        f"  cd {folder}\n  pip install --no-deps -e .\n  python -m pytest"
+    )
     return 0
 
 
 def make(kind: str, name: str, folder: Path | None = None) -> Path:
     """The folder, made. Raises ConfigError."""
     if not _GOOD.fullmatch(name):
-        raise ConfigError(f"NAME = {name}: it becomes part of many names; take lower-case letters and digits, 20 at most, the first one a letter")
+        raise ConfigError(
+            f"NAME = {name}: it becomes part of many names; take lower-case letters and digits, 20 at most, the first"
+            " one a letter"
+        )
     into = folder or Path(f"glancecore-{KINDS[kind]}-{name}")
     try:
         into.mkdir(parents=True)

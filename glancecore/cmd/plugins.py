@@ -39,17 +39,31 @@ def _main() -> int:
     start.add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="all installed plugins and their state; those that the configuration enables are imported, each in a process of "
-                                              "its own")
+    listing = actions.add_parser(
+        "list",
+        help=(
+            "all installed plugins and their state; those that the configuration enables are imported, each in a"
+            " process of its own"
+        ),
+    )
     listing.add_argument("--all", action="store_true", help="import the others, too")
     listing.set_defaults(run=_list)
     show = actions.add_parser("show", help="one plugin, its section and its options")
     show.add_argument("kind", choices=sorted(KINDS))
     show.add_argument("name")
     show.set_defaults(run=_show)
-    check = actions.add_parser("check", help="load everything that the configuration enables; exit 1 when something is wrong")
-    check.add_argument("--glance-config", nargs="+", metavar="FILE",
-                       help="only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not known, or refused")
+    check = actions.add_parser(
+        "check", help="load everything that the configuration enables; exit 1 when something is wrong"
+    )
+    check.add_argument(
+        "--glance-config",
+        nargs="+",
+        metavar="FILE",
+        help=(
+            "only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not"
+            " known, or refused"
+        ),
+    )
     check.add_argument("--all", action="store_true", help="import also what is installed and not enabled")
     check.set_defaults(run=_check)
     plugin_new.add(actions)
@@ -73,7 +87,11 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
     rows: list[Row] = []
     for found in installed(kind.name):
         option = wanted.get(found.name)
-        state, sections, reason = "enabled" if option else "installed", _known_sections(kind, conf, found.name), option or ""
+        state, sections, reason = (
+            "enabled" if option else "installed",
+            _known_sections(kind, conf, found.name),
+            option or "",
+        )
         if fault := fault_of_distribution(kind.name, found.name):
             state, reason = "broken", fault
         elif option or everything:
@@ -82,19 +100,30 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
             if about["fault"]:
                 state, reason = "broken", about["fault"]
         certified = summary(certificate(found.target), found.distribution)
-        rows.append({**_row(kind.name, found.name, state, reason, sections, found.distribution), "certificate": certified})
+        rows.append(
+            {**_row(kind.name, found.name, state, reason, sections, found.distribution), "certificate": certified}
+        )
     missing = sorted(set(wanted) - {x.name for x in installed(kind.name)})
-    return rows + [{**_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)), "certificate": ""} for x in missing]
+    return rows + [
+        {**_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)), "certificate": ""}
+        for x in missing
+    ]
 
 
 def _look(kind: Kind, name: str, option: str, conf: cfg.ConfigOpts) -> dict[str, Any]:
     """What a plugin's class says, or its fault. It is imported in a child: whatever it does there, we go on."""
+
     def look() -> dict[str, Any]:
         try:
             cls = load(kind.name, name, option)
             with faults(kind.name, name, named_too=False):
                 options = [_option(x) for x in (*kind.common(cls), *cls.options)]
-                return {"fault": "", "description": str(cls.__doc__ or "").strip(), "sections": kind.sections(conf, name, cls), "options": options}
+                return {
+                    "fault": "",
+                    "description": str(cls.__doc__ or "").strip(),
+                    "sections": kind.sections(conf, name, cls),
+                    "options": options,
+                }
         except (ConfigError, PluginBroken) as exc:
             return {"fault": str(exc), "sections": []}
 
@@ -110,15 +139,27 @@ def _show(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     if about["fault"]:
         raise ConfigError(about["fault"])
     [found] = [x for x in installed(args.kind) if x.name == args.name]
-    about = {"kind": args.kind, "name": args.name, "distribution": found.distribution, "target": found.target, "option": kind.option,
-             "sections": about["sections"], "description": about["description"], "options": about["options"],
-             "certificate": certificate(found.target)}
+    about = {
+        "kind": args.kind,
+        "name": args.name,
+        "distribution": found.distribution,
+        "target": found.target,
+        "option": kind.option,
+        "sections": about["sections"],
+        "description": about["description"],
+        "options": about["options"],
+        "certificate": certificate(found.target),
+    }
     if args.json:
         print(json.dumps(about, indent=1))
         return 0
     sections = ", ".join(f"[{x}]" for x in about["sections"]) or "the one that is called as the store's id"
-    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n\nenabled by: {kind.option}\nsection: {sections}"
-          + (f"\ncertificate: {certified}" if (certified := summary(about["certificate"], about["distribution"])) else "") + "\n")
+    print(
+        f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n\nenabled by:"
+        f" {kind.option}\nsection: {sections}"
+        + (f"\ncertificate: {certified}" if (certified := summary(about["certificate"], about["distribution"])) else "")
+        + "\n"
+    )
     for option in about["options"]:
         print(f"  {option['name']} = {option['default']}\n      {option['help']}")
     return 0
@@ -128,10 +169,23 @@ def _became(args: argparse.Namespace) -> int:
     """Nothing is loaded, and nothing else of this machine is read, so it works anywhere."""
     conf, wrong = configuration.read(args.glance_config)
     found = review.review(conf, {})
-    rows = [{"option": f"[{x.section}] {x.name}", "became": x.fate.outcome if x.fate else "unknown", "file": x.where,
-             "words": x.fate.words if x.fate else f"did you mean {x.near}?" if x.near else ""} for x in found]
-    rows += [{"option": match[0] if (match := _OPTION.search(x)) else "", "became": "refused", "file": "", "words": x} for x in wrong]
-    rows += [{"option": option.partition(" (")[0], "became": "refused", "file": "", "words": words} for option, words in _nobodys(conf)]
+    rows = [
+        {
+            "option": f"[{x.section}] {x.name}",
+            "became": x.fate.outcome if x.fate else "unknown",
+            "file": x.where,
+            "words": x.fate.words if x.fate else f"did you mean {x.near}?" if x.near else "",
+        }
+        for x in found
+    ]
+    rows += [
+        {"option": match[0] if (match := _OPTION.search(x)) else "", "became": "refused", "file": "", "words": x}
+        for x in wrong
+    ]
+    rows += [
+        {"option": option.partition(" (")[0], "became": "refused", "file": "", "words": words}
+        for option, words in _nobodys(conf)
+    ]
     lost = list(beside.lost(files_of(conf), conf.paste_deploy.config_file))
     if args.json:
         print(json.dumps({"options": rows, "files": lost}, indent=1))
@@ -160,14 +214,24 @@ def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
             about = _look(kind, name, option or "name", conf)
             if about["fault"]:
                 missing = name not in {x.name for x in installed(kind.name)}
-                rows.append(_row(kind.name, name, "missing" if missing else "broken", about["fault"], _known_sections(kind, conf, name)))
+                rows.append(
+                    _row(
+                        kind.name,
+                        name,
+                        "missing" if missing else "broken",
+                        about["fault"],
+                        _known_sections(kind, conf, name),
+                    )
+                )
                 builds &= not option or not (missing or about.get("died") or kind.broken is Broken.STOPS)
     if builds:
         known = {(x["kind"], x["name"]) for x in rows}
         try:
             rows += [x for x in apart(lambda: _built(conf), None) if (x["kind"], x["name"]) not in known]
         except ChildDied as exc:
-            rows.append(_row("configuration", "", "wrong", f"the start {exc}; --debug tells which plugin was started last"))
+            rows.append(
+                _row("configuration", "", "wrong", f"the start {exc}; --debug tells which plugin was started last")
+            )
     _print(args, rows)
     if not rows and not args.json:
         print("Everything that the configuration enables is there and works.")
@@ -181,8 +245,15 @@ def _built(conf: cfg.ConfigOpts) -> list[Row]:
         service.make_app()
         complaints = Loader(conf).one("auth").complaints()
         rows = [_row(kind, name, "broken", why) for (kind, name), why in service.broken.items() if kind != "store"]
-        rows += [_row("store", x.id, "unavailable", x.unavailable_because, [x.id]) for x in service.stores if x.unavailable_because]
-        rows += [_row("store", name, "not configured", text) for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
+        rows += [
+            _row("store", x.id, "unavailable", x.unavailable_because, [x.id])
+            for x in service.stores
+            if x.unavailable_because
+        ]
+        rows += [
+            _row("store", name, "not configured", text)
+            for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()
+        ]
         rows += [_row("auth", conf.auth_strategy, "wrong", x) for x in complaints]
         service.close()
         return rows + [_row("configuration", "", "unknown", x.text) for x in review.review(conf) if x.fate is None]
@@ -203,12 +274,23 @@ def _known_sections(kind: Kind, conf: cfg.ConfigOpts, name: str) -> Sequence[str
 
 
 def _row(kind: str, name: str, state: str, reason: str, sections: Sequence[str] = (), distribution: str = "") -> Row:
-    return {"kind": kind, "name": name, "state": state, "section": ", ".join(sections), "distribution": distribution, "reason": reason}
+    return {
+        "kind": kind,
+        "name": name,
+        "state": state,
+        "section": ", ".join(sections),
+        "distribution": distribution,
+        "reason": reason,
+    }
 
 
 def _option(option: cfg.Opt) -> dict[str, Any]:
     default = option.default
-    return {"name": option.name, "default": default if isinstance(default, (str, int, float, list, dict, type(None))) else str(default), "help": option.help or ""}
+    return {
+        "name": option.name,
+        "default": default if isinstance(default, (str, int, float, list, dict, type(None))) else str(default),
+        "help": option.help or "",
+    }
 
 
 def _print(args: argparse.Namespace, rows: Sequence[Mapping[str, str]], columns: Sequence[str] = _COLUMNS) -> None:

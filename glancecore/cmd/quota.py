@@ -44,13 +44,22 @@ def _show(args: argparse.Namespace, database: Database) -> int:
 def _say(args: argparse.Namespace, database: Database, quota: ProjectQuota, own: dict[str, int]) -> None:
     """``own`` and what counts, beside what is used."""
     limits, used = quota.counting(args.project, own), database.images.usage(args.project)
-    rows = {name: {"usage": getattr(used, field), "limit": UNLIMITED if (limit := getattr(limits, field)) is None else limit, "own": name in own}
-            for name, (field, _) in RESOURCES.items()}
+    rows = {
+        name: {
+            "usage": getattr(used, field),
+            "limit": UNLIMITED if (limit := getattr(limits, field)) is None else limit,
+            "own": name in own,
+        }
+        for name, (field, _) in RESOURCES.items()
+    }
     if args.json:
         print(json.dumps({"project": args.project, "resources": rows}))
         return
     for name, row in rows.items():
-        print(f"{name}: {row['usage']} of {_limit(int(row['limit']))}, {'set for this project' if row['own'] else 'default'}")
+        print(
+            f"{name}: {row['usage']} of {_limit(int(row['limit']))},"
+            f" {'set for this project' if row['own'] else 'default'}"
+        )
     over = exceeded(used, limits)
     if over:
         print(f"the project uses more of {over} than it may: nothing is taken away, and nothing of it may be added")
@@ -88,7 +97,7 @@ def _option(resource: str) -> str:
     return f"--{resource.replace('_', '-')}"
 
 
-# -- arguments ------------------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------
 def _project(text: str) -> str:
     try:
         return checked_project(text)
@@ -119,15 +128,27 @@ def _number(text: str) -> int:
 
 
 def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    area = areas.add_parser("quota", help="limits of single projects").add_subparsers(dest="action", required=True, metavar="ACTION")
+    area = areas.add_parser("quota", help="limits of single projects").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
     area.add_parser("list", help="projects that have limits of their own").set_defaults(run=_list)
     show = area.add_parser("show", help="what counts for a project, and what it uses")
     change = area.add_parser("set", help="limit a project; what is not named stays as it is")
     for name, (_, shift) in RESOURCES.items():
-        change.add_argument(_option(name), dest=name, type=partial(_value, name), metavar="SIZE" if shift else "N",
-                            help=f"{'bytes, with B, KB, MB, GB or TB behind it' if shift else 'how many'}; 0: none at all, {UNLIMITED}: no limit")
+        change.add_argument(
+            _option(name),
+            dest=name,
+            type=partial(_value, name),
+            metavar="SIZE" if shift else "N",
+            help=(
+                f"{'bytes, with B, KB, MB, GB or TB behind it' if shift else 'how many'}; 0: none at all, {UNLIMITED}:"
+                " no limit"
+            ),
+        )
     unset = area.add_parser("unset", help="let the default count again for a project")
     for each, run in ((show, _show), (change, _set), (unset, _unset)):
         each.add_argument("project", metavar="PROJECT", type=_project, help="the project's id")
         each.set_defaults(run=run)
-    unset.add_argument("resources", metavar="RESOURCE", nargs="*", type=_resource, help=f"only of these: {', '.join(RESOURCES)}")
+    unset.add_argument(
+        "resources", metavar="RESOURCE", nargs="*", type=_resource, help=f"only of these: {', '.join(RESOURCES)}"
+    )

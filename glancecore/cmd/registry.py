@@ -24,9 +24,9 @@ PROG = "glance-registry"
 _DESCRIPTION = """\
 Serve the metadata of images to API nodes that hold no database credentials.
 
-It reads glance-registry.conf: [database] driver and connection as in glance-api.conf, [registry] secrets, and the server's
-options bind_host, bind_port (9191), cert_file, key_file, ca_file. API nodes have [database] driver = registry, registry_urls and
-registry_secret. The schema is made here, by: glance-manage --config-file glance-registry.conf db sync
+It reads glance-registry.conf: [database] driver and connection as in glance-api.conf, [registry] secrets, and the
+server's options bind_host, bind_port (9191), cert_file, key_file, ca_file. API nodes have [database] driver = registry,
+registry_urls and registry_secret. The schema is made here, by: glance-manage --config-file glance-registry.conf db sync
 """
 
 
@@ -90,9 +90,13 @@ def refuse_strangers(conf: cfg.ConfigOpts) -> None:
     if not conf.registry.secrets and not certificates:
         if checks.beyond_this_machine(conf):
             raise ConfigError(
-                f"[registry] secrets: none is set, and bind_host = {conf.bind_host} would let everybody on the network read and change "
-                "everything; set a secret (openssl rand -hex 32), or cert_file, key_file and ca_file so that each node shows a "
-                "certificate, or bind to 127.0.0.1")
+                f"[registry] secrets: none is set, and bind_host = {conf.bind_host} would let everybody on the network"
+                " read and change everything; set a secret (openssl rand -hex 32), or cert_file, key_file and ca_file"
+                " so that each node shows a certificate, or bind to 127.0.0.1"
+            )
         LOG.warning("no [registry] secrets and no ca_file: every user of this machine can read and change everything")
     elif not conf.cert_file and checks.beyond_this_machine(conf):
-        LOG.warning("bind_host = %s without cert_file: calls are proved by the secret, but can be read on the network", conf.bind_host)
+        LOG.warning(
+            "bind_host = %s without cert_file: calls are proved by the secret, but can be read on the network",
+            conf.bind_host,
+        )

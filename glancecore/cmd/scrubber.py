@@ -77,7 +77,10 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
                     raise
                 LOG.warning("the images are looked at again later: %s", exc)
             else:
-                print(json.dumps(run.as_json(), indent=None if args.daemon else 1) if args.json else run.text(), flush=True)
+                print(
+                    json.dumps(run.as_json(), indent=None if args.daemon else 1) if args.json else run.text(),
+                    flush=True,
+                )
                 code = 0 if run.outcome is RunOutcome.DONE and not run.report.errors else 1
             if not args.daemon or stopping.wait(conf.wakeup_time):
                 return 0 if args.daemon else code
@@ -86,10 +89,15 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = parsing.parser("glance-scrubber", "Delete for good the images whose delayed deletion is over (delayed_delete, "
-                                   "scrub_time), once. The periodic job reaper does the same by itself.")
+    made = parsing.parser(
+        "glance-scrubber",
+        "Delete for good the images whose delayed deletion is over (delayed_delete, "
+        "scrub_time), once. The periodic job reaper does the same by itself.",
+    )
     start.add_config_arguments(made)
-    made.add_argument("-D", "--daemon", action="store_true", help="again every wakeup_time seconds, until it is stopped")
+    made.add_argument(
+        "-D", "--daemon", action="store_true", help="again every wakeup_time seconds, until it is stopped"
+    )
     made.add_argument("--restore", metavar="ID", help="bring this deleted image back as it was, and delete nothing")
     made.add_argument("--dry-run", action="store_true", help="change nothing; report what would be deleted")
     made.add_argument("--json", action="store_true", help="print JSON")

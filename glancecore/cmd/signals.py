@@ -1,4 +1,5 @@
-"""The signals of a process that serves no requests: SIGTERM and SIGINT end it, SIGHUP lets it begin anew with the configuration as it is now."""
+"""The signals of a process that serves no requests: SIGTERM and SIGINT end it, SIGHUP lets it begin anew with the
+configuration as it is now."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ LOG = logging.getLogger(__name__)
 
 
 class Signals:
-    """``stop`` makes the process hand over what runs; it may be called twice, and by any thread. Made by the main thread."""
+    """``stop`` makes the process hand over what runs; it may be called twice, and by any thread. Made by the main
+    thread."""
 
     def __init__(self, prog: str, stop: Callable[[], None]) -> None:
         self._prog = prog

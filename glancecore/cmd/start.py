@@ -19,11 +19,23 @@ from glancecore.domain.text import escaped
 
 def add_config_arguments(parser: argparse.ArgumentParser, prog: str = "glance-api") -> None:
     """The options that all commands share, under the names that operators know."""
-    parser.add_argument("--config-file", action="append", metavar="PATH", dest="config_sources", type=lambda x: ("--config-file", x),
-                        help="configuration file; may be given several times, later ones win "
-                             f"(default: {prog}.conf in ~/.glance, ~, /etc/glance, /etc)")
-    parser.add_argument("--config-dir", action="append", metavar="DIR", dest="config_sources", type=lambda x: ("--config-dir", x),
-                        help="folder of *.conf files, read in order; of files and folders, too, later ones win")
+    parser.add_argument(
+        "--config-file",
+        action="append",
+        metavar="PATH",
+        dest="config_sources",
+        type=lambda x: ("--config-file", x),
+        help="configuration file; may be given several times, later ones win "
+        f"(default: {prog}.conf in ~/.glance, ~, /etc/glance, /etc)",
+    )
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        metavar="DIR",
+        dest="config_sources",
+        type=lambda x: ("--config-dir", x),
+        help="folder of *.conf files, read in order; of files and folders, too, later ones win",
+    )
     parser.add_argument("--debug", action="store_true", help="log more")
 
 
@@ -42,7 +54,8 @@ def read_config(args: argparse.Namespace, *, log_level: int | None = None, prog:
 
 
 class Answers:
-    """Standard output, with what would write lines of its own, steer the terminal or turn the line backwards written out: names and values are their owners'."""
+    """Standard output, with what would write lines of its own, steer the terminal or turn the line backwards written
+    out: names and values are their owners'."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
@@ -58,7 +71,9 @@ class Answers:
 def run(main: Callable[[], int | None]) -> int:
     """Run a command; the operator's mistakes end in one line on stderr and exit code 1."""
     try:
-        with contextlib.nullcontext() if sys.stdout is None else contextlib.redirect_stdout(Answers(sys.stdout)):  # it may be closed
+        with (
+            contextlib.nullcontext() if sys.stdout is None else contextlib.redirect_stdout(Answers(sys.stdout))
+        ):  # it may be closed
             return main() or 0
     except (GlanceError, cfg.Error) as exc:
         message = in_one_line(exc)

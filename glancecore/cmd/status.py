@@ -28,11 +28,15 @@ def _main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     area = parser.add_subparsers(dest="area", required=True, metavar="AREA").add_parser("upgrade", help="upgrades")
     area.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
-        "check", help="exit 0: ready; 1: look at the warnings; 2: must be mended first")
+        "check", help="exit 0: ready; 1: look at the warnings; 2: must be mended first"
+    )
     args = parser.parse_args()
     conf = start.read_config(args, log_level=logging.CRITICAL)
-    results = [{"check": name, "result": result, "details": details} for name, check in CHECKS.items()
-               for result, details in [check(conf)]]
+    results = [
+        {"check": name, "result": result, "details": details}
+        for name, check in CHECKS.items()
+        for result, details in [check(conf)]
+    ]
     if args.json:
         print(json.dumps(results, indent=1))
     else:

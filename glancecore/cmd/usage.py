@@ -1,4 +1,5 @@
-"""glance-manage usage: what all projects use, by project, store and visibility; the largest, the oldest and the never used images."""
+"""glance-manage usage: what all projects use, by project, store and visibility; the largest, the oldest and the never
+used images."""
 
 from __future__ import annotations
 
@@ -23,8 +24,11 @@ _THERE = frozenset(Status) - {Status.DELETED, Status.KILLED}
 _PAGE = 100
 #: What images are ordered by, the first ones first.
 _ORDERS: Mapping[str, Callable[[_Used], float]] = {
-    "largest": lambda x: -sum(x.bytes.values()), "oldest": lambda x: x.image.created_at.timestamp(), "unused": lambda x: -sum(x.bytes.values()),
-    "longest-unused": lambda x: (x.use.last_at or x.image.created_at).timestamp()}
+    "largest": lambda x: -sum(x.bytes.values()),
+    "oldest": lambda x: x.image.created_at.timestamp(),
+    "unused": lambda x: -sum(x.bytes.values()),
+    "longest-unused": lambda x: (x.use.last_at or x.image.created_at).timestamp(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,29 @@ class _Used:
 
     def row(self) -> dict[str, object]:
         image = self.image
-        return {"image": image.id, "name": image.name, "project": image.owner, "visibility": image.visibility.value, "status": image.status.value,
-                "stores": ",".join(sorted(self.bytes)), "bytes": sum(self.bytes.values()), "created_at": _stamp(image.created_at), "use_count": self.use.count,
-                "last_used_at": _stamp(self.use.last_at)}
+        return {
+            "image": image.id,
+            "name": image.name,
+            "project": image.owner,
+            "visibility": image.visibility.value,
+            "status": image.status.value,
+            "stores": ",".join(sorted(self.bytes)),
+            "bytes": sum(self.bytes.values()),
+            "created_at": _stamp(image.created_at),
+            "use_count": self.use.count,
+            "last_used_at": _stamp(self.use.last_at),
+        }
 
 
 @dataclass(slots=True)
 class _Totals:
-    """Images and bytes of each (project, store, visibility); store '' is of images without data. ``images`` counts each image once."""
+    """Images and bytes of each (project, store, visibility); store '' is of images without data. ``images`` counts each
+    image once."""
 
     cells: dict[tuple[str | None, str, str], list[int]] = field(default_factory=dict)
-    images: dict[str, Counter[str | None]] = field(default_factory=lambda: {"project": Counter(), "visibility": Counter()})
+    images: dict[str, Counter[str | None]] = field(
+        default_factory=lambda: {"project": Counter(), "visibility": Counter()}
+    )
 
     def add(self, used: _Used) -> None:
         image = used.image
@@ -59,7 +75,9 @@ class _Totals:
             cell[1] += size
 
     def rows(self) -> Iterator[dict[str, object]]:
-        for (project, store, visibility), (images, size) in sorted(self.cells.items(), key=lambda x: tuple(y or "" for y in x[0])):
+        for (project, store, visibility), (images, size) in sorted(
+            self.cells.items(), key=lambda x: tuple(y or "" for y in x[0])
+        ):
             yield {"project": project, "store": store, "visibility": visibility, "images": images, "bytes": size}
 
     def by(self, name: str) -> list[tuple[str | None, int, int]]:
@@ -91,10 +109,23 @@ def _run(args: argparse.Namespace, database: Database) -> int:
     if args.images is not None:
         found = (x for x in _images(database) if args.images != "unused" or not x.use.count)
         order = _ORDERS[args.images]
-        rows: Iterable[dict[str, object]] = [x.row() for x in heapq.nsmallest(args.limit, found, key=lambda x: (order(x), x.image.id))]
+        rows: Iterable[dict[str, object]] = [
+            x.row() for x in heapq.nsmallest(args.limit, found, key=lambda x: (order(x), x.image.id))
+        ]
         if not (args.json or args.csv):
             return _say_images(list(rows), since)
-        columns: tuple[str, ...] = ("image", "name", "project", "visibility", "status", "stores", "bytes", "created_at", "use_count", "last_used_at")
+        columns: tuple[str, ...] = (
+            "image",
+            "name",
+            "project",
+            "visibility",
+            "status",
+            "stores",
+            "bytes",
+            "created_at",
+            "use_count",
+            "last_used_at",
+        )
     else:
         totals = _Totals()
         for each in _images(database):
@@ -134,8 +165,12 @@ def _say_totals(totals: _Totals) -> int:
 def _say_images(rows: Sequence[Mapping[str, object]], since: datetime | None) -> int:
     print(f"uses are counted since {_stamp(since)}" if since else "uses are not counted yet")
     for row in rows:
-        print(f"{row['image']} bytes {row['bytes']} project {escaped(str(row['project'] or '-'))} created {row['created_at']} used {counted(int(str(row['use_count'])), 'time')}"
-              f"{f', last {last}' if (last := row['last_used_at']) else ''}: {escaped(str(row['name'] or '-'))}")
+        last = f", last {row['last_used_at']}" if row["last_used_at"] else ""
+        print(
+            f"{row['image']} bytes {row['bytes']} project {escaped(str(row['project'] or '-'))}"
+            f" created {row['created_at']} used"
+            f" {counted(int(str(row['use_count'])), 'time')}{last}: {escaped(str(row['name'] or '-'))}"
+        )
     return 0
 
 
@@ -144,8 +179,15 @@ def _stamp(at: datetime | None) -> str | None:
 
 
 def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    area = areas.add_parser("usage", help="what all projects use, by project, store and visibility; or the largest, oldest or unused images")
-    area.add_argument("--images", choices=list(_ORDERS), metavar="ORDER", help=f"list images instead, the first ones of: {', '.join(_ORDERS)}")
+    area = areas.add_parser(
+        "usage", help="what all projects use, by project, store and visibility; or the largest, oldest or unused images"
+    )
+    area.add_argument(
+        "--images",
+        choices=list(_ORDERS),
+        metavar="ORDER",
+        help=f"list images instead, the first ones of: {', '.join(_ORDERS)}",
+    )
     area.add_argument("--limit", type=arguments.count, default=20, metavar="N", help="so many images (default: 20)")
     area.add_argument("--csv", action="store_true", help="print a table with commas, for programs and spreadsheets")
     area.set_defaults(run=_run)

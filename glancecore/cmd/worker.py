@@ -66,11 +66,16 @@ def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> tuple[Service, Import
     from glancecore.features.imports.extension import ImportsExtension
 
     if not conf.jobboard.url:
-        raise ConfigError("[jobboard] url: glance-worker needs a job board; without one each glance-api runs its own imports")
+        raise ConfigError(
+            "[jobboard] url: glance-worker needs a job board; without one each glance-api runs its own imports"
+        )
     service = build(conf, look=look)
     service.database.ping()
     imports = service.of(ImportsExtension)
     if imports.board is None:
-        raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on; name some, or don't run this program")
+        raise ConfigError(
+            "[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on; name some, or"
+            " don't run this program"
+        )
     imports.board.ping()
     return service, imports.runner, imports.board

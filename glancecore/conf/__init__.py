@@ -16,13 +16,18 @@ from glancecore.domain.errors import ConfigError
 PROJECT = "glance"
 
 
-def new(args: Sequence[str] | None = None, files: Sequence[str] | None = None, usage: str | None = None,
-        cli: Sequence[cfg.Opt] = (), prog: str = "glance-api") -> cfg.ConfigOpts:
-    """Read the configuration. ``files`` None: ``<prog>.conf`` is searched where oslo.config looks (``/etc/glance`` …). A
-    ``glance-image-import.conf`` beside a ``glance-api.conf`` is read before it.
+def new(
+    args: Sequence[str] | None = None,
+    files: Sequence[str] | None = None,
+    usage: str | None = None,
+    cli: Sequence[cfg.Opt] = (),
+    prog: str = "glance-api",
+) -> cfg.ConfigOpts:
+    """Read the configuration. ``files`` None: ``<prog>.conf`` is searched where oslo.config looks (``/etc/glance`` …).
+    A ``glance-image-import.conf`` beside a ``glance-api.conf`` is read before it.
 
-    Every option can also come from the environment as ``OS_<GROUP>__<OPTION>``, by former names, too.
-    Raises oslo.config's errors for unreadable files and wrong values; they name file, option and value. Raises ConfigError.
+    Every option can also come from the environment as ``OS_<GROUP>__<OPTION>``, by former names, too. Raises
+    oslo.config's errors for unreadable files and wrong values; they name file, option and value. Raises ConfigError.
     """
     conf = _registered(cli)
     if files is None:
@@ -30,18 +35,25 @@ def new(args: Sequence[str] | None = None, files: Sequence[str] | None = None, u
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            conf(args=_with_files_beside(args or ()), project=PROJECT, prog=prog, usage=usage,
-                 default_config_files=beside.with_read(str(Path(x)) for x in files))
+            conf(
+                args=_with_files_beside(args or ()),
+                project=PROJECT,
+                prog=prog,
+                usage=usage,
+                default_config_files=beside.with_read(str(Path(x)) for x in files),
+            )
     except SystemExit as exc:  # of options that may also stand on the command line, such as debug, wherever they stand
-        raise ConfigError(f"{said.getvalue().replace('argument --', '[DEFAULT] ').strip()}; correct this value") from exc
+        raise ConfigError(
+            f"{said.getvalue().replace('argument --', '[DEFAULT] ').strip()}; correct this value"
+        ) from exc
     for step in _steps():
         step(conf)
     return conf
 
 
 def read(files: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
-    """What these files say, and nothing else of this machine: no folders, no environment; and all that would stop a start, in place of raising it.
-    Raises oslo.config's errors for files that can't be read at all."""
+    """What these files say, and nothing else of this machine: no folders, no environment; and all that would stop a
+    start, in place of raising it. Raises oslo.config's errors for files that can't be read at all."""
     conf = _registered()
     conf(args=[], project=PROJECT, default_config_files=beside.with_read(files), default_config_dirs=[], use_env=False)
     wrong = review.set_aside_wrong_types(conf)

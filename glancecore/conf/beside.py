@@ -19,7 +19,16 @@ READ = "glance-image-import.conf"
 UNREAD = ("glance-cache.conf", "glance-scrubber.conf", "glance-manage.conf")
 PASTE = "glance-api-paste.ini"
 #: Whose filters are known: what they do is the service's own business here, or an option's.
-KNOWN_FILTERS = ("glance.", "keystonemiddleware.auth_token", "oslo_middleware", "oslo.middleware", "egg:oslo.middleware", "osprofiler", "egg:osprofiler", "egg:Paste#gzip")
+KNOWN_FILTERS = (
+    "glance.",
+    "keystonemiddleware.auth_token",
+    "oslo_middleware",
+    "oslo.middleware",
+    "egg:oslo.middleware",
+    "osprofiler",
+    "egg:osprofiler",
+    "egg:Paste#gzip",
+)
 
 
 def with_read(files: Iterable[str]) -> list[str]:
@@ -38,11 +47,15 @@ def read_sections(path: str | Path) -> dict[str, dict[str, list[str]]]:
     """Section -> option -> its values, as they stand in the file. Raises oslo.config's errors."""
     sections: dict[str, dict[str, list[str]]] = {}
     cfg.ConfigParser(str(path), sections).parse()
-    return {group: {name.replace("-", "_"): values for name, values in options.items()} for group, options in sections.items()}
+    return {
+        group: {name.replace("-", "_"): values for name, values in options.items()}
+        for group, options in sections.items()
+    }
 
 
 def written(conf: cfg.ConfigOpts, environ: Mapping[str, str] | None = None) -> dict[str, dict[str, list[str]]]:
-    """Section -> option -> its values where it counts: in the environment, or in the last file that has it. ``environ`` None: that which ``conf`` reads."""
+    """Section -> option -> its values where it counts: in the environment, or in the last file that has it. ``environ``
+    None: that which ``conf`` reads."""
     if environ is None:
         environ = os.environ if conf._use_env else {}  # noqa: SLF001 (it can't be asked)
     found: dict[str, dict[str, list[str]]] = {}
@@ -64,8 +77,12 @@ def lost(files: Sequence[str], paste_file: str | None) -> Iterator[str]:
         for name in UNREAD:
             path = folder / name
             if path.is_file() and str(path) not in files:
-                words = [f"[{group}] {option}" for group, options in read_sections(path).items() for option, values in options.items()
-                         if read.get(group, {}).get(option) != values]
+                words = [
+                    f"[{group}] {option}"
+                    for group, options in read_sections(path).items()
+                    for option, values in options.items()
+                    if read.get(group, {}).get(option) != values
+                ]
                 if words:
                     yield f"{path} is not read; move what it says to {folder / MAIN}: {', '.join(words)}"
         if paste_file is None:
@@ -86,4 +103,7 @@ def _lost_filters(path: Path) -> Iterator[str]:
     for section in parser.sections():
         made_by = parser.get(section, "paste.filter_factory", fallback="") or parser.get(section, "use", fallback="")
         if section.startswith("filter:") and not made_by.startswith(KNOWN_FILTERS):
-            yield f"{path} is not read: [{section}] ({made_by or 'without a factory'}) does nothing here; put what it does into a proxy in front"
+            yield (
+                f"{path} is not read: [{section}] ({made_by or 'without a factory'}) does nothing here; put what it"
+                " does into a proxy in front"
+            )

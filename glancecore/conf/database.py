@@ -6,6 +6,8 @@ from oslo_config import cfg
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "database": [
-        cfg.StrOpt("driver", default="sql", help="Database plugin: sql (SQLite, MariaDB/MySQL, PostgreSQL), or registry."),
+        cfg.StrOpt(
+            "driver", default="sql", help="Database plugin: sql (SQLite, MariaDB/MySQL, PostgreSQL), or registry."
+        ),
     ],
 }

@@ -14,7 +14,8 @@ VARIABLE = re.compile(r"OS_([A-Z0-9_]+?)__([A-Z0-9_]+)")
 
 
 class FormerNames(_environment.EnvironmentConfigurationSource):
-    """oslo.config's own, which knows an option by its present name only: by the names that it had before, too, as in files."""
+    """oslo.config's own, which knows an option by its present name only: by the names that it had before, too, as in
+    files."""
 
     def get(self, group_name: str | None, option_name: str, opt: cfg.Opt) -> tuple[Any, cfg.LocationInfo | None]:
         absent = found = super().get(group_name, option_name, opt)

@@ -14,7 +14,15 @@ from glancecore.domain.errors import ConfigError
 from glancecore.ports.options import Options
 
 #: Glance's old names of drivers -> ours.
-DRIVERS = {"filesystem": "file", "https": "http", "swift+http": "swift", "swift+https": "swift", "s3+http": "s3", "s3+https": "s3", "vsphere": "vmware"}
+DRIVERS = {
+    "filesystem": "file",
+    "https": "http",
+    "swift+http": "swift",
+    "swift+https": "swift",
+    "s3+http": "s3",
+    "s3+https": "s3",
+    "vsphere": "vmware",
+}
 
 #: What Glance once had in [DEFAULT], and nothing here does: the values that lose nothing, and what to do with others.
 GONE = {
@@ -36,40 +44,55 @@ def _refuse_gone(name: str, conf: cfg.ConfigOpts) -> None:
     written = beside.written(conf).get("DEFAULT", {})
     harmless, fix = GONE[name]
     if name in written and (value := written[name][-1].strip()).lower() not in harmless:
-        raise ConfigError(f"[DEFAULT] {name} = {value}: there is no such option any more, and without it more would be allowed; {fix}")
+        raise ConfigError(
+            f"[DEFAULT] {name} = {value}: there is no such option any more, and without it more would be allowed; {fix}"
+        )
 
 
 def _limits(conf: cfg.ConfigOpts) -> None:
     if not conf.use_keystone_limits:
         return
     if said(conf, "quota_driver") and conf.quota_driver != "unified":
-        raise ConfigError(f"[DEFAULT] use_keystone_limits = true and quota_driver = {conf.quota_driver} contradict each other; the first one means "
-                          "quota_driver = unified: remove one of them")
+        raise ConfigError(
+            f"[DEFAULT] use_keystone_limits = true and quota_driver = {conf.quota_driver} contradict each other; the"
+            " first one means quota_driver = unified: remove one of them"
+        )
     conf.set_default("quota_driver", "unified")
 
 
 def _notifications(conf: cfg.ConfigOpts) -> None:
     """Glance sends when a driver is named; here the notifier has to be chosen."""
     sections = beside.written(conf)
-    drivers = [*sections.get("oslo_messaging_notifications", {}).get("driver", ()), *sections.get("DEFAULT", {}).get("notification_driver", ())]
+    drivers = [
+        *sections.get("oslo_messaging_notifications", {}).get("driver", ()),
+        *sections.get("DEFAULT", {}).get("notification_driver", ()),
+    ]
     wanted = [x.strip() for x in drivers if x.strip() not in ("", "noop")]
     if not wanted or "messaging" in conf.notifiers:
         return
     if said(conf, "notifiers"):
-        raise ConfigError(f"[oslo_messaging_notifications] driver = {wanted[0]}, but [DEFAULT] notifiers = {', '.join(conf.notifiers)} sends nothing there; add "
-                          "messaging to notifiers, or set driver = noop")
+        raise ConfigError(
+            f"[oslo_messaging_notifications] driver = {wanted[0]}, but [DEFAULT] notifiers ="
+            f" {', '.join(conf.notifiers)} sends nothing there; add messaging to notifiers, or set driver = noop"
+        )
     conf.set_default("notifiers", [*conf.notifiers, "messaging"])
 
 
 def _stores(conf: cfg.ConfigOpts) -> None:
     """The form without ``enabled_backends``: names of drivers, and the options of all of them in [glance_store]."""
-    old = [x for x in beside.written(conf).get("glance_store", {}) if x not in _IN_EITHER_FORM and glance_options.fate("glance_store", x, store=True)]
+    old = [
+        x
+        for x in beside.written(conf).get("glance_store", {})
+        if x not in _IN_EITHER_FORM and glance_options.fate("glance_store", x, store=True)
+    ]
     if said(conf, "enabled_backends") or not old:
         return
     default = DRIVERS.get(conf.glance_store.default_store or "file", conf.glance_store.default_store or "file")
     names = [DRIVERS.get(x.strip(), x.strip()) for x in conf.glance_store.stores or ("file", "http")]
     if default not in names:
-        raise ConfigError(f"[glance_store] default_store = {default} is none of stores = {', '.join(names)}; add it there")
+        raise ConfigError(
+            f"[glance_store] default_store = {default} is none of stores = {', '.join(names)}; add it there"
+        )
     conf.set_default("enabled_backends", {x: x for x in dict.fromkeys(names)})
     conf.set_default("default_backend", default, group="glance_store")
 
@@ -89,9 +112,13 @@ def staging(conf: cfg.ConfigOpts) -> str | None:
     if not conf.node_staging_uri:
         return None
     url = urlsplit(conf.node_staging_uri)
-    if url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path.startswith("/"):  # in file://var/lib, var is a host
-        raise ConfigError(f"[DEFAULT] node_staging_uri = {conf.node_staging_uri}: must be file:///path, with three slashes; other stores are chosen by "
-                          "staging_driver")
+    if (
+        url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path.startswith("/")
+    ):  # in file://var/lib, var is a host
+        raise ConfigError(
+            f"[DEFAULT] node_staging_uri = {conf.node_staging_uri}: must be file:///path, with three slashes; other"
+            " stores are chosen by staging_driver"
+        )
     return unquote(url.path).rstrip("/") or "/"
 
 

@@ -17,7 +17,8 @@ from glancecore.sdk import log_lines, tracing
 
 
 class OneLine(logging.Formatter):
-    """Another formatter's record with control characters written out, so that nobody writes lines of his own into the log.
+    """Another formatter's record with control characters written out, so that nobody writes lines of his own into the
+    log.
 
     A traceback keeps its lines, each behind the prefix that the other formatter has given it."""
 
@@ -40,17 +41,25 @@ NOISY = ("boto3", "botocore", "s3transfer", "urllib3", "kazoo")
 
 
 def set_defaults() -> None:
-    """Before options are registered, and samples made: default_log_levels keeps these quiet, unless the operator sets it."""
+    """Before options are registered, and samples made: default_log_levels keeps these quiet, unless the operator sets
+    it."""
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *(f"{x}=WARN" for x in NOISY)])
 
 
-#: Of a log file that is made here, and of those that follow it when it is turned over: who may not read it learns nothing of requests. One that is there stays as it is.
+#: Of a log file that is made here, and of those that follow it when it is turned over: who may not read it learns
+#: nothing of requests. One that is there stays as it is.
 MODE = 0o640
 
 
 def _opened(handler: logging.FileHandler) -> io.TextIOWrapper:
     """In place of the handler's own, which makes a file as the umask says."""
-    return open(handler.baseFilename, handler.mode, encoding=handler.encoding, errors=handler.errors, opener=lambda path, flags: os.open(path, flags, MODE))  # type: ignore[return-value]
+    return open(
+        handler.baseFilename,
+        handler.mode,
+        encoding=handler.encoding,
+        errors=handler.errors,
+        opener=lambda path, flags: os.open(path, flags, MODE),
+    )  # type: ignore[return-value]
 
 
 #: Loggers whose level the operator's options have set.
@@ -79,7 +88,10 @@ def setup(conf: cfg.ConfigOpts) -> None:
                 os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE))
         log.setup(conf, "glance")
     except log.LogConfigError as exc:
-        raise ConfigError(f"[DEFAULT] log_config_append = {conf.log_config_append}: {exc.err_msg}; correct that file, or remove the option") from exc
+        raise ConfigError(
+            f"[DEFAULT] log_config_append = {conf.log_config_append}: {exc.err_msg}; correct that file, or remove the"
+            " option"
+        ) from exc
     _levelled.clear()
     _levelled.update(x.partition("=")[0] for x in conf.default_log_levels)
     for handler in logging.getLogger().handlers:
@@ -87,5 +99,7 @@ def setup(conf: cfg.ConfigOpts) -> None:
             handler.addFilter(_TRACE)  # a logger has each filter once
         if isinstance(handler, logging.FileHandler) and not conf.log_config_append:
             handler._open = partial(_opened, handler)  # type: ignore[method-assign] # noqa: SLF001 (what its subclasses override)
-        if handler.formatter is not None and not isinstance(handler.formatter, (OneLine, formatters.JSONFormatter, formatters.FluentFormatter)):
+        if handler.formatter is not None and not isinstance(
+            handler.formatter, (OneLine, formatters.JSONFormatter, formatters.FluentFormatter)
+        ):
             handler.setFormatter(OneLine(handler.formatter))

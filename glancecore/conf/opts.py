@@ -12,7 +12,23 @@ from glancecore.features.metadefs import options as metadefs
 from glancecore.features.notifications import options as outbox
 from glancecore.features.uploads import options as uploads
 
-_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache, uploads)
+_GROUPS = (
+    api,
+    flavor,
+    image,
+    store,
+    database,
+    lease,
+    imports,
+    metadefs,
+    outbox,
+    periodic,
+    plugins,
+    registry,
+    server,
+    cache,
+    uploads,
+)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -11,11 +11,24 @@ PORT = 9191
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "registry": [
-        ListOpt("secrets", default=[], secret=True,
-                    help="In glance-registry.conf: the secret that API nodes have as [database] registry_secret, at least 16 characters. "
-                         "Any of several is good, so that secrets can be changed one node after the other. Needed to listen beyond "
-                         "loopback, unless ca_file makes each node show a certificate."),
-        cfg.IntOpt("max_body", default=32 << 20, min=1 << 20,
-                   help="In glance-registry.conf: largest call, in bytes. The largest ones are saves of metadata definition namespaces."),
+        ListOpt(
+            "secrets",
+            default=[],
+            secret=True,
+            help=(
+                "In glance-registry.conf: the secret that API nodes have as [database] registry_secret, at least 16"
+                " characters. Any of several is good, so that secrets can be changed one node after the other. Needed"
+                " to listen beyond loopback, unless ca_file makes each node show a certificate."
+            ),
+        ),
+        cfg.IntOpt(
+            "max_body",
+            default=32 << 20,
+            min=1 << 20,
+            help=(
+                "In glance-registry.conf: largest call, in bytes. The largest ones are saves of metadata definition"
+                " namespaces."
+            ),
+        ),
     ],
 }

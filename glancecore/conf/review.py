@@ -30,7 +30,8 @@ Known = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``where``: a file, or a variable of the environment. ``fate`` None: nobody knows this option; ``near`` is one that was perhaps meant."""
+    """``where``: a file, or a variable of the environment. ``fate`` None: nobody knows this option; ``near`` is one
+    that was perhaps meant."""
 
     where: str
     section: str
@@ -41,19 +42,27 @@ class Row:
     @property
     def text(self) -> str:
         if self.fate is None:
-            return f"{self.where}: [{self.section}] {self.name} is not an option of anything that is known here" + (f"; did you mean {self.near}?" if self.near else "")
-        return f"{self.where}: [{self.section}] {self.name}: {self.fate.outcome}" + (f": {self.fate.words}" if self.fate.words else "")
+            return f"{self.where}: [{self.section}] {self.name} is not an option of anything that is known here" + (
+                f"; did you mean {self.near}?" if self.near else ""
+            )
+        return f"{self.where}: [{self.section}] {self.name}: {self.fate.outcome}" + (
+            f": {self.fate.words}" if self.fate.words else ""
+        )
 
 
 def review(conf: cfg.ConfigOpts, environ: Mapping[str, str] = os.environ) -> list[Row]:
-    """A row for each option that is set. What plugins declare counts once they are loaded, or when they are installed."""
+    """A row for each option that is set. What plugins declare counts once they are loaded, or when they are
+    installed."""
     declared, renamed = _declared(conf)
     installed = of_plugins()
     drivers = {**conf.enabled_backends, STAGING: conf.staging_driver}
     stores = frozenset(drivers)
     written = beside.written(conf, environ)
     of_stores = {store: {*(x.dest for x in PER_STORE), *installed.get(driver, ())} for store, driver in drivers.items()}
-    known: Known = {group: frozenset({*declared.get(group, ()), *installed.get(group, ()), *of_stores.get(group, ())}) for group in {*declared, *installed, *stores}}
+    known: Known = {
+        group: frozenset({*declared.get(group, ()), *installed.get(group, ()), *of_stores.get(group, ())})
+        for group in {*declared, *installed, *stores}
+    }
 
     def judge(where: str, section: str, name: str) -> Row:
         if section == TASKS_STORE:
@@ -63,27 +72,54 @@ def review(conf: cfg.ConfigOpts, environ: Mapping[str, str] = os.environ) -> lis
             return Row(where, section, name, found)
         if (section, name) in renamed:
             return Row(where, section, name, Fate(OptionFate.RENAMED, renamed[section, name]))
-        if found and section == "glance_store" and name not in known[section] and from_glance.said(conf, "enabled_backends"):
-            return Row(where, section, name, Fate(OptionFate.LOST, "with enabled_backends each store's options are in the section of its id"))
+        if (
+            found
+            and section == "glance_store"
+            and name not in known[section]
+            and from_glance.said(conf, "enabled_backends")
+        ):
+            return Row(
+                where,
+                section,
+                name,
+                Fate(OptionFate.LOST, "with enabled_backends each store's options are in the section of its id"),
+            )
         if found or name in known.get(section, ()) or library_options.knows(section, name, written):
             return Row(where, section, name, glance_options.SAME)
-        return Row(where, section, name, None, _near(section, name, known, stores, library_options.names(section, written)))
+        return Row(
+            where, section, name, None, _near(section, name, known, stores, library_options.names(section, written))
+        )
 
-    rows = [judge(file, section, name) for file in files_of(conf) for section, options in beside.read_sections(file).items() for name in options]
+    rows = [
+        judge(file, section, name)
+        for file in files_of(conf)
+        for section, options in beside.read_sections(file).items()
+        for name in options
+    ]
     return rows + [judge(*x) for x in environment.variables({*known, *written}, environ)]
 
 
 def tell(conf: cfg.ConfigOpts) -> None:
-    """Log once what became of the operator's options. Raises ConfigError for what is unknown, when he wants that, and oslo.config's errors for values of a
-    wrong type."""
+    """Log once what became of the operator's options. Raises ConfigError for what is unknown, when he wants that, and
+    oslo.config's errors for values of a wrong type."""
     for group, option in _registered(conf):
         _ = conf[option] if group == "DEFAULT" else conf[group][option]
     rows = [x for x in review(conf) if x.fate is None or x.fate.outcome is not OptionFate.SAME]
     unknown = [x for x in rows if x.fate is None]
     if unknown and conf.strict_options:
-        raise ConfigError(f"[DEFAULT] strict_options: {'; '.join(x.text for x in unknown)}; correct or remove what nobody knows")
+        raise ConfigError(
+            f"[DEFAULT] strict_options: {'; '.join(x.text for x in unknown)}; correct or remove what nobody knows"
+        )
     for row in rows:
-        LOG.log(logging.INFO if row.fate and row.fate.outcome in (OptionFate.RENAMED, OptionFate.UNNEEDED) else logging.WARNING, "configuration: %s", row.text)
+        LOG.log(
+            (
+                logging.INFO
+                if row.fate and row.fate.outcome in (OptionFate.RENAMED, OptionFate.UNNEEDED)
+                else logging.WARNING
+            ),
+            "configuration: %s",
+            row.text,
+        )
     for text in beside.lost(files_of(conf), conf.paste_deploy.config_file):
         LOG.warning("configuration: %s", text)
 
@@ -96,18 +132,25 @@ def set_aside_wrong_types(conf: cfg.ConfigOpts) -> list[str]:
             _ = conf[option] if group == "DEFAULT" else conf[group][option]
         except (cfg.ConfigFileValueError, cfg.ConfigSourceValueError) as exc:
             wrong.append(f"{type_error(str(exc))}; correct this value")
-            conf.set_override(option, _sections(conf)[group][option]["opt"].default, None if group == "DEFAULT" else group)
+            conf.set_override(
+                option, _sections(conf)[group][option]["opt"].default, None if group == "DEFAULT" else group
+            )
     return wrong
 
 
 def refuse_misspelt_stores(conf: cfg.ConfigOpts) -> None:
-    """Raises ConfigError for [fats] beside a store ``fast`` that has no section: its data would go to a folder that nobody has named."""
+    """Raises ConfigError for [fats] beside a store ``fast`` that has no section: its data would go to a folder that
+    nobody has named."""
     sections = {x.lower() for x in beside.written(conf)}
     read = {*_sections(conf), *conf.enabled_backends, *glance_options.SECTIONS, *of_plugins(), TASKS_STORE, STAGING}
     for section in [x for x in beside.written(conf, {}) if x not in read]:
-        for store in difflib.get_close_matches(section, [x for x in conf.enabled_backends if x.lower() not in sections], n=1):
-            raise ConfigError(f"[DEFAULT] enabled_backends: the store {store} has no section, but there is a section [{section}] that nobody reads; "
-                              f"call it [{store}], or remove it")
+        for store in difflib.get_close_matches(
+            section, [x for x in conf.enabled_backends if x.lower() not in sections], n=1
+        ):
+            raise ConfigError(
+                f"[DEFAULT] enabled_backends: the store {store} has no section, but there is a section [{section}] that"
+                f" nobody reads; call it [{store}], or remove it"
+            )
 
 
 def type_error(message: str) -> str:
@@ -130,7 +173,15 @@ def type_error(message: str) -> str:
 
 
 def _near(section: str, name: str, known: Known, stores: Iterable[str], of_library: Iterable[str]) -> str:
-    options = {*known.get(section, ()), *of_library, *(x for group, x in glance_options.OPTIONS if group in (section, glance_options.STORE if section in stores else section))}
+    options = {
+        *known.get(section, ()),
+        *of_library,
+        *(
+            x
+            for group, x in glance_options.OPTIONS
+            if group in (section, glance_options.STORE if section in stores else section)
+        ),
+    }
     if options:
         return next(iter(difflib.get_close_matches(name, sorted(options), n=1)), "")
     near = difflib.get_close_matches(section, sorted({*known, *stores, *glance_options.SECTIONS}), n=1)
@@ -146,7 +197,8 @@ def _registered(conf: cfg.ConfigOpts) -> Iterator[tuple[str, str]]:
 
 def _sections(conf: cfg.ConfigOpts) -> dict[str, Any]:
     """Section -> name -> what oslo.config keeps of a registered option."""
-    return {"DEFAULT": conf._opts, **{name: group._opts for name, group in conf._groups.items()}}  # noqa: SLF001 (there is no public list)
+    groups = conf._groups.items()  # noqa: SLF001 (there is no public list)
+    return {"DEFAULT": conf._opts, **{name: group._opts for name, group in groups}}  # noqa: SLF001
 
 
 def _declared(conf: cfg.ConfigOpts) -> tuple[dict[str, set[str]], dict[tuple[str, str], str]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Initiator:
-    """Who made something happen, as far as the service was told: ids, roles in alphabetical order, the address that the request came from, and the request
-    itself: method and path. An import's are those of who asked for it, without roles and request."""
+    """Who made something happen, as far as the service was told: ids, roles in alphabetical order, the address that the
+    request came from, and the request itself: method and path. An import's are those of who asked for it, without roles
+    and request."""
 
     user: str | None = None
     project: str | None = None
@@ -62,7 +63,9 @@ class Context:
 
     @property
     def initiator(self) -> Initiator:
-        return Initiator(self.user, self.project, self.request_id, self.address, tuple(sorted(self.roles)), self.request)
+        return Initiator(
+            self.user, self.project, self.request_id, self.address, tuple(sorted(self.roles)), self.request
+        )
 
     @property
     def viewer(self) -> Viewer:

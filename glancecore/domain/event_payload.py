@@ -23,11 +23,35 @@ from glancecore.domain.task import Task
 Payload = dict[str, object]
 
 #: What of a property definition is told; null when the definition does not say it.
-_RULES = ("type", "title", "description", "default", "minimum", "maximum", "enum", "pattern", "minLength", "maxLength",
-          "confidential", "items", "uniqueItems", "minItems", "maxItems", "additionalItems")
-_ENDS = frozenset({
-    EventType.IMAGE_DELETE, EventType.MEMBER_DELETE, EventType.METADEF_NAMESPACE_DELETE, EventType.METADEF_OBJECT_DELETE,
-    EventType.METADEF_PROPERTY_DELETE, EventType.METADEF_TAG_DELETE, EventType.METADEF_RESOURCE_TYPE_DELETE})
+_RULES = (
+    "type",
+    "title",
+    "description",
+    "default",
+    "minimum",
+    "maximum",
+    "enum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "confidential",
+    "items",
+    "uniqueItems",
+    "minItems",
+    "maxItems",
+    "additionalItems",
+)
+_ENDS = frozenset(
+    {
+        EventType.IMAGE_DELETE,
+        EventType.MEMBER_DELETE,
+        EventType.METADEF_NAMESPACE_DELETE,
+        EventType.METADEF_OBJECT_DELETE,
+        EventType.METADEF_PROPERTY_DELETE,
+        EventType.METADEF_TAG_DELETE,
+        EventType.METADEF_RESOURCE_TYPE_DELETE,
+    }
+)
 
 
 def payload(event: Event, now: datetime) -> Payload:
@@ -62,12 +86,26 @@ def subject(event: Event) -> str:
 def _image(event: ImageEvent, end: datetime | None) -> Payload:
     image = event.image
     told: Payload = {
-        "id": image.id, "name": image.name, "status": "deleted" if end else image.status.value,
-        "created_at": _time(image.created_at), "updated_at": _time(image.updated_at), "min_disk": image.min_disk,
-        "min_ram": image.min_ram, "protected": image.protected, "checksum": image.checksum, "owner": image.owner,
-        "disk_format": image.disk_format, "container_format": image.container_format, "size": image.size,
-        "virtual_size": image.virtual_size, "is_public": image.visibility is Visibility.PUBLIC,
-        "visibility": image.visibility.value, "properties": dict(image.properties), "tags": list(image.tags), **_deleted(end)}
+        "id": image.id,
+        "name": image.name,
+        "status": "deleted" if end else image.status.value,
+        "created_at": _time(image.created_at),
+        "updated_at": _time(image.updated_at),
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "checksum": image.checksum,
+        "owner": image.owner,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "is_public": image.visibility is Visibility.PUBLIC,
+        "visibility": image.visibility.value,
+        "properties": dict(image.properties),
+        "tags": list(image.tags),
+        **_deleted(end),
+    }
     if backend := _backend(event.type, image, event.store):
         told["backend"] = backend
     return told
@@ -83,34 +121,65 @@ def _backend(event: EventType, image: Image, store: str | None) -> str | None:
 
 
 def _sent(event: ImageSent) -> Payload:
-    return {"bytes_sent": event.bytes_sent, "image_id": event.image.id, "owner_id": event.image.owner,
-            "receiver_tenant_id": event.receiver_project, "receiver_user_id": event.receiver_user,
-            "destination_ip": event.destination_ip}
+    return {
+        "bytes_sent": event.bytes_sent,
+        "image_id": event.image.id,
+        "owner_id": event.image.owner,
+        "receiver_tenant_id": event.receiver_project,
+        "receiver_user_id": event.receiver_user,
+        "destination_ip": event.destination_ip,
+    }
 
 
 def _member(member: Member, end: datetime | None) -> Payload:
-    return {"image_id": member.image_id, "member_id": member.member, "status": member.status.value,
-            **_times(member.created_at, member.updated_at), **_deleted(end)}
+    return {
+        "image_id": member.image_id,
+        "member_id": member.member,
+        "status": member.status.value,
+        **_times(member.created_at, member.updated_at),
+        **_deleted(end),
+    }
 
 
 def _task(task: Task) -> Payload:
-    return {"id": task.id, "type": task.type.value, "status": task.status.value, "owner": task.owner, "image_id": task.image_id,
-            "result": None if task.result is None else dict(task.result), "message": task.message,
-            "expires_at": _time(task.expires_at) if task.expires_at else None, **_times(task.created_at, task.updated_at), **_deleted(None)}
+    return {
+        "id": task.id,
+        "type": task.type.value,
+        "status": task.status.value,
+        "owner": task.owner,
+        "image_id": task.image_id,
+        "result": None if task.result is None else dict(task.result),
+        "message": task.message,
+        "expires_at": _time(task.expires_at) if task.expires_at else None,
+        **_times(task.created_at, task.updated_at),
+        **_deleted(None),
+    }
 
 
 def _metadef(event: MetadefEvent, end: datetime | None) -> Payload:
     if event.part is None:
         return {**_namespace(event.namespace, event.old_name), **_deleted(end)}
     part = event.part
-    return {"namespace": event.namespace.name, "name": part.name, "name_old": event.old_name or part.name, **_part(part),
-            **_deleted(end)}
+    return {
+        "namespace": event.namespace.name,
+        "name": part.name,
+        "name_old": event.old_name or part.name,
+        **_part(part),
+        **_deleted(end),
+    }
 
 
 def _namespace(namespace: Outline, old_name: str | None) -> Payload:
-    return {"namespace": namespace.name, "namespace_old": old_name or namespace.name, "display_name": namespace.display_name,
-            "protected": namespace.protected, "visibility": namespace.visibility.value, "owner": namespace.owner,
-            "description": namespace.description, **_times(namespace.created_at, namespace.updated_at)}
+    return {
+        "namespace": namespace.name,
+        "namespace_old": old_name or namespace.name,
+        "display_name": namespace.display_name,
+        "protected": namespace.protected,
+        "visibility": namespace.visibility.value,
+        "owner": namespace.owner,
+        "description": namespace.description,
+        **_times(namespace.created_at, namespace.updated_at),
+    }
 
 
 def _part(part: Part) -> Payload:
@@ -118,10 +187,18 @@ def _part(part: Part) -> Payload:
     if isinstance(part, Property):
         return _rules(part.definition)
     if isinstance(part, MetadefObject):
-        return {"properties": [{"name": x.name, **_rules(x.definition)} for x in part.properties], "required": list(part.required),
-                "description": part.description, **_times(part.created_at, part.updated_at)}
+        return {
+            "properties": [{"name": x.name, **_rules(x.definition)} for x in part.properties],
+            "required": list(part.required),
+            "description": part.description,
+            **_times(part.created_at, part.updated_at),
+        }
     if isinstance(part, Association):
-        return {"prefix": part.prefix, "properties_target": part.properties_target, **_times(part.created_at, part.updated_at)}
+        return {
+            "prefix": part.prefix,
+            "properties_target": part.properties_target,
+            **_times(part.created_at, part.updated_at),
+        }
     return _times(part.created_at, part.updated_at)
 
 

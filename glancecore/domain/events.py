@@ -54,7 +54,8 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageEvent:
-    """Something happened to an image; ``image`` is its state afterwards (for delete: before). ``store``: where its data will go."""
+    """Something happened to an image; ``image`` is its state afterwards (for delete: before). ``store``: where its data
+    will go."""
 
     type: EventType
     image: Image
@@ -108,8 +109,8 @@ class EventName:
 
 @dataclass(frozen=True, slots=True)
 class ExtensionEvent:
-    """Something that an extension tells. ``subject``: the id of what it happened to, an image's where it is one; events of one subject are delivered in
-    order. ``payload``: JSON values."""
+    """Something that an extension tells. ``subject``: the id of what it happened to, an image's where it is one; events
+    of one subject are delivered in order. ``payload``: JSON values."""
 
     type: EventName
     subject: str
@@ -117,8 +118,12 @@ class ExtensionEvent:
 
 
 Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent | TaskEvent | ExtensionEvent
-_OF_TASKS = {TaskStatus.PENDING: (), TaskStatus.PROCESSING: (EventType.TASK_RUN, EventType.TASK_PROCESSING),
-           TaskStatus.SUCCESS: (EventType.TASK_SUCCESS,), TaskStatus.FAILURE: (EventType.TASK_FAILURE,)}
+_OF_TASKS = {
+    TaskStatus.PENDING: (),
+    TaskStatus.PROCESSING: (EventType.TASK_RUN, EventType.TASK_PROCESSING),
+    TaskStatus.SUCCESS: (EventType.TASK_SUCCESS,),
+    TaskStatus.FAILURE: (EventType.TASK_FAILURE,),
+}
 
 
 def task_events(before: Task | None, after: Task) -> list[TaskEvent]:

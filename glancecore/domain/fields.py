@@ -6,15 +6,36 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 #: Wire name -> attribute of Image, for everything that a caller may set.
-SETTABLE: Mapping[str, str] = MappingProxyType({
-    "name": "name", "visibility": "visibility", "protected": "protected", "os_hidden": "hidden", "owner": "owner",
-    "container_format": "container_format", "disk_format": "disk_format", "min_ram": "min_ram", "min_disk": "min_disk",
-    "tags": "tags",
-})
+SETTABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "name": "name",
+        "visibility": "visibility",
+        "protected": "protected",
+        "os_hidden": "hidden",
+        "owner": "owner",
+        "container_format": "container_format",
+        "disk_format": "disk_format",
+        "min_ram": "min_ram",
+        "min_disk": "min_disk",
+        "tags": "tags",
+    }
+)
 #: Set by the service alone; a caller who tries gets 403.
-READ_ONLY = frozenset({
-    "status", "size", "virtual_size", "checksum", "created_at", "updated_at", "direct_url", "self", "file", "schema", "stores",
-})
+READ_ONLY = frozenset(
+    {
+        "status",
+        "size",
+        "virtual_size",
+        "checksum",
+        "created_at",
+        "updated_at",
+        "direct_url",
+        "self",
+        "file",
+        "schema",
+        "stores",
+    }
+)
 #: Ignored on create (clients send back what they have read), refused on change.
 HASHES = frozenset({"os_hash_algo", "os_hash_value"})
 #: Names that are no custom property whatever the caller means.

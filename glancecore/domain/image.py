@@ -39,18 +39,20 @@ class Visibility(StrEnum):
 
 S = Status
 #: Which status may follow which. DELETING may return to what it came from.
-NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType({
-    S.QUEUED: frozenset({S.SAVING, S.UPLOADING, S.IMPORTING, S.ACTIVE, S.DELETING}),
-    S.SAVING: frozenset({S.ACTIVE, S.QUEUED, S.KILLED, S.DELETING}),
-    S.UPLOADING: frozenset({S.IMPORTING, S.QUEUED, S.UPLOADING, S.DELETING}),
-    S.IMPORTING: frozenset({S.ACTIVE, S.QUEUED, S.UPLOADING, S.DELETING}),
-    S.ACTIVE: frozenset({S.DEACTIVATED, S.PENDING_DELETE, S.DELETING}),
-    S.DEACTIVATED: frozenset({S.ACTIVE, S.PENDING_DELETE, S.DELETING}),
-    S.PENDING_DELETE: frozenset({S.ACTIVE, S.DEACTIVATED, S.DELETING}),
-    S.KILLED: frozenset({S.DELETING}),
-    S.DELETING: frozenset({S.DELETED, S.QUEUED, S.UPLOADING, S.ACTIVE, S.DEACTIVATED, S.PENDING_DELETE, S.KILLED}),
-    S.DELETED: frozenset(),
-})
+NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        S.QUEUED: frozenset({S.SAVING, S.UPLOADING, S.IMPORTING, S.ACTIVE, S.DELETING}),
+        S.SAVING: frozenset({S.ACTIVE, S.QUEUED, S.KILLED, S.DELETING}),
+        S.UPLOADING: frozenset({S.IMPORTING, S.QUEUED, S.UPLOADING, S.DELETING}),
+        S.IMPORTING: frozenset({S.ACTIVE, S.QUEUED, S.UPLOADING, S.DELETING}),
+        S.ACTIVE: frozenset({S.DEACTIVATED, S.PENDING_DELETE, S.DELETING}),
+        S.DEACTIVATED: frozenset({S.ACTIVE, S.PENDING_DELETE, S.DELETING}),
+        S.PENDING_DELETE: frozenset({S.ACTIVE, S.DEACTIVATED, S.DELETING}),
+        S.KILLED: frozenset({S.DELETING}),
+        S.DELETING: frozenset({S.DELETED, S.QUEUED, S.UPLOADING, S.ACTIVE, S.DEACTIVATED, S.PENDING_DELETE, S.KILLED}),
+        S.DELETED: frozenset(),
+    }
+)
 #: Never listed, and unknown by id.
 HIDDEN = frozenset({S.KILLED, S.DELETED, S.DELETING, S.PENDING_DELETE})
 #: While a user's data comes.
@@ -69,7 +71,8 @@ class LocationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own. ``damaged``: what its status was before it was marked to be removed."""
+    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own.
+    ``damaged``: what its status was before it was marked to be removed."""
 
     url: str = field(repr=False)
     store: str
@@ -82,9 +85,8 @@ class Location:
 class Attachment:
     """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
 
-    ``checksum`` and the hash are what the caller expects, or None. ``formats``: disk_format and container_format that its beginning was
-    inspected as, or None. ``unproved``: nobody has read the data to see whether it
-    has that hash."""
+    ``checksum`` and the hash are what the caller expects, or None. ``formats``: disk_format and container_format that
+    its beginning was inspected as, or None. ``unproved``: nobody has read the data to see whether it has that hash."""
 
     location: Location
     size: int
@@ -133,12 +135,13 @@ class Image:
     importing: Importing | None = None
     #: The status that an image in pending_delete had, and gets back when that is undone.
     status_before_delete: Status | None = None
-    #: Its hash is what somebody said; the data was not read yet, and nobody uses it until it is found to have that hash.
+    #: Its hash is what somebody said; the data was not read yet, and nobody uses it until it is found to have that
+    #: hash.
     unproved: bool = False
     #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
     as_member: str | None = None
 
-    # -- reading ---------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     @property
     def live_locations(self) -> tuple[Location, ...]:
         return tuple(x for x in self.locations if x.status is not LocationStatus.DELETING)
@@ -157,7 +160,7 @@ class Image:
         """With exactly these tags: a set, kept sorted."""
         return replace(self, tags=tuple(sorted(set(tags))))
 
-    # -- transitions -----------------------------------------------------------------------------------------------
+    # -- transitions -------------------------------------------------------------------------------
     def to(self, status: Status) -> Image:
         """The same image in ``status``. Raises WrongStatus when the state table does not allow it."""
         if status not in NEXT[self.status]:
@@ -183,18 +186,33 @@ class Image:
 
     def finish_upload(self, digests: Digests, locations: tuple[Location, ...]) -> Image:
         return replace(
-            self.to(Status.ACTIVE), size=digests.size, virtual_size=digests.virtual_size, checksum=digests.checksum,
-            hash_algo=digests.hash_algo, hash_value=digests.hash_value, locations=locations, last_error=None)
+            self.to(Status.ACTIVE),
+            size=digests.size,
+            virtual_size=digests.virtual_size,
+            checksum=digests.checksum,
+            hash_algo=digests.hash_algo,
+            hash_value=digests.hash_value,
+            locations=locations,
+            last_error=None,
+        )
 
     def give_up(self, stable: Status, last_error: str | None) -> Image:
         """Back to ``stable`` as if the operation had not begun; ``last_error`` tells the user why."""
         back = replace(self.to(stable), last_error=last_error)
         if stable is Status.QUEUED:
-            back = replace(back, size=None, virtual_size=None, checksum=None, hash_algo=None, hash_value=None,
-                           locations=(), staged=None)
+            back = replace(
+                back,
+                size=None,
+                virtual_size=None,
+                checksum=None,
+                hash_algo=None,
+                hash_value=None,
+                locations=(),
+                staged=None,
+            )
         return back
 
-    # -- imports ---------------------------------------------------------------------------------------------------
+    # -- imports -----------------------------------------------------------------------------------
     def begin_stage(self) -> Image:
         self.require(Status.QUEUED)
         self.require_formats()
@@ -206,19 +224,32 @@ class Image:
         return replace(self, staged=staged, size=staged.digests.size)
 
     def begin_import(self, task: str, stores: tuple[str, ...], kept: Staged | None = None) -> Image:
-        """From queued or uploading: importing; ``kept`` is what an earlier import has left for this one. An image that has data stays as it
-        is and gets more copies. Raises WrongStatus while nothing proves that data."""
+        """From queued or uploading: importing; ``kept`` is what an earlier import has left for this one. An image that
+        has data stays as it is and gets more copies. Raises WrongStatus while nothing proves that data."""
         if self.unproved:
-            raise errors.WrongStatus(f"image {self.id}: its data is not copied before it was read and found to have the hash that it is said to have")
-        begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), last_error=None)
-        begun = replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
+            raise errors.WrongStatus(
+                f"image {self.id}: its data is not copied before it was read and found to have the hash that it is said"
+                " to have"
+            )
+        begun = (
+            self
+            if self.status in (Status.ACTIVE, Status.DEACTIVATED)
+            else replace(self.to(Status.IMPORTING), last_error=None)
+        )
+        begun = replace(
+            begun,
+            attempt=self.attempt + 1,
+            importing=Importing(task, stores, formats=(self.disk_format, self.container_format)),
+        )
         if kept is not None:
             begun = begun.with_staged(kept)
         worked = begun.staged.worked if begun.staged is not None else None
         if worked is None:
             return begun
         disk_format, container_format = worked.formats
-        return replace(begun, disk_format=disk_format, container_format=container_format).with_import_properties(dict(worked.properties))
+        return replace(begun, disk_format=disk_format, container_format=container_format).with_import_properties(
+            dict(worked.properties)
+        )
 
     def with_checkpoint(self, *steps: str) -> Image:
         """What this import has done until now is noted with the staged data: it needs no more of these steps."""
@@ -226,7 +257,12 @@ class Image:
             return self
         names = [name for name, _ in self.importing.properties] if self.importing is not None else []
         given = tuple((name, self.properties[name]) for name in names if name in self.properties)
-        return replace(self, staged=replace(self.staged, worked=ImportCheckpoint(steps, (self.disk_format, self.container_format), given)))
+        return replace(
+            self,
+            staged=replace(
+                self.staged, worked=ImportCheckpoint(steps, (self.disk_format, self.container_format), given)
+            ),
+        )
 
     def with_staged(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""
@@ -237,7 +273,11 @@ class Image:
         marks = self.importing or Importing()
         noted = {name for name, _ in marks.properties}
         new = tuple((name, self.properties.get(name)) for name in properties if name not in noted)
-        return replace(self, properties={**self.properties, **properties}, importing=replace(marks, properties=(*marks.properties, *new)))
+        return replace(
+            self,
+            properties={**self.properties, **properties},
+            importing=replace(marks, properties=(*marks.properties, *new)),
+        )
 
     def copied(self, location: Location) -> Image:
         """A store has its copy."""
@@ -262,8 +302,12 @@ class Image:
         marks = replace(before, task=None, stores_left=(), formats=(), properties=())
         own = {**self.properties, **dict(before.properties)}
         # a damaged copy in one of these stores is older than the import
-        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies or x.status is LocationStatus.DAMAGED), importing=marks,
-                       properties={name: own[name] for name in own if (name, None) not in before.properties})
+        kept = replace(
+            self,
+            locations=tuple(x for x in self.locations if x.store not in copies or x.status is LocationStatus.DAMAGED),
+            importing=marks,
+            properties={name: own[name] for name in own if (name, None) not in before.properties},
+        )
         if stable in (Status.ACTIVE, Status.DEACTIVATED):
             return kept
         if before.formats:
@@ -275,12 +319,16 @@ class Image:
         return replace(self, importing=replace(marks, stores_left=tuple(x for x in marks.stores_left if x != store)))
 
     def attach(self, data: Attachment, at: int | None = None, *, to: Status = Status.ACTIVE) -> Image:
-        """With one more copy, behind ``at`` others (None: behind all). A queued image goes on to ``to`` by its first one.
+        """With one more copy, behind ``at`` others (None: behind all). A queued image goes on to ``to`` by its first
+        one.
 
-        Raises WrongStatus, Invalid (a location twice, another size), Conflict (another hash, other formats than it was inspected as)."""
+        Raises WrongStatus, Invalid (a location twice, another size), Conflict (another hash, other formats than it was
+        inspected as)."""
         self.require(Status.QUEUED, Status.ACTIVE)
         if data.formats not in (None, (self.disk_format, self.container_format)):
-            raise errors.Conflict("disk_format or container_format has changed while the data at the location was looked at; try again")
+            raise errors.Conflict(
+                "disk_format or container_format has changed while the data at the location was looked at; try again"
+            )
         if any(x.url == data.location.url for x in self.locations):
             raise errors.Invalid(f"image {self.id} has this location already")
         if self.size is not None and self.size != data.size:
@@ -294,16 +342,34 @@ class Image:
         if self.status is Status.ACTIVE:
             return copied
         self.require_formats()
-        return replace(copied.to(to), unproved=data.unproved, size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
-                       hash_algo=data.hash_algo, hash_value=data.hash_value, last_error=None)
+        return replace(
+            copied.to(to),
+            unproved=data.unproved,
+            size=data.size,
+            virtual_size=data.virtual_size,
+            checksum=data.checksum,
+            hash_algo=data.hash_algo,
+            hash_value=data.hash_value,
+            last_error=None,
+        )
 
     def drop(self, url: str, *, deactivated: bool = False) -> Image:
-        """One copy is marked: nobody reads it any more. ``deactivated``: also of a deactivated image. Raises WrongStatus, LastLocation."""
+        """One copy is marked: nobody reads it any more. ``deactivated``: also of a deactivated image. Raises
+        WrongStatus, LastLocation."""
         self.require(Status.ACTIVE, *([Status.DEACTIVATED] if deactivated else []))
         if not any(x.url != url for x in self.good_locations):
             raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
-        return replace(self, locations=tuple(
-            replace(x, status=LocationStatus.DELETING, damaged=x.status is LocationStatus.DAMAGED) if x.url == url else x for x in self.locations))
+        return replace(
+            self,
+            locations=tuple(
+                (
+                    replace(x, status=LocationStatus.DELETING, damaged=x.status is LocationStatus.DAMAGED)
+                    if x.url == url
+                    else x
+                )
+                for x in self.locations
+            ),
+        )
 
     def dropped(self) -> Image:
         """Without the marked copies: their bytes are gone."""
@@ -311,8 +377,17 @@ class Image:
 
     def undo_drop(self) -> Image:
         """The marked copies could not be removed: they are as good, or as bad, as before."""
-        return replace(self, locations=tuple(replace(x, status=LocationStatus.DAMAGED if x.damaged else LocationStatus.ACTIVE, damaged=False)
-                                             if x.status is LocationStatus.DELETING else x for x in self.locations))
+        return replace(
+            self,
+            locations=tuple(
+                (
+                    replace(x, status=LocationStatus.DAMAGED if x.damaged else LocationStatus.ACTIVE, damaged=False)
+                    if x.status is LocationStatus.DELETING
+                    else x
+                )
+                for x in self.locations
+            ),
+        )
 
     def begin_delete(self) -> Image:
         if self.protected:
@@ -320,23 +395,30 @@ class Image:
         return replace(self.to(Status.DELETING), locations=self._turned(LocationStatus.ACTIVE, LocationStatus.DELETING))
 
     def undo_delete(self, stable: Status) -> Image:
-        """The backend refused to let the bytes go (in use): the image is as it was, and a copy that was being removed before that, too."""
+        """The backend refused to let the bytes go (in use): the image is as it was, and a copy that was being removed
+        before that, too."""
         return self.to(stable).undo_drop()
 
     def postpone_delete(self) -> Image:
         """Deleted for everybody, but its data stays for a while. Raises ProtectedImage, WrongStatus."""
         if self.protected:
             raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
-        return replace(self.to(Status.PENDING_DELETE), status_before_delete=self.status,
-                       locations=self._turned(LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE))
+        return replace(
+            self.to(Status.PENDING_DELETE),
+            status_before_delete=self.status,
+            locations=self._turned(LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE),
+        )
 
     def restore(self) -> Image:
         """As it was before it was deleted. Raises WrongStatus."""
         self.require(Status.PENDING_DELETE)
-        return replace(self.to(self.status_before_delete or Status.ACTIVE), status_before_delete=None,
-                       locations=self._turned(LocationStatus.PENDING_DELETE, LocationStatus.ACTIVE))
+        return replace(
+            self.to(self.status_before_delete or Status.ACTIVE),
+            status_before_delete=None,
+            locations=self._turned(LocationStatus.PENDING_DELETE, LocationStatus.ACTIVE),
+        )
 
-    # -- what audits find ------------------------------------------------------------------------------------------
+    # -- what audits find --------------------------------------------------------------------------
     def marked(self, url: str, status: LocationStatus) -> Image:
         """With the copy at ``url`` found damaged, or good again."""
         return replace(self, locations=tuple(replace(x, status=status) if x.url == url else x for x in self.locations))
@@ -357,8 +439,15 @@ class Image:
 
     def proved(self, digests: Digests) -> Image:
         """All of its data was read, and is what it is said to be."""
-        found = replace(self, size=digests.size, checksum=digests.checksum, hash_algo=digests.hash_algo, hash_value=digests.hash_value,
-                        virtual_size=digests.virtual_size, unproved=False)
+        found = replace(
+            self,
+            size=digests.size,
+            checksum=digests.checksum,
+            hash_algo=digests.hash_algo,
+            hash_value=digests.hash_value,
+            virtual_size=digests.virtual_size,
+            unproved=False,
+        )
         return found.to(Status.ACTIVE) if self.status is Status.IMPORTING else found
 
     def found_bad(self, last_error: str) -> Image:
@@ -371,7 +460,11 @@ class Image:
             return self
         if self.status is not Status.DEACTIVATED:
             raise errors.Forbidden(
-                f"image {self.id} is {self.status.value}: only a deactivated image can be reactivated")
+                f"image {self.id} is {self.status.value}: only a deactivated image can be reactivated"
+            )
         if self.last_error is not None and not admin:
-            raise errors.Forbidden(f"image {self.id} was deactivated by the service, as its data was found to be bad ({self.last_error}): only an administrator can reactivate it")
+            raise errors.Forbidden(
+                f"image {self.id} was deactivated by the service, as its data was found to be bad ({self.last_error}):"
+                " only an administrator can reactivate it"
+            )
         return replace(self.to(Status.ACTIVE), last_error=None)

@@ -27,8 +27,8 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """Bytes that may exist: the intent, written before the first byte. ``store``, ``key`` and ``owner`` as given to ``put``:
-    the image's owner at that time, which may be another today; None for what is the service's own."""
+    """Bytes that may exist: the intent, written before the first byte. ``store``, ``key`` and ``owner`` as given to
+    ``put``: the image's owner at that time, which may be another today; None for what is the service's own."""
 
     store: str
     key: str
@@ -39,10 +39,10 @@ class BlobRef:
 class Lease:
     """One per image at most. While it is extended (heartbeat), nobody else touches what it covers.
 
-    ``token`` names this very holding, ``holder`` the process that extends it. When it expires the reaper takes it
-    over: ``blobs`` are discarded and the image goes back to ``stable`` (for a delete: the deletion is finished).
-    ``operation``: one of ``Operation``, or an extension's, at most 32 characters. ``reserved`` bytes count against ``project``'s storage quota until the lease ends.
-    """
+    ``token`` names this very holding, ``holder`` the process that extends it. When it expires the reaper takes it over:
+    ``blobs`` are discarded and the image goes back to ``stable`` (for a delete: the deletion is finished).
+    ``operation``: one of ``Operation``, or an extension's, at most 32 characters. ``reserved`` bytes count against
+    ``project``'s storage quota until the lease ends."""
 
     image_id: str
     operation: str

@@ -1,4 +1,5 @@
-"""What an image's metadata may be, on every way in: requests, import steps and import methods. Adopted images stay as they are."""
+"""What an image's metadata may be, on every way in: requests, import steps and import methods. Adopted images stay as
+they are."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from glancecore.domain.image import Image
 
 @dataclass(frozen=True, slots=True)
 class MetadataLimits:
-    """None means no limit. ``bytes`` and ``project_bytes`` are what ``size`` counts, of one image and of all images of a project."""
+    """None means no limit. ``bytes`` and ``project_bytes`` are what ``size`` counts, of one image and of all images of
+    a project."""
 
     properties: int | None = 128
     tags: int | None = 128
@@ -21,7 +23,8 @@ class MetadataLimits:
 
 
 def size(image: Image) -> int:
-    """Bytes of its tags and properties as compact JSON in UTF-8, as a database stores them and a list sends them; 0 without any."""
+    """Bytes of its tags and properties as compact JSON in UTF-8, as a database stores them and a list sends them; 0
+    without any."""
     return _length(list(image.tags)) + _length(dict(image.properties))
 
 
@@ -52,7 +55,9 @@ def check(after: Image, limits: MetadataLimits, before: Image | None = None) -> 
     if limits.bytes is not None and (new or added):
         count = size(after)
         if count > limits.bytes and (before is None or count > size(before)):
-            raise errors.LimitExceeded(f"tags and properties have {count} bytes; image_metadata_quota allows {limits.bytes}")
+            raise errors.LimitExceeded(
+                f"tags and properties have {count} bytes; image_metadata_quota allows {limits.bytes}"
+            )
 
 
 def grows(after: Image, before: Image) -> bool:
@@ -63,4 +68,8 @@ def grows(after: Image, before: Image) -> bool:
 
 
 def _length(value: Sequence[str] | Mapping[str, str | None]) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")) - 2 if value else 0
+    return (
+        len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")) - 2
+        if value
+        else 0
+    )

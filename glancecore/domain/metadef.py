@@ -1,8 +1,7 @@
 """Metadata definitions: namespaces of property definitions, objects and tags, and the resource types they belong to.
 
-A namespace is one value with everything in it. Values are frozen; a change returns the next namespace or raises. A property
-definition is a piece of JSON schema, kept as it was given.
-"""
+A namespace is one value with everything in it. Values are frozen; a change returns the next namespace or raises. A
+property definition is a piece of JSON schema, kept as it was given."""
 
 from __future__ import annotations
 
@@ -92,12 +91,17 @@ class ResourceType:
 Part = MetadefObject | Property | Tag | Association
 P = TypeVar("P", bound=Part)
 _KINDS: Mapping[type, PartKind] = {
-    MetadefObject: PartKind.OBJECT, Property: PartKind.PROPERTY, Tag: PartKind.TAG, Association: PartKind.RESOURCE_TYPE}
+    MetadefObject: PartKind.OBJECT,
+    Property: PartKind.PROPERTY,
+    Tag: PartKind.TAG,
+    Association: PartKind.RESOURCE_TYPE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A namespace as it is listed: its own fields and associations. ``version`` counts saves: the compare-and-set key."""
+    """A namespace as it is listed: its own fields and associations. ``version`` counts saves: the compare-and-set
+    key."""
 
     id: str
     name: str
@@ -116,7 +120,9 @@ class Outline:
         if self.protected:
             what = f"{kind.value.replace('_', ' ')} {name} of " if kind else ""
             raise errors.ProtectedMetadef(
-                f"{what}namespace {self.name} can't be deleted: the namespace is protected; set protected to false first")
+                f"{what}namespace {self.name} can't be deleted: the namespace is protected; set protected to false"
+                " first"
+            )
 
     def prefix_for(self, resource_type: str) -> str | None:
         """What property names of this namespace begin with there; None when it is not associated."""
@@ -131,7 +137,7 @@ class Namespace(Outline):
     objects: tuple[MetadefObject, ...] = ()
     tags: tuple[Tag, ...] = ()
 
-    # -- reading -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def part(self, kind: type[P], name: str) -> P:
         """Raises MetadefNotFound."""
         found = next((x for x in self.parts(kind) if x.name == name), None)
@@ -143,15 +149,19 @@ class Namespace(Outline):
         found: tuple[P, ...] = getattr(self, _FIELDS[kind])
         return found
 
-    # -- changing ----------------------------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------
     def checked(self) -> Namespace:
         """Itself. Raises MetadefExists for a name given twice, LimitExceeded."""
         for kind in _FIELDS:
             _check_names(self.name, kind, [x.name for x in getattr(self, _FIELDS[kind])])
         count = sum(_length(x) for x in self.properties) + sum(
-            len(x.name) + len(x.description or "") + sum(map(len, x.required)) + sum(map(_length, x.properties)) for x in self.objects)
+            len(x.name) + len(x.description or "") + sum(map(len, x.required)) + sum(map(_length, x.properties))
+            for x in self.objects
+        )
         if count > MAX_BYTES:
-            raise errors.LimitExceeded(f"namespace {self.name}: its definitions have {count} characters; at most {MAX_BYTES}")
+            raise errors.LimitExceeded(
+                f"namespace {self.name}: its definitions have {count} characters; at most {MAX_BYTES}"
+            )
         return self
 
     def with_part(self, part: P) -> Namespace:
@@ -167,7 +177,8 @@ class Namespace(Outline):
         return changed
 
     def replaced(self, name: str, part: P) -> Namespace:
-        """With ``part``, which may have another name, in the place of ``name``. Raises MetadefNotFound, MetadefExists."""
+        """With ``part``, which may have another name, in the place of ``name``. Raises MetadefNotFound,
+        MetadefExists."""
         old = self.part(type(part), name)
         kind: type[P] = type(part)
         return self.with_parts(kind, [part if x is old else x for x in self.parts(kind)])
@@ -181,13 +192,19 @@ class Namespace(Outline):
     def without_all(self, kind: type[P]) -> Namespace:
         """Raises ProtectedMetadef."""
         if self.protected:
-            raise errors.ProtectedMetadef(f"the {_FIELDS[kind]} of namespace {self.name} can't be deleted: the namespace is "
-                                          "protected; set protected to false first")
+            raise errors.ProtectedMetadef(
+                f"the {_FIELDS[kind]} of namespace {self.name} can't be deleted: the namespace is "
+                "protected; set protected to false first"
+            )
         return self.with_parts(kind, ())
 
 
 _FIELDS: Mapping[type, str] = {
-    Property: "properties", MetadefObject: "objects", Tag: "tags", Association: "associations"}
+    Property: "properties",
+    MetadefObject: "objects",
+    Tag: "tags",
+    Association: "associations",
+}
 
 
 def _length(part: Property) -> int:
@@ -204,5 +221,6 @@ def _check_names(namespace: str, kind: type, names: Sequence[str]) -> None:
         if fold(name) in seen:
             more = " (tags that differ in case only are the same)" if kind is Tag else ""
             raise errors.MetadefExists(
-                f"namespace {namespace} has the {_KINDS[kind].value.replace('_', ' ')} {name} already{more}")
+                f"namespace {namespace} has the {_KINDS[kind].value.replace('_', ' ')} {name} already{more}"
+            )
         seen.add(fold(name))

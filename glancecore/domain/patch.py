@@ -20,9 +20,8 @@ class Op(StrEnum):
 class PatchOperation:
     """One step of a patch. ``path`` is the decoded pointer: one token, or two below ``locations``.
 
-    ``keep`` makes ``add`` fail on what exists already, as the v2.0 dialect has it. ``value`` has been checked against the
-    image schema; for ``locations`` it is an Attachment, or a list of them.
-    """
+    ``keep`` makes ``add`` fail on what exists already, as the v2.0 dialect has it. ``value`` has been checked against
+    the image schema; for ``locations`` it is an Attachment, or a list of them."""
 
     op: Op
     path: tuple[str, ...]
@@ -38,7 +37,8 @@ class PatchOperation:
 class Rights:
     """What the caller may do beyond modifying the image; ``may`` asks property protection for (property, action).
 
-    ``order`` puts locations in the order in which the caller sees them: ``/locations/N`` counts in it. ``read_only``: names that extensions show."""
+    ``order`` puts locations in the order in which the caller sees them: ``/locations/N`` counts in it. ``read_only``:
+    names that extensions show."""
 
     admin: bool
     may: Callable[[str, str], bool]
@@ -155,8 +155,10 @@ def _position(operation: PatchOperation, end: int) -> int:
     if token == "-" and operation.op is Op.ADD:  # noqa: S105 (of a JSON pointer)
         return end
     if not token.isdecimal() or len(token) > 9:
-        raise errors.Invalid(f"path /locations/{token}: not a position; write a number from 0" +
-                             (", or - for the end" if operation.op is Op.ADD else ""))
+        raise errors.Invalid(
+            f"path /locations/{token}: not a position; write a number from 0"
+            + (", or - for the end" if operation.op is Op.ADD else "")
+        )
     return int(token)
 
 

@@ -1,8 +1,7 @@
 """A task: one import as its user sees it, from the request to its end.
 
-What a task does is recorded here as it happens: bytes, copies, why it failed. Who runs it is told by the lease on its image;
-how far it has come inside is TaskFlow's logbook.
-"""
+What a task does is recorded here as it happens: bytes, copies, why it failed. Who runs it is told by the lease on its
+image; how far it has come inside is TaskFlow's logbook."""
 
 from __future__ import annotations
 
@@ -55,9 +54,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task is. ``stage`` is the atom that runs (fetch, step:convert, write:fast …);
-    ``bytes`` of ``total`` (None: unknown) went through the stage. ``takeovers``: how often somebody took the task over in this stage from one
-    who had not handed it over, which makes it one less again. Writes to several stores are one stage here, since they may go on at once."""
+    """How far a task is. ``stage`` is the atom that runs (fetch, step:convert, write:fast …); ``bytes`` of ``total``
+    (None: unknown) went through the stage. ``takeovers``: how often somebody took the task over in this stage from one
+    who had not handed it over, which makes it one less again. Writes to several stores are one stage here, since they
+    may go on at once."""
 
     stage: str = ""
     bytes: int = 0
@@ -70,11 +70,11 @@ class Progress:
 class Task:
     """One task. Times are aware UTC. ``version`` counts saves and is the compare-and-set key.
 
-    ``input`` is what the caller asked for, as JSON, without secrets; ``secrets`` are what must not be shown (they go when the task ends);
-    ``error`` is a stable code for programs, ``message`` the sentence for people. ``trace`` is the context of the trace that it belongs to, in the words of
-    W3C Trace Context; whoever works on it goes on in that. ``kept`` is the data that a failed import has fetched, and
-    made something of, for another attempt until ``kept_until``.
-    """
+    ``input`` is what the caller asked for, as JSON, without secrets; ``secrets`` are what must not be shown (they go
+    when the task ends); ``error`` is a stable code for programs, ``message`` the sentence for people. ``trace`` is the
+    context of the trace that it belongs to, in the words of W3C Trace Context; whoever works on it goes on in that.
+    ``kept`` is the data that a failed import has fetched, and made something of, for another attempt until
+    ``kept_until``."""
 
     id: str
     type: TaskType
@@ -112,7 +112,7 @@ class Task:
         """The stores that it was asked to write to."""
         return tuple(x.store for x in self.progress.copies)
 
-    # -- transitions -----------------------------------------------------------------------------------------------
+    # -- transitions -------------------------------------------------------------------------------
     def begin(self) -> Task:
         """Somebody works on it."""
         if self.finished:
@@ -134,14 +134,22 @@ class Task:
 
     def copy(self, store: str, **changes: object) -> Task:
         """With another state of the copy in ``store``."""
-        copies = tuple(replace(x, **changes) if x.store == store else x  # type: ignore[arg-type]
-                       for x in self.progress.copies)
+        copies = tuple(
+            replace(x, **changes) if x.store == store else x  # type: ignore[arg-type]
+            for x in self.progress.copies
+        )
         return replace(self, progress=replace(self.progress, copies=copies))
 
     def at(self, stage: str, bytes: int = 0, total: int | None = None) -> Task:  # noqa: A002 (the field's name)
-        same = stage.partition(":")[0] == self.progress.stage.partition(":")[0] == "write" or stage == self.progress.stage
-        return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total,
-                                              takeovers=self.progress.takeovers if same else 0))
+        same = (
+            stage.partition(":")[0] == self.progress.stage.partition(":")[0] == "write" or stage == self.progress.stage
+        )
+        return replace(
+            self,
+            progress=replace(
+                self.progress, stage=stage, bytes=bytes, total=total, takeovers=self.progress.takeovers if same else 0
+            ),
+        )
 
     def with_failure(self, error: str, message: str, kept: Staged | None = None) -> Task:
         """It has failed; what it left must still be removed before it ends, but for ``kept``."""
@@ -149,8 +157,14 @@ class Task:
 
     def fail(self, at: datetime, keep_for: timedelta = timedelta()) -> Task:
         """``keep_for``: how long what is kept may be used by another attempt."""
-        return replace(self, status=TaskStatus.FAILURE, expires_at=at + KEPT, updated_at=at, secrets={},
-                       kept_until=None if self.kept is None else at + keep_for)
+        return replace(
+            self,
+            status=TaskStatus.FAILURE,
+            expires_at=at + KEPT,
+            updated_at=at,
+            secrets={},
+            kept_until=None if self.kept is None else at + keep_for,
+        )
 
     def keeps(self, now: datetime) -> bool:
         """Something, for another attempt that begins now."""
@@ -165,5 +179,13 @@ class Task:
         return replace(self, kept=None, kept_until=None)
 
     def succeed(self, at: datetime, result: Mapping[str, object], message: str = "") -> Task:
-        return replace(self, status=TaskStatus.SUCCESS, expires_at=at + KEPT, updated_at=at, result=result, message=message,
-                       error=None, secrets={})
+        return replace(
+            self,
+            status=TaskStatus.SUCCESS,
+            expires_at=at + KEPT,
+            updated_at=at,
+            result=result,
+            message=message,
+            error=None,
+            secrets={},
+        )

@@ -34,7 +34,8 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PieceDigest:
-    """What the sender says that all bytes of a request have: they are taken whole, or not at all. ``algorithm`` is one of hashlib's."""
+    """What the sender says that all bytes of a request have: they are taken whole, or not at all. ``algorithm`` is one
+    of hashlib's."""
 
     algorithm: str
     value: bytes
@@ -42,8 +43,8 @@ class PieceDigest:
 
 @dataclass(frozen=True, slots=True)
 class PartRun:
-    """Parts that lie behind each other: ``count`` of ``size`` bytes, with the numbers from ``first`` on. ``url`` is their location with ``PLACE`` where the
-    name of each stands; empty for parts that the target has taken."""
+    """Parts that lie behind each other: ``count`` of ``size`` bytes, with the numbers from ``first`` on. ``url`` is
+    their location with ``PLACE`` where the name of each stands; empty for parts that the target has taken."""
 
     first: int
     count: int
@@ -53,27 +54,33 @@ class PartRun:
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the whole in bytes, None while it is not known.
-    ``note``: what the dialect wants to remember, texts by name. ``last_error``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its
-    bytes is left. Times are aware UTC.
+    """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the
+    whole in bytes, None while it is not known. ``note``: what the dialect wants to remember, texts by name.
+    ``last_error``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its bytes is left.
+    Times are aware UTC.
 
-    ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
-    the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key.
+    ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has
+    had. ``target`` is the store that the image was promised to, ``staging`` the one where parts wait. ``version``
+    counts saves and is the compare-and-set key.
 
-    ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging store. ``handle``: what the target calls
-    the parts, None before the first one. ``ends``: the number of the last part is given.
+    ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging
+    store. ``handle``: what the target calls the parts, None before the first one. ``ends``: the number of the last part
+    is given.
 
-    ``to_stage``: all of it becomes data that is staged for a later import, and ``target`` is the staging store; else the image's data.
+    ``to_stage``: all of it becomes data that is staged for a later import, and ``target`` is the staging store; else
+    the image's data.
 
-    A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until there are enough for one. ``taken`` is a
-    number that no part in the target has had.
+    A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until
+    there are enough for one. ``taken`` is a number that no part in the target has had.
 
-    Who writes a part claims its number first: ``next - 1`` in the staging store and ``taken - 1`` in the target, before it is known which of them the part goes to. What
-    went to the staging store gives the target's back. So ``taken`` is never more than ``next``, one claim is open at most, and parts in ``parts`` have
-    smaller numbers than those, in rising order. A writer that was overtaken has a smaller number than who came behind it: by that the target knows it.
+    Who writes a part claims its number first: ``next - 1`` in the staging store and ``taken - 1`` in the target, before
+    it is known which of them the part goes to. What went to the staging store gives the target's back. So ``taken`` is
+    never more than ``next``, one claim is open at most, and parts in ``parts`` have smaller numbers than those, in
+    rising order. A writer that was overtaken has a smaller number than who came behind it: by that the target knows it.
 
-    A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty until the end and None for others. Its
-    ``length`` is what they have all together. A partial one has the tag of its joint one, an underscore, and its own; ``busy`` names the request that works on it."""
+    A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty
+    until the end and None for others. Its ``length`` is what they have all together. A partial one has the tag of its
+    joint one, an underscore, and its own; ``busy`` names the request that works on it."""
 
     id: str
     image_id: str
@@ -137,7 +144,8 @@ class UploadSession:
 
     @property
     def blob(self) -> BlobRef | None:
-        """What the target makes of the parts, where it takes them itself. Staged data is nobody's but the service's own."""
+        """What the target makes of the parts, where it takes them itself. Staged data is nobody's but the service's
+        own."""
         return None if self.key is None else BlobRef(self.target, self.key, None if self.to_stage else self.owner)
 
     def part(self, number: int) -> str:
@@ -150,9 +158,10 @@ class UploadSession:
             for number in range(run.first, run.first + run.count) if run.url else ():
                 yield run.url.replace(PLACE, self.part(number))
 
-    # -- transitions -----------------------------------------------------------------------------------------------------
+    # -- transitions -------------------------------------------------------------------------------
     def of_length(self, length: int) -> UploadSession:
-        """Its length is known from now on. Raises Conflict when it was another, SizeMismatch when more is there already."""
+        """Its length is known from now on. Raises Conflict when it was another, SizeMismatch when more is there
+        already."""
         if self.length is not None and self.length != length:
             raise errors.SizeMismatch(f"the upload was declared to have {self.length} bytes, and now {length}")
         if length < self.offset:
@@ -160,8 +169,8 @@ class UploadSession:
         return replace(self, length=length)
 
     def claimed(self) -> UploadSession:
-        """Somebody writes the part ``next - 1`` from now on, or ``taken - 1`` in the target: no other one has that number. Raises LimitExceeded when there are no
-        more."""
+        """Somebody writes the part ``next - 1`` from now on, or ``taken - 1`` in the target: no other one has that
+        number. Raises LimitExceeded when there are no more."""
         if self.next >= MOST_PARTS:
             raise self.too_many()
         return replace(self, next=self.next + 1, taken=self.taken + 1)
@@ -171,11 +180,13 @@ class UploadSession:
         return replace(self, next=self.next - 1, taken=self.taken - 1)
 
     def ending(self) -> UploadSession:
-        """The target is to take what waits as the part ``taken - 1``, the last one; who goes on gives it the same number, as it is the same part."""
+        """The target is to take what waits as the part ``taken - 1``, the last one; who goes on gives it the same
+        number, as it is the same part."""
         return replace(self, next=self.next + 1, taken=self.taken + 1, ends=True)
 
     def took(self, size: int, handle: str) -> UploadSession:
-        """The target has taken ``size`` bytes as the part ``taken - 1``: those that waited, and what came behind them. Raises LimitExceeded when there are too many."""
+        """The target has taken ``size`` bytes as the part ``taken - 1``: those that waited, and what came behind them.
+        Raises LimitExceeded when there are too many."""
         parts = self._with(PartRun(self.taken - 1, 1, size, ""), tuple(x for x in self.parts if not x.url))
         return replace(self, parts=parts, offset=sum(x.count * x.size for x in parts), handle=handle)
 
@@ -202,7 +213,9 @@ class UploadSession:
 
     def too_many(self) -> errors.LimitExceeded:
         """There are no numbers left."""
-        return errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
+        return errors.LimitExceeded(
+            f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones"
+        )
 
     def finishing(self) -> UploadSession:
         return replace(self, state=SessionState.FINISHING, last_error=None)
@@ -210,7 +223,9 @@ class UploadSession:
     def joining(self, partials: Sequence[UploadSession], target: str, note: Mapping[str, str]) -> UploadSession:
         """All bytes are there, in ``partials``, in their order."""
         size = sum(x.offset for x in partials)
-        return replace(self.finishing(), joined=tuple(x.id for x in partials), offset=size, length=size, target=target, note=note)
+        return replace(
+            self.finishing(), joined=tuple(x.id for x in partials), offset=size, length=size, target=target, note=note
+        )
 
     def ended(self, state: SessionState, last_error: str | None = None) -> UploadSession:
         return replace(self, state=state, last_error=last_error)

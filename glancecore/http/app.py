@@ -1,7 +1,7 @@
 """The Flask application: the route table, and what happens around every request, in this order.
 
-request id → where from → identity → path and query → handler (which asks for permission) → errors → conditional answers → metrics.
-"""
+request id → where from → identity → path and query → handler (which asks for permission) → errors → conditional answers
+→ metrics."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
-    """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that is meant by what is no id; None:
-    nobody knows such references. ``own_site``: lets in no other site. ``site``: what extensions bring for browsers."""
+    """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that
+    is meant by what is no id; None: nobody knows such references. ``own_site``: lets in no other site. ``site``: what
+    extensions bring for browsers."""
 
     max_request_id: int = 64
     allow_anonymous: bool = False
@@ -66,7 +67,8 @@ class AppSettings:
 
 
 class OneWayRule(Rule):
-    """A rule that no URL is made of, as links have a place of their own: what would make one is most of what a rule costs at the start."""
+    """A rule that no URL is made of, as links have a place of their own: what would make one is most of what a rule
+    costs at the start."""
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002
         def make(*_args: object, **_values: object) -> tuple[str, str]:
@@ -144,13 +146,18 @@ class Gate:
             if not self._settings.allow_anonymous or any(name in req.headers for name in self._auth.credentials):
                 raise
             ctx = Context(roles=frozenset({"reader", "member"}), anonymous=True)
-        ctx.request_id, ctx.address, ctx.request = request_id, req.remote_addr, f"{req.method} {req.path}"[:_LONGEST_REQUEST]
+        ctx.request_id, ctx.address, ctx.request = (
+            request_id,
+            req.remote_addr,
+            f"{req.method} {req.path}"[:_LONGEST_REQUEST],
+        )
         if ctx.anonymous and req.method not in _SAFE:
             raise errors.Forbidden("without credentials images can be read only")
         return self._authorizer.identify(ctx)
 
     def _image_id(self, ctx: Context, given: str) -> str:
-        """A UUID in another case is the same one. Only what reads may name an image otherwise: nothing is changed that somebody did not mean."""
+        """A UUID in another case is the same one. Only what reads may name an image otherwise: nothing is changed that
+        somebody did not mean."""
         if self._settings.resolve is None or _UUID.fullmatch(given) is not None:
             return given.lower()
         if request.method in _SAFE:
@@ -192,9 +199,16 @@ def _conditional(req: Request, response: Response) -> None:
         response.headers.pop("Content-Length", None)
 
 
-def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Versions, identity: CallerIdentity, authorizer: Authorizer,
-               settings: AppSettings) -> Flask:
-    """The WSGI application, with the auth plugin's middleware around it, and around that the entrances of extensions."""
+def create_app(
+    routes: Sequence[Route],
+    operator: OperatorApi,
+    versions: Versions,
+    identity: CallerIdentity,
+    authorizer: Authorizer,
+    settings: AppSettings,
+) -> Flask:
+    """The WSGI application, with the auth plugin's middleware around it, and around that the entrances of
+    extensions."""
     app = Flask("glancecore", static_folder=None)
     app.url_rule_class = OneWayRule
     app.url_map.strict_slashes = True
@@ -202,21 +216,46 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
     app.url_map.redirect_defaults = False
     gate = Gate(identity.auth, authorizer, settings)
     public = [
-        Route("GET", "/", versions.choices, "List API versions", {300: {"type": "object"}}, public=True, tag="versions"),
-        Route("GET", "/versions", versions.list, "List API versions", {200: {"type": "object"}}, public=True, tag="versions"),
+        Route(
+            "GET", "/", versions.choices, "List API versions", {300: {"type": "object"}}, public=True, tag="versions"
+        ),
+        Route(
+            "GET",
+            "/versions",
+            versions.list,
+            "List API versions",
+            {200: {"type": "object"}},
+            public=True,
+            tag="versions",
+        ),
         *operator.routes(),
     ]
     table = [*public, *routes]
     schema = document(table)
-    table.append(Route("GET", "/openapi.json", operator.json(schema), "This API as an OpenAPI document",
-                       {200: {"type": "object"}}, public=True, tag="versions"))
+    table.append(
+        Route(
+            "GET",
+            "/openapi.json",
+            operator.json(schema),
+            "This API as an OpenAPI document",
+            {200: {"type": "object"}},
+            public=True,
+            tag="versions",
+        )
+    )
     spelt: list[Route] = []
     for route in table:
         view = gate.view(route)
         for each in [route] if settings.resolve is None else [route, *_by_reference(route)]:
             spelt.append(each)
-            app.add_url_rule(each.path, endpoint=f"{each.method} {each.path}", view_func=view,
-                             methods=[each.method], provide_automatic_options=False, strict_slashes=True)
+            app.add_url_rule(
+                each.path,
+                endpoint=f"{each.method} {each.path}",
+                view_func=view,
+                methods=[each.method],
+                provide_automatic_options=False,
+                strict_slashes=True,
+            )
     for path in {route.path for route in spelt} - {route.path for route in spelt if route.method == "OPTIONS"}:
         methods = sorted({x.method for x in spelt if x.path == path} | {"OPTIONS"})
         app.add_url_rule(path, endpoint=f"OPTIONS {path}", view_func=_options(methods), methods=["OPTIONS"])
@@ -235,7 +274,8 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
     app.extensions[LANES] = Lanes(spelt, os.environ.get("SCRIPT_NAME", ""), [x.path for x in settings.site.entrances])
     versioned = VersionPaths(identity.wrap(app.wsgi_app), versions)
     site = settings.site
-    app.wsgi_app = Entrances(versioned, site, identity, settings.own_site) if site.entrances or site.headers else versioned  # type: ignore[method-assign]
+    entered = Entrances(versioned, site, identity, settings.own_site) if site.entrances or site.headers else versioned
+    app.wsgi_app = entered  # type: ignore[method-assign]
     return app
 
 

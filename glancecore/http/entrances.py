@@ -1,4 +1,5 @@
-"""Other ways into the service than its own paths, and headers of all answers below a path: what extensions for people with a browser bring."""
+"""Other ways into the service than its own paths, and headers of all answers below a path: what extensions for people
+with a browser bring."""
 
 from __future__ import annotations
 
@@ -39,12 +40,15 @@ class Site:
 
 
 class Entrances:
-    """WSGI middleware around what takes a version out of paths. ``own_site`` judges whether a page of this service sends a request."""
+    """WSGI middleware around what takes a version out of paths. ``own_site`` judges whether a page of this service
+    sends a request."""
 
     def __init__(self, app: WSGIApplication, site: Site, identity: CallerIdentity, own_site: CrossSite) -> None:
         self._app = app
         self._entrances = site.entrances
-        self._headers = [(path, [(name, value) for name, value in named.items()]) for path, named in site.headers.items()]
+        self._headers = [
+            (path, [(name, value) for name, value in named.items()]) for path, named in site.headers.items()
+        ]
         self._identity = identity
         self._own_site = own_site
 
@@ -59,7 +63,8 @@ class Entrances:
         return self._app(environ, start_response)
 
     def _enter(self, entrance: Entrance, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """No more than what the request says of its sender and its path is changed: its body and its answer are those of the service itself."""
+        """No more than what the request says of its sender and its path is changed: its body and its answer are those
+        of the service itself."""
         if environ.get("HTTP_ACCEPT") in _ANYTHING:
             environ["HTTP_ACCEPT"] = _JSON
         try:
@@ -68,7 +73,7 @@ class Entrances:
         except Exception as exc:  # noqa: BLE001 (every error becomes an answer; our own are logged there)
             return _refused(entrance, environ, start_response, exc)
         inside["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}{entrance.path}"
-        inside["PATH_INFO"] = environ["PATH_INFO"][len(entrance.path):]
+        inside["PATH_INFO"] = environ["PATH_INFO"][len(entrance.path) :]
         begun: list[tuple[str, list[tuple[str, str]], Any]] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -88,7 +93,9 @@ class Entrances:
         return body
 
 
-def _refused(entrance: Entrance, environ: WSGIEnvironment, start_response: StartResponse, exc: Exception) -> Iterable[bytes]:
+def _refused(
+    entrance: Entrance, environ: WSGIEnvironment, start_response: StartResponse, exc: Exception
+) -> Iterable[bytes]:
     method = environ["REQUEST_METHOD"]
     answer = error_answers.answer(exc, environ.get("HTTP_ACCEPT"))
     answer.headers[REQUEST_ID] = Context().request_id

@@ -107,8 +107,17 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.ConfigError: 500,
 }
 #: Codes of errors that werkzeug finds: no such path, wrong method, malformed request.
-_HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 411: "length_required", 413: "too_large",
-               414: "uri_too_long", 415: "unsupported_content_type", 431: "header_too_large", 501: "not_implemented"}
+_HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "too_large",
+    414: "uri_too_long",
+    415: "unsupported_content_type",
+    431: "header_too_large",
+    501: "not_implemented",
+}
 
 
 def status_of(error: errors.GlanceError) -> int:
@@ -128,7 +137,11 @@ def answer(exc: Exception, accept: str | None) -> Response:
         code = _HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
         headers = {name: value for name, value in exc.get_headers() if name in ("Allow", "Retry-After")}
     else:
-        status, code, message = 500, "internal_error", "The server failed; the request id tells its operator where to look."
+        status, code, message = (
+            500,
+            "internal_error",
+            "The server failed; the request id tells its operator where to look.",
+        )
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         LOG.error("a request failed by a fault of the service", exc_info=exc)
         message = "The server failed; the request id tells its operator where to look."
@@ -138,7 +151,8 @@ def answer(exc: Exception, accept: str | None) -> Response:
 
 
 def render(status: int, code: str, message: str, accept: str | None) -> Response:
-    """The three forms that clients know: plain text without Accept, JSON when asked for or when Accept is empty, else HTML."""
+    """The three forms that clients know: plain text without Accept, JSON when asked for or when Accept is empty, else
+    HTML."""
     title = HTTPStatus(status).phrase
     line = f"{status} {title}"
     if accept is None or "text/plain" in accept:
@@ -146,8 +160,10 @@ def render(status: int, code: str, message: str, accept: str | None) -> Response
     if not accept or "application/json" in accept:
         body = {"message": message, "code": line, "title": title, "error": code}
         return Response(orjson.dumps(body), status, content_type="application/json")
-    text = (f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n  <h1>{line}</h1>\n  {html.escape(message, quote=False)}"
-            f"<br /><br />\n </body>\n</html>")
+    text = (
+        f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n  <h1>{line}</h1>\n "
+        f" {html.escape(message, quote=False)}<br /><br />\n </body>\n</html>"
+    )
     return Response(text, status, content_type="text/html; charset=UTF-8")
 
 

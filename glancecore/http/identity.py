@@ -1,4 +1,5 @@
-"""Who sends a request: the auth plugin with its middleware, asked for requests that come in, and for those that an extension only thinks of."""
+"""Who sends a request: the auth plugin with its middleware, asked for requests that come in, and for those that an
+extension only thinks of."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 #: In the environ of a request that is only thought of: what is to be called in place of the application.
 _INSTEAD = "glancecore.instead"
-_CREDENTIALS = frozenset({"COOKIE", "AUTHORIZATION", "X-AUTH-TOKEN", "X-SERVICE-TOKEN", "X-STORAGE-TOKEN", "X-SUBJECT-TOKEN"})
+_CREDENTIALS = frozenset(
+    {"COOKIE", "AUTHORIZATION", "X-AUTH-TOKEN", "X-SERVICE-TOKEN", "X-STORAGE-TOKEN", "X-SUBJECT-TOKEN"}
+)
 
 
 class CallerIdentity:
@@ -37,6 +40,7 @@ class CallerIdentity:
 
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
         """``app`` with the plugin's middleware around it, which is made once. Raises ConfigError."""
+
         def inner(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             instead: WSGIApplication | None = environ.get(_INSTEAD)
             return (instead or app)(environ, start_response)
@@ -45,11 +49,16 @@ class CallerIdentity:
         return self._wrapped
 
     def replaced(self, environ: WSGIEnvironment, credentials: Mapping[str, str]) -> WSGIEnvironment:
-        """A request with these headers in place of all that says who sends it. What a proxy says of that is the proxy's, and stays."""
+        """A request with these headers in place of all that says who sends it. What a proxy says of that is the
+        proxy's, and stays."""
         proxied = self.scheme is Scheme.PROXY
         out = {"COOKIE"} if proxied else _CREDENTIALS | IDENTITY | {x.upper() for x in self.auth.credentials}
         out |= {x.upper() for x in credentials}
-        made: dict[str, Any] = {key: value for key, value in environ.items() if key.removeprefix("HTTP_").replace("_", "-") not in out or not key.startswith("HTTP_")}
+        made: dict[str, Any] = {
+            key: value
+            for key, value in environ.items()
+            if key.removeprefix("HTTP_").replace("_", "-") not in out or not key.startswith("HTTP_")
+        }
         if not proxied:
             made.pop("REMOTE_USER", None)
         if twice := environ.get(REPEATED):
@@ -69,7 +78,15 @@ class CallerIdentity:
             return []
 
         made = self.replaced(environ, credentials)
-        made |= {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "", "CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), _INSTEAD: ask}
+        made |= {
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/",
+            "QUERY_STRING": "",
+            "CONTENT_LENGTH": "0",
+            "wsgi.input": io.BytesIO(),
+            _INSTEAD: ask,
+        }
         made.pop("HTTP_TRANSFER_ENCODING", None)
         wrapped = self._wrapped or self.wrap(ask)
         answer = wrapped(made, _unheard)

@@ -40,12 +40,40 @@ class OperatorApi:
     def routes(self) -> list[Route]:
         text = {200: "text/plain"}
         found = [
-            Route("GET", "/healthcheck", self.live, "Whether the process answers", text, public=True, tag="operations", lane=Lane.PROBE),
-            Route("GET", "/healthcheck/ready", self.ready, "Whether database and stores answer",
-                  {200: {"type": "object"}, 503: {"type": "object"}}, public=True, tag="operations", lane=Lane.PROBE),
+            Route(
+                "GET",
+                "/healthcheck",
+                self.live,
+                "Whether the process answers",
+                text,
+                public=True,
+                tag="operations",
+                lane=Lane.PROBE,
+            ),
+            Route(
+                "GET",
+                "/healthcheck/ready",
+                self.ready,
+                "Whether database and stores answer",
+                {200: {"type": "object"}, 503: {"type": "object"}},
+                public=True,
+                tag="operations",
+                lane=Lane.PROBE,
+            ),
         ]
         if self._settings.metrics:
-            found.append(Route("GET", "/metrics", self.metrics, "Prometheus metrics", text, public=True, tag="operations", lane=Lane.PROBE))
+            found.append(
+                Route(
+                    "GET",
+                    "/metrics",
+                    self.metrics,
+                    "Prometheus metrics",
+                    text,
+                    public=True,
+                    tag="operations",
+                    lane=Lane.PROBE,
+                )
+            )
         return found
 
     def live(self, request: Request, _ctx: Context) -> Response:
@@ -69,6 +97,7 @@ class OperatorApi:
 
     def json(self, value: dict[str, Any]) -> Handler:
         """A handler that always answers ``value``."""
+
         def run(_request: Request, _ctx: Context) -> Response:
             return json_response(value)
 

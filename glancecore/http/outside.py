@@ -1,5 +1,5 @@
-"""Where clients see this service, and from where they come: the operator's word, or that of the proxies in front. The one place that
-makes ``request.root_url``, which every absolute link begins with, and ``request.remote_addr``."""
+"""Where clients see this service, and from where they come: the operator's word, or that of the proxies in front. The
+one place that makes ``request.root_url``, which every absolute link begins with, and ``request.remote_addr``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ ASKED = "glancecore.asked_host"
 
 @dataclass(frozen=True, slots=True)
 class OutsideSettings:
-    """``public_endpoint``: the URL that clients know. ``proxies``: how many in front are believed, 0 for none; each adds its word to the
-    right. ``forwarded``: they speak by the header Forwarded (RFC 7239), else by X-Forwarded-For, -Proto, -Host and -Prefix."""
+    """``public_endpoint``: the URL that clients know. ``proxies``: how many in front are believed, 0 for none; each
+    adds its word to the right. ``forwarded``: they speak by the header Forwarded (RFC 7239), else by X-Forwarded-For,
+    -Proto, -Host and -Prefix."""
 
     public_endpoint: str | None = None
     proxies: int = 0
@@ -92,5 +93,7 @@ def _endpoint(url: str | None) -> tuple[str, str, str] | None:
         return None
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(f"[DEFAULT] public_endpoint = {url}: give the URL that clients know, such as https://images.example.org/image")
+        raise ConfigError(
+            f"[DEFAULT] public_endpoint = {url}: give the URL that clients know, such as https://images.example.org/image"
+        )
     return parts.scheme, parts.netloc, parts.path.rstrip("/")

@@ -10,13 +10,21 @@ from glancecore.ports.http import Lane, Route
 
 
 class Lanes:
-    """Which lane a request takes, from its method and path, in every spelling that reaches the route. ``below``: where the application is
-    mounted; ``entrances``: what may stand before a path that moves data; who comes in by them takes none of the threads of probes."""
+    """Which lane a request takes, from its method and path, in every spelling that reaches the route. ``below``: where
+    the application is mounted; ``entrances``: what may stand before a path that moves data; who comes in by them takes
+    none of the threads of probes."""
 
     def __init__(self, routes: Iterable[Route], below: str = "", entrances: Sequence[str] = ()) -> None:
         plain = f"/*{re.escape(below)}/*(?=/)"  # the application takes any number of slashes for the first one
-        before = {Lane.PROBE: plain, Lane.TRANSFER: plain + (f"(?:{'|'.join(map(re.escape, entrances))})?" if entrances else "")}
-        self._apart = [(route.method, re.compile(before[route.lane] + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
+        before = {
+            Lane.PROBE: plain,
+            Lane.TRANSFER: plain + (f"(?:{'|'.join(map(re.escape, entrances))})?" if entrances else ""),
+        }
+        self._apart = [
+            (route.method, re.compile(before[route.lane] + _spellings(route.path)), route.lane)
+            for route in routes
+            if route.lane is not Lane.QUICK
+        ]
 
     def __call__(self, method: str, path: str) -> Lane:
         methods = ("HEAD", "GET") if method == "HEAD" else (method,)

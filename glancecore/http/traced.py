@@ -1,4 +1,5 @@
-"""A span for each request, around everything else: from its header to the end of the answer's body. Names and paths are not told: a path may have an image's name."""
+"""A span for each request, around everything else: from its header to the end of the answer's body. Names and paths are
+not told: a path may have an image's name."""
 
 from __future__ import annotations
 
@@ -31,8 +32,15 @@ class Traced:
         if str(environ.get("PATH_INFO", "")).startswith(_PROBES):
             return self._app(environ, start_response)
         method = str(environ.get("REQUEST_METHOD", ""))
-        span = tracing.begin(method if method in _METHODS else "HTTP", SpanKind.SERVER, {
-            "http.request.method": method if method in _METHODS else "_OTHER", "url.scheme": str(environ.get("wsgi.url_scheme", "http"))}, _sent(environ))
+        span = tracing.begin(
+            method if method in _METHODS else "HTTP",
+            SpanKind.SERVER,
+            {
+                "http.request.method": method if method in _METHODS else "_OTHER",
+                "url.scheme": str(environ.get("wsgi.url_scheme", "http")),
+            },
+            _sent(environ),
+        )
         environ[SPAN] = span
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -56,8 +64,16 @@ class Traced:
 
 def _sent(environ: WSGIEnvironment) -> Carrier:
     """What the client says of the trace that it is in: any text, which the tracer judges."""
-    found = {name: str(environ[key]) for name, key in (("traceparent", "HTTP_TRACEPARENT"), ("tracestate", "HTTP_TRACESTATE")) if key in environ}
-    return {name: value for name, value in found.items() if len(value) <= _LONGEST and value.isascii() and value.isprintable()}
+    found = {
+        name: str(environ[key])
+        for name, key in (("traceparent", "HTTP_TRACEPARENT"), ("tracestate", "HTTP_TRACESTATE"))
+        if key in environ
+    }
+    return {
+        name: value
+        for name, value in found.items()
+        if len(value) <= _LONGEST and value.isascii() and value.isprintable()
+    }
 
 
 def routed(environ: WSGIEnvironment, method: str, template: str) -> None:

@@ -21,7 +21,8 @@ _ACCEPT = re.compile(r"application/vnd\.openstack\.images-v2(?:\.([0-9]+))?(?![\
 
 
 class Versions:
-    """``more``: minor versions of v2 that are there because of what the deployment has switched on; what it has not it does not claim."""
+    """``more``: minor versions of v2 that are there because of what the deployment has switched on; what it has not it
+    does not claim."""
 
     def __init__(self, more: Iterable[int] = ()) -> None:
         self._minors = sorted({*_ALWAYS, *more}, reverse=True)
@@ -41,8 +42,14 @@ class Versions:
 
     def _answer(self, status: int, root: str) -> Response:
         href = f"{root}v2/"
-        rows = [{"id": f"v2.{minor}", "status": "CURRENT" if minor == self._current else "SUPPORTED",
-                 "links": [{"rel": "self", "href": href}]} for minor in self._minors]
+        rows = [
+            {
+                "id": f"v2.{minor}",
+                "status": "CURRENT" if minor == self._current else "SUPPORTED",
+                "links": [{"rel": "self", "href": href}],
+            }
+            for minor in self._minors
+        ]
         return Response(orjson.dumps({"versions": rows}), status, content_type="application/json")
 
 

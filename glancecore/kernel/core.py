@@ -1,9 +1,8 @@
 """What the capabilities of the core are made of, and what they are handed.
 
-A capability of the core is the same as an extension of a third party (``glancecore.ports.extension``) in all but this: it is in the list ``CORE`` of
-``glancecore.assembly.core``, it sees the whole configuration and a wider kernel, and it may serve what all others rest on. None of this is a port: it
-changes with the core.
-"""
+A capability of the core is the same as an extension of a third party (``glancecore.ports.extension``) in all but this:
+it is in the list ``CORE`` of ``glancecore.assembly.core``, it sees the whole configuration and a wider kernel, and it
+may serve what all others rest on. None of this is a port: it changes with the core."""
 
 from __future__ import annotations
 
@@ -43,7 +42,8 @@ Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
 
 
 class Beside:
-    """What extensions say of images beside their keys: see ``Extension.named`` and ``headers``. This is what is said without any."""
+    """What extensions say of images beside their keys: see ``Extension.named`` and ``headers``. This is what is said
+    without any."""
 
     def named(self, ctx: Context, name: str) -> str | None:
         """The id of the image that is meant by a name that no image has. Raises ImageNotFound, Conflict."""
@@ -96,7 +96,8 @@ class Hooks:
     staged_data: StagedData | None = None
     #: What clients are told of the extensions that are switched on.
     extensions: Sequence[Mapping[str, str]] = ()
-    #: The keys that extensions show on images, and how they find what to show. The latter is complete when requests are served.
+    #: The keys that extensions show on images, and how they find what to show. The latter is complete when requests are
+    #: served.
     shown_keys: Mapping[str, Schema] = field(default_factory=dict)
     shows: Callable[[], Sequence[Shows]] = list
     #: Whether one of them takes images out of the lists of others.
@@ -133,10 +134,12 @@ class CoreKernel:
 
 
 class CoreExtension:
-    """One capability of the core; one instance in a process. What it needs of others it asks the kernel for when it is made."""
+    """One capability of the core; one instance in a process. What it needs of others it asks the kernel for when it is
+    made."""
 
     rules: ClassVar[Sequence[RuleDefault]] = ()
-    #: Periodic jobs by name, each as ``module:class``: a job knows its capability, so the capability does not import its jobs.
+    #: Periodic jobs by name, each as ``module:class``: a job knows its capability, so the capability does not import
+    #: its jobs.
     jobs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, kernel: CoreKernel) -> None:
@@ -157,7 +160,8 @@ class CoreExtension:
         return {}
 
     def start(self) -> None:
-        """What runs beside requests, in each process that looks after what others have left. In the order of ``CORE``."""
+        """What runs beside requests, in each process that looks after what others have left. In the order of
+        ``CORE``."""
 
     def stop(self) -> None:
         """Ends within seconds, also when it was not started. In the reverse order."""

@@ -33,8 +33,9 @@ class Leases:
         #: Operations that ended since the last heartbeat.
         self._over: dict[str, Lease] = {}
 
-    def new(self, image: Image, operation: str, stable: Status, *, blobs: tuple[BlobRef, ...] = (),
-            reserved: int = 0) -> Lease:
+    def new(
+        self, image: Image, operation: str, stable: Status, *, blobs: tuple[BlobRef, ...] = (), reserved: int = 0
+    ) -> Lease:
         """A lease of this process; give ``taken`` to the commit that begins the operation."""
         return Lease(image.id, operation, self.holder, stable, image.owner, blobs, reserved)
 
@@ -55,7 +56,8 @@ class Leases:
                 self._over[lease.token] = lease
 
     def check(self, lease: Lease) -> Callable[[], None]:
-        """A function that raises LeaseLost once somebody else has taken the lease over; cheap enough for every piece."""
+        """A function that raises LeaseLost once somebody else has taken the lease over; cheap enough for every
+        piece."""
         mine, token, image_id = self._mine, lease.token, lease.image_id
 
         def check() -> None:
@@ -76,7 +78,12 @@ class Leases:
             try:
                 held = self._images.extend(self.holder, self.ttl)
             except Exception as exc:  # whatever a driver raises: without us all leases would expire
-                LOG.warning("the leases of %d operations can't be extended now: %s", len(known), exc, exc_info=not isinstance(exc, errors.GlanceError))
+                LOG.warning(
+                    "the leases of %d operations can't be extended now: %s",
+                    len(known),
+                    exc,
+                    exc_info=not isinstance(exc, errors.GlanceError),
+                )
                 with self._lock:
                     self._over = over | self._over
                 continue

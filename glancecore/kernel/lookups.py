@@ -1,4 +1,5 @@
-"""Questions to servers that may be slow, or hostile, within a request: each for a bounded time, and few of them at once."""
+"""Questions to servers that may be slow, or hostile, within a request: each for a bounded time, and few of them at
+once."""
 
 from __future__ import annotations
 
@@ -14,15 +15,17 @@ from glancecore.sdk import log_lines
 from glancecore.sdk.deadline import CUTTER, DEADLINE, Cutter
 
 Answer = TypeVar("Answer")
-#: Called between two questions and between two pieces of data. Raises StoreUnavailable when nobody waits for the answer any more.
+#: Called between two questions and between two pieces of data. Raises StoreUnavailable when nobody waits for the answer
+#: any more.
 Check = Callable[[], None]
 #: Seconds for others to end: most servers answer in less.
 _MOMENT = 1.0
 
 
 class Lookups:
-    """``seconds``: how long a request waits, for all that it asks. ``at_once``: requests of this process that may wait for servers of other
-    people; half of them may be one project's; one above that waits for a moment and is refused. Thread-safe."""
+    """``seconds``: how long a request waits, for all that it asks. ``at_once``: requests of this process that may wait
+    for servers of other people; half of them may be one project's; one above that waits for a moment and is refused.
+    Thread-safe."""
 
     def __init__(self, seconds: float, at_once: int) -> None:
         self._seconds = seconds
@@ -31,15 +34,20 @@ class Lookups:
         self._changed = threading.Condition()
 
     def run(self, call: Callable[[Check], Answer], project: str | None, *, outside: bool) -> Answer:
-        """What ``call`` returns or raises. It has a thread of its own. When the request has stopped waiting, its connections to web servers are cut, so that
-        it ends; its place is taken until it has. ``outside``: it may ask servers that are not the operator's.
+        """What ``call`` returns or raises. It has a thread of its own. When the request has stopped waiting, its
+        connections to web servers are cut, so that it ends; its place is taken until it has. ``outside``: it may ask
+        servers that are not the operator's.
 
         Raises BadLocation when the time is over, ServerBusy when too many wait already."""
         if outside:
             self._enter(project)
-        asked = _Asked(call, time.monotonic() + self._seconds, (lambda: self._leave(project)) if outside else lambda: None)
+        asked = _Asked(
+            call, time.monotonic() + self._seconds, (lambda: self._leave(project)) if outside else lambda: None
+        )
         try:
-            threading.Thread(target=contextvars.copy_context().run, args=(log_lines.carried(asked.run),), name="lookup", daemon=True).start()
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(log_lines.carried(asked.run),), name="lookup", daemon=True
+            ).start()
         except BaseException:
             asked.ended()
             raise
@@ -51,7 +59,9 @@ class Lookups:
     def _enter(self, project: str | None) -> None:
         with self._changed:
             if not self._changed.wait_for(lambda: self._room(project), _MOMENT):
-                raise errors.ServerBusy("other requests are waiting for servers of their data at this moment; try again soon")
+                raise errors.ServerBusy(
+                    "other requests are waiting for servers of their data at this moment; try again soon"
+                )
             self._asking[project] += 1
 
     def _room(self, project: str | None) -> bool:

@@ -26,12 +26,18 @@ INITIATOR: ContextVar[Initiator | None] = ContextVar("initiator", default=None)
 
 
 class PendingEvents:
-    """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded. ``notifications``: those of
-    ``happened`` that the operator has not switched off."""
+    """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded.
+    ``notifications``: those of ``happened`` that the operator has not switched off."""
 
     __slots__ = ("_send", "changes", "happened", "notifications")
 
-    def __init__(self, happened: Sequence[Notification], notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[PendingEvents], None]) -> None:
+    def __init__(
+        self,
+        happened: Sequence[Notification],
+        notifications: Sequence[Notification],
+        changes: tuple[EventsRecorded, ...],
+        send: Callable[[PendingEvents], None],
+    ) -> None:
         self.happened = happened
         self.notifications = notifications
         self.changes = changes
@@ -44,13 +50,19 @@ class PendingEvents:
 class Notifications:
     """All configured notifiers. A failing one is logged: the user's operation has happened.
 
-    ``immediate`` are told at once, by name; the others have ``queues``. ``destinations`` are those of durable notifiers; without any, no commit has
-    more to write. ``repository`` takes what is told of something that is no change.
-    """
+    ``immediate`` are told at once, by name; the others have ``queues``. ``destinations`` are those of durable
+    notifiers; without any, no commit has more to write. ``repository`` takes what is told of something that is no
+    change."""
 
-    def __init__(self, immediate: Mapping[str, Notifier], queues: Sequence[NotifierQueue] = (), disabled: Collection[str] = (),
-                 destinations: Sequence[Destination] = (), repository: ImageRepository | None = None,
-                 on: Subscriptions | None = None) -> None:
+    def __init__(
+        self,
+        immediate: Mapping[str, Notifier],
+        queues: Sequence[NotifierQueue] = (),
+        disabled: Collection[str] = (),
+        destinations: Sequence[Destination] = (),
+        repository: ImageRepository | None = None,
+        on: Subscriptions | None = None,
+    ) -> None:
         self._immediate = immediate
         self._queues = queues
         self._disabled = frozenset(disabled)
@@ -60,12 +72,20 @@ class Notifications:
         #: Called when something new is in the outbox.
         self.recorded: Callable[[], None] = lambda: None
 
-    def go_to(self, immediate: Mapping[str, Notifier], queues: Sequence[NotifierQueue], destinations: Sequence[Destination], recorded: Callable[[], None]) -> None:
-        """What was given when this was made, in the place of that; ``recorded`` is called when something new is in the outbox. Before the first event."""
+    def go_to(
+        self,
+        immediate: Mapping[str, Notifier],
+        queues: Sequence[NotifierQueue],
+        destinations: Sequence[Destination],
+        recorded: Callable[[], None],
+    ) -> None:
+        """What was given when this was made, in the place of that; ``recorded`` is called when something new is in the
+        outbox. Before the first event."""
         self._immediate, self._queues, self._destinations, self.recorded = immediate, queues, destinations, recorded
 
     def prepare(self, *events: Event, initiator: Initiator | None = None) -> PendingEvents:
-        """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is another one than this thread's."""
+        """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is
+        another one than this thread's."""
         now, initiator = datetime.now(UTC), initiator or INITIATOR.get()
         made = [Notification(x, now, initiator) for x in events]
         wanted = [x for x in made if not self._off(x.event.type.value)]
@@ -82,7 +102,9 @@ class Notifications:
             try:
                 self._repository.commit(*pending.changes)
             except GlanceError as exc:
-                LOG.error("events are not told (%s): %s", ", ".join(x.event.type.value for x in pending.notifications), exc)
+                LOG.error(
+                    "events are not told (%s): %s", ", ".join(x.event.type.value for x in pending.notifications), exc
+                )
         pending.send()
 
     def close(self) -> None:
@@ -96,7 +118,16 @@ class Notifications:
         if names:
             id_, about, data = str(uuid.uuid4()), subject(event), payload(event, notification.at)
             for name in names:
-                yield OutboxEvent(id_, name, about, event.type.value, notification.at, data, notification.initiator, tracing.traceparent())
+                yield OutboxEvent(
+                    id_,
+                    name,
+                    about,
+                    event.type.value,
+                    notification.at,
+                    data,
+                    notification.initiator,
+                    tracing.traceparent(),
+                )
 
     def _tell(self, pending: PendingEvents) -> None:
         if pending.changes:

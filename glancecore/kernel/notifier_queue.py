@@ -1,4 +1,5 @@
-"""A bounded queue of events and the one thread that hands them to a notifier, so that no request waits for a receiver."""
+"""A bounded queue of events and the one thread that hands them to a notifier, so that no request waits for a
+receiver."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ MOST_BYTES = 64 << 20
 class NotifierQueue:
     """Events leave in the order in which they came; what becomes of each is counted.
 
-    The thread starts with the first event, so that a process which forks before it serves has none. ``size``: events that wait at most, if
-    they have no more than ``MOST_BYTES``; ``drain_seconds``: how long the end of the process waits for them.
-    """
+    The thread starts with the first event, so that a process which forks before it serves has none. ``size``: events
+    that wait at most, if they have no more than ``MOST_BYTES``; ``drain_seconds``: how long the end of the process
+    waits for them."""
 
     def __init__(self, name: str, notifier: Notifier, size: int, drain_seconds: float) -> None:
         self.name = name
@@ -52,19 +53,27 @@ class NotifierQueue:
                 self._count("lost")
                 return
             self._start()
-            was_full, self._full = self._full, self._waiting.qsize() >= self._size or self._came - self._left >= MOST_BYTES
+            was_full, self._full = (
+                self._full,
+                self._waiting.qsize() >= self._size or self._came - self._left >= MOST_BYTES,
+            )
             if self._full:
                 self._count("lost")
                 if not was_full:
-                    LOG.error("notifier %s: %d events wait: from this %s on they are lost until it takes some", self.name,
-                              self._waiting.qsize(), name)
+                    LOG.error(
+                        "notifier %s: %d events wait: from this %s on they are lost until it takes some",
+                        self.name,
+                        self._waiting.qsize(),
+                        name,
+                    )
                 return
             self._came += weight
             self._waiting.put((notification, weight))
             self._tell_length()
 
     def close(self) -> None:
-        """Send what waits, within ``drain_seconds``; the rest is lost, logged and counted. Called at the end of the process."""
+        """Send what waits, within ``drain_seconds``; the rest is lost, logged and counted. Called at the end of the
+        process."""
         with self._guard:
             if self._closed or self._pid not in (0, os.getpid()):
                 return
@@ -78,7 +87,12 @@ class NotifierQueue:
         lost = self._waiting.qsize()  # the end mark among them stands for the one under way
         if lost and thread.is_alive():
             self._count("lost", lost)
-            LOG.error("notifier %s: %d events were not sent within %g seconds and are lost", self.name, lost, self._drain_seconds)
+            LOG.error(
+                "notifier %s: %d events were not sent within %g seconds and are lost",
+                self.name,
+                lost,
+                self._drain_seconds,
+            )
 
     def _start(self) -> None:
         if self._thread is not None and self._pid == os.getpid():
@@ -86,7 +100,9 @@ class NotifierQueue:
         self._waiting = queue.Queue()
         self._came = self._left = 0
         self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, args=(self._waiting,), name=f"notify-{self.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._waiting,), name=f"notify-{self.name}", daemon=True
+        )
         self._thread.start()
         atexit.register(self.close)
 

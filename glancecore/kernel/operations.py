@@ -1,5 +1,5 @@
-"""Long work on an image, held by a lease: how it begins, reserves room, and ends well or badly. Whatever happens, the image is not stuck: when the
-process dies between, the reaper takes its lease over."""
+"""Long work on an image, held by a lease: how it begins, reserves room, and ends well or badly. Whatever happens, the
+image is not stuck: when the process dies between, the reaper takes its lease over."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def _no_events(_: Image) -> Sequence[Event]:
 
 
 class Reservation:
-    """Bytes that are reserved before they are taken, in growing steps, so that parallel work can't overshoot a project's limit. ``save`` commits that
-    so many are reserved, or raises QuotaExceeded; ``reserved`` is what is by now."""
+    """Bytes that are reserved before they are taken, in growing steps, so that parallel work can't overshoot a
+    project's limit. ``save`` commits that so many are reserved, or raises QuotaExceeded; ``reserved`` is what is by
+    now."""
 
     def __init__(self, reserved: Callable[[], int], save: Callable[[int], None]) -> None:
         self._reserved = reserved
@@ -87,34 +88,50 @@ class Held:
         """The work has made something: ``remove`` takes it away, unless it ``belongs`` to the image by then."""
         self._remove, self._belongs = remove, belongs
 
-    def finish(self, change: Callable[[Image], Image] = lambda x: x, *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events,
-               initiator: Initiator | None = None) -> Image:
-        """The image after ``change``, saved, and the lease ends. ``initiator``: see ``Writer.save``. Raises LeaseLost."""
+    def finish(
+        self,
+        change: Callable[[Image], Image] = lambda x: x,
+        *changes: Change,
+        events: Callable[[Image], Sequence[Event]] = _no_events,
+        initiator: Initiator | None = None,
+    ) -> Image:
+        """The image after ``change``, saved, and the lease ends. ``initiator``: see ``Writer.save``. Raises
+        LeaseLost."""
         before = self.image
         for _ in range(CHANGES):
             made = change(before)
             saved = None if made == before else self._operations.writer.image(before, made)
             after = saved.after if saved else before
             try:
-                self._operations.writer.save(*([saved] if saved else []), LeaseEnded(self._lease), *changes, events=events(after), initiator=initiator)
+                self._operations.writer.save(
+                    *([saved] if saved else []),
+                    LeaseEnded(self._lease),
+                    *changes,
+                    events=events(after),
+                    initiator=initiator,
+                )
             except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
                 was, before = before, self._operations.repository.get_any(self.image.id)
                 if before.version == was.version:  # it is something else that has changed
                     raise
-                if before.status is Status.DELETING or (self.image.status in TRANSIENT and before.status is not self.image.status):
+                if before.status is Status.DELETING or (
+                    self.image.status in TRANSIENT and before.status is not self.image.status
+                ):
                     raise errors.LeaseLost(f"image {before.id} is {before.status.value}") from None
             else:
                 return after
         raise errors.ConcurrentChange(f"image {self.image.id} keeps being changed")
 
     def give_up(self, cause: BaseException) -> None:
-        """Nothing stays of the work, and the image goes back to its stable status with the reason. What can't be removed now is named by the lease,
-        which expires and is the reaper's."""
+        """Nothing stays of the work, and the image goes back to its stable status with the reason. What can't be
+        removed now is named by the lease, which expires and is the reaper's."""
         LOG.info("%s of image %s ended with %s: %s", self._lease.operation, self.image.id, type(cause).__name__, cause)
         try:
             if self._ours():
                 self._remove()
-                self._operations.release(self._lease, str(cause) if isinstance(cause, errors.GlanceError) else f"the {self._word} broke off")
+                self._operations.release(
+                    self._lease, str(cause) if isinstance(cause, errors.GlanceError) else f"the {self._word} broke off"
+                )
         except errors.LeaseLost:
             LOG.info("image %s is not ours any more", self.image.id)
         except errors.GlanceError as exc:
@@ -125,8 +142,8 @@ class Held:
         return "upload" if self._lease.operation in (Operation.UPLOAD, Operation.STAGE) else str(self._lease.operation)
 
     def _ours(self) -> bool:
-        """Whether what was made may be removed. A commit whose answer was lost may have made it the image's: writing to the lease waits for such a
-        commit, and fails when it has ended the lease."""
+        """Whether what was made may be removed. A commit whose answer was lost may have made it the image's: writing to
+        the lease waits for such a commit, and fails when it has ended the lease."""
         try:
             self._operations.repository.commit(LeaseChanged(self._lease))
         except errors.LeaseLost:
@@ -144,17 +161,30 @@ class Operations:
         self.leases = leases
 
     @contextmanager
-    def hold(self, image: Image, after: Image | None, operation: str, *, stable: Status = Status.QUEUED, blobs: tuple[BlobRef, ...] = (),
-             reserve: int = 0, limits: Limits = UNLIMITED, events: Callable[[Image], Sequence[Event]] = _no_events) -> Iterator[Held]:
-        """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``. ``after`` None: the image stays as
-        it is meanwhile. Work that raises Suspended is left to another process, as that of one that dies.
+    def hold(
+        self,
+        image: Image,
+        after: Image | None,
+        operation: str,
+        *,
+        stable: Status = Status.QUEUED,
+        blobs: tuple[BlobRef, ...] = (),
+        reserve: int = 0,
+        limits: Limits = UNLIMITED,
+        events: Callable[[Image], Sequence[Event]] = _no_events,
+    ) -> Iterator[Held]:
+        """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``.
+        ``after`` None: the image stays as it is meanwhile. Work that raises Suspended is left to another process, as
+        that of one that dies.
 
-        ``stable``: the status that it goes back to when the work fails. ``blobs``: what the work may leave in stores, named before the first byte.
-        ``reserve``: bytes for the image's project. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded, and Gone when it was
-        deleted or taken over during the work."""
+        ``stable``: the status that it goes back to when the work fails. ``blobs``: what the work may leave in stores,
+        named before the first byte. ``reserve``: bytes for the image's project. Raises WrongStatus when the image has
+        changed meanwhile, QuotaExceeded, and Gone when it was deleted or taken over during the work."""
         saved = None if after is None else self.writer.image(image, after)
         begun = saved.after if saved else image
-        lease = self.leases.new(begun, operation, image.status if saved is None else stable, blobs=blobs, reserved=reserve)
+        lease = self.leases.new(
+            begun, operation, image.status if saved is None else stable, blobs=blobs, reserved=reserve
+        )
         with self.noting(image if saved else None):
             self.begin(image, saved, lease, limits, events=events(begun))
         with self._held(Held(self, begun, lease, limits.bytes), lease) as held:
@@ -162,7 +192,8 @@ class Operations:
 
     @contextmanager
     def noting(self, image: Image | None) -> Iterator[None]:
-        """Work that has not begun yet, and is refused for what its data would take: the image, when it stays as it is, tells the reason."""
+        """Work that has not begun yet, and is refused for what its data would take: the image, when it stays as it is,
+        tells the reason."""
         try:
             yield
         except (errors.TooLarge, errors.QuotaExceeded) as exc:
@@ -175,8 +206,8 @@ class Operations:
 
     @contextmanager
     def resume(self, lease: Lease) -> Iterator[Held]:
-        """The work of a process that has died, under the lease that this one has taken over: for the work of the ``with`` block, which ends with
-        ``finish``. Raises Gone when the image was deleted or taken over."""
+        """The work of a process that has died, under the lease that this one has taken over: for the work of the
+        ``with`` block, which ends with ``finish``. Raises Gone when the image was deleted or taken over."""
         try:
             image = self.repository.get_any(lease.image_id)
         except errors.ImageNotFound as exc:
@@ -199,9 +230,17 @@ class Operations:
         finally:
             self.leases.forget(lease)
 
-    def begin(self, image: Image, saved: ImageChanged | None, lease: Lease, limits: Limits, *changes: Change, events: Sequence[Event] = ()) -> None:
-        """The commit that begins an operation: what ``saved`` makes of the image, its lease with what it reserves within ``limits``, and ``changes``.
-        Raises WrongStatus when the image has changed meanwhile, QuotaExceeded."""
+    def begin(
+        self,
+        image: Image,
+        saved: ImageChanged | None,
+        lease: Lease,
+        limits: Limits,
+        *changes: Change,
+        events: Sequence[Event] = (),
+    ) -> None:
+        """The commit that begins an operation: what ``saved`` makes of the image, its lease with what it reserves
+        within ``limits``, and ``changes``. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded."""
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         more = [] if within == Limits() else [WithinLimits(image.owner, within)]
         try:
@@ -215,8 +254,8 @@ class Operations:
 
     @on_concurrent_change
     def release(self, lease: Lease, last_error: str | None) -> None:
-        """Give an operation up: the lease ends, and an image that is in the operation's own status goes back to its stable one, with the reason. What
-        somebody else has made of it meanwhile stays.
+        """Give an operation up: the lease ends, and an image that is in the operation's own status goes back to its
+        stable one, with the reason. What somebody else has made of it meanwhile stays.
 
         Raises LeaseLost when somebody else holds the image now."""
         try:

@@ -1,4 +1,5 @@
-"""What is away for a time, and is asked again and again meanwhile: the log says when that began and ended, not how often it was noticed."""
+"""What is away for a time, and is asked again and again meanwhile: the log says when that began and ended, not how
+often it was noticed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Delivers what waits in the outbox: a thread for each destination, and one that counts and drops what is too old.
 
-Any number of processes may do it at once: each delivery is worked on by one of them. What a dead one has taken is due again
-when its claim has expired, so that an event arrives at least once. Nobody waits for a receiver but its own thread.
-"""
+Any number of processes may do it at once: each delivery is worked on by one of them. What a dead one has taken is due
+again when its claim has expired, so that an event arrives at least once. Nobody waits for a receiver but its own
+thread."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class OutboxSettings:
 
 
 class Outbox:
-    def __init__(self, repository: OutboxRepository, destinations: Sequence[Destination], settings: OutboxSettings) -> None:
+    def __init__(
+        self, repository: OutboxRepository, destinations: Sequence[Destination], settings: OutboxSettings
+    ) -> None:
         self.workers = [DeliveryWorker(repository, x, settings) for x in destinations]
         self._repository = repository
         self._settings = settings
@@ -76,7 +78,7 @@ class Outbox:
         for worker in self.workers:
             worker.wake()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _care(self) -> None:
         database = Outage(LOG, "the database, for the outbox,")
         while True:
@@ -108,8 +110,17 @@ class Outbox:
         while dropped := self._repository.forget(before):
             for delivery in dropped:
                 event = delivery.event
-                LOG.error("event %s %s of %s was not delivered to %s within %g seconds and is dropped; attempts: %d, the last one: %s", event.type,
-                          event.id, event.subject, event.destination, self._settings.max_age, delivery.attempts, delivery.error)
+                LOG.error(
+                    "event %s %s of %s was not delivered to %s within %g seconds and is dropped; attempts: %d, the last"
+                    " one: %s",
+                    event.type,
+                    event.id,
+                    event.subject,
+                    event.destination,
+                    self._settings.max_age,
+                    delivery.attempts,
+                    delivery.error,
+                )
                 metrics.OUTBOX_DELIVERIES.labels(event.destination, "dropped").inc()
 
 
@@ -211,8 +222,16 @@ class DeliveryWorker:
         event = delivery.event
         if not tracing.on() or event.traceparent is None:
             return contextlib.nullcontext()
-        return tracing.span(f"deliver {event.type}", SpanKind.PRODUCER, {
-            "messaging.message.id": event.id, "messaging.destination.name": self.name, "glance.delivery.attempt": delivery.attempts}, {"traceparent": event.traceparent})
+        return tracing.span(
+            f"deliver {event.type}",
+            SpanKind.PRODUCER,
+            {
+                "messaging.message.id": event.id,
+                "messaging.destination.name": self.name,
+                "glance.delivery.attempt": delivery.attempts,
+            },
+            {"traceparent": event.traceparent},
+        )
 
     def _failed(self, delivery: Delivery, why: str, cause: NotDelivered | None) -> DeliveryOutcome:
         event = delivery.event
@@ -220,9 +239,21 @@ class DeliveryWorker:
         self._asked = cause.retry_after if cause else None
         metrics.OUTBOX_DELIVERIES.labels(self.name, "failed").inc()
         self._down = self._failures >= MAX_FAILURES or (cause is not None and cause.unreachable)
-        delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(delivery.attempts), self._asked or 0.0)
-        LOG.warning("event %s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
-                    delivery.attempts, why, delay)
+        delay = (
+            self._rest()
+            if cause is not None and cause.unreachable
+            else max(self._pause(delivery.attempts), self._asked or 0.0)
+        )
+        LOG.warning(
+            "event %s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds",
+            event.type,
+            event.id,
+            event.subject,
+            self.name,
+            delivery.attempts,
+            why,
+            delay,
+        )
         return DeliveryOutcome(delivery.position, delivery.token, delivered=False, delay=delay, error=why)
 
     def _rest(self) -> float:
@@ -233,8 +264,12 @@ class DeliveryWorker:
         longest = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(max(failures, 1) - 1, 30))
         return longest * random.uniform(0.5, 1)  # noqa: S311 (so that not all come back at once)
 
-    @tenacity.retry(retry=tenacity.retry_if_exception_type(errors.DatabaseUnavailable), stop=tenacity.stop_after_attempt(4),
-                    wait=tenacity.wait_random_exponential(0.2, max=2), reraise=True)
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(errors.DatabaseUnavailable),
+        stop=tenacity.stop_after_attempt(4),
+        wait=tenacity.wait_random_exponential(0.2, max=2),
+        reraise=True,
+    )
     def _settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         """What can't be settled is delivered once more, when the claim has expired."""
         self._repository.settle(outcomes)

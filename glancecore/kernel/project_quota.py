@@ -22,8 +22,12 @@ AGE = 2.0
 #: Projects that a process remembers; the one that was asked for the longest ago goes first.
 _MOST = 10_000
 #: Two who change a project's limits at once: the second does so again, on what the first has left.
-_again = tenacity.retry(retry=tenacity.retry_if_exception_type((errors.ConcurrentChange, errors.RecordExists, errors.RecordNotFound)),
-                        stop=tenacity.stop_after_attempt(30), wait=tenacity.wait_random(0, 0.02), reraise=True)
+_again = tenacity.retry(
+    retry=tenacity.retry_if_exception_type((errors.ConcurrentChange, errors.RecordExists, errors.RecordNotFound)),
+    stop=tenacity.stop_after_attempt(30),
+    wait=tenacity.wait_random(0, 0.02),
+    reraise=True,
+)
 
 
 def checked_project(project: str) -> str:
@@ -36,12 +40,15 @@ def checked_project(project: str) -> str:
 def checked_limit(resource: str, value: int) -> int:
     """The value itself: bytes, or a number. Raises Invalid."""
     if not UNLIMITED <= value <= HIGHEST:
-        raise errors.Invalid(f"{resource}: {value} is not within {UNLIMITED} (no limit) and {HIGHEST >> RESOURCES[resource][1]}")
+        raise errors.Invalid(
+            f"{resource}: {value} is not within {UNLIMITED} (no limit) and {HIGHEST >> RESOURCES[resource][1]}"
+        )
     return value
 
 
 class QuotaTable:
-    """What projects have of their own, by the names of ``domain.quota.RESOURCES``: bytes or numbers, UNLIMITED for no limit. Any method may raise DatabaseUnavailable."""
+    """What projects have of their own, by the names of ``domain.quota.RESOURCES``: bytes or numbers, UNLIMITED for no
+    limit. Any method may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -55,12 +62,15 @@ class QuotaTable:
 
     def page(self, after: str, limit: int) -> list[tuple[str, dict[str, int]]]:
         """Projects with limits of their own behind that one, by id."""
-        found = self._database.records.find(RecordQuery(COLLECTION, after=(after, after) if after else None, limit=limit))
+        found = self._database.records.find(
+            RecordQuery(COLLECTION, after=(after, after) if after else None, limit=limit)
+        )
         return [(x.id, _own(x)) for x in found]
 
     @_again
     def change(self, project: str, wanted: Mapping[str, int | None]) -> dict[str, int]:
-        """Set what is named, None: go by the default again; what is not named stays as it is. What the project has then. Raises Invalid."""
+        """Set what is named, None: go by the default again; what is not named stays as it is. What the project has
+        then. Raises Invalid."""
         checked_project(project)
         for name, value in wanted.items():
             if value is not None:
@@ -89,8 +99,9 @@ def _own(record: Record) -> dict[str, int]:
 
 
 class ProjectQuota(Quota):
-    """The limits that count: those of the project in the table, and of what it has none there, what ``default`` says. They are read anew when they are older than ``age``
-    seconds; while the database is away what was known last holds."""
+    """The limits that count: those of the project in the table, and of what it has none there, what ``default`` says.
+    They are read anew when they are older than ``age`` seconds; while the database is away what was known last
+    holds."""
 
     def __init__(self, default: Quota, table: QuotaTable, age: float = AGE) -> None:
         super().__init__(default.conf, default.config)
@@ -111,7 +122,8 @@ class ProjectQuota(Quota):
         return with_own(self.default.limits(project), own)
 
     def change(self, project: str, wanted: Mapping[str, int | None]) -> dict[str, int]:
-        """See ``QuotaTable.change``; in this process it counts at once, in others within ``AGE`` seconds. Raises Invalid; NotEnabled where the plugin has the limits."""
+        """See ``QuotaTable.change``; in this process it counts at once, in others within ``AGE`` seconds. Raises
+        Invalid; NotEnabled where the plugin has the limits."""
         self.require_table()
         try:
             return self.table.change(project, wanted)
@@ -122,7 +134,10 @@ class ProjectQuota(Quota):
     def require_table(self) -> None:
         """Raises NotEnabled."""
         if self.per_project:
-            raise errors.NotEnabled(f"[DEFAULT] quota_driver = {self.config.quota_driver} has the limits of projects: they are shown and set there, none are kept here")
+            raise errors.NotEnabled(
+                f"[DEFAULT] quota_driver = {self.config.quota_driver} has the limits of projects: they are shown and"
+                " set there, none are kept here"
+            )
 
     def _own(self, project: str) -> Mapping[str, int]:
         known = self._known.get(project)

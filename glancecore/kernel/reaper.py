@@ -22,16 +22,27 @@ _FAULT = "the service that worked on it stopped; try again"
 #: Seconds that a pass may take to end.
 _ENDING = 2.0
 #: What an image of a transient status without any lease was probably doing, and where it goes back to.
-_LEFT = {Status.SAVING: (Operation.UPLOAD, Status.QUEUED), Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
-         Status.DELETING: (Operation.DELETE, Status.ACTIVE)}
+_LEFT = {
+    Status.SAVING: (Operation.UPLOAD, Status.QUEUED),
+    Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
+    Status.DELETING: (Operation.DELETE, Status.ACTIVE),
+}
+
 
 class Reaper:
-    """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once: each
-    lease is taken over by one of them. Who subscribes to an abandoned operation forgets its lease when it is done with it, which may be later; an operation
-    that nobody knows is undone."""
+    """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once:
+    each lease is taken over by one of them. Who subscribes to an abandoned operation forgets its lease when it is done
+    with it, which may be later; an operation that nobody knows is undone."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, operations: Operations,
-                 on: Subscriptions, interval: float) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        stores: Stores,
+        leases: Leases,
+        operations: Operations,
+        on: Subscriptions,
+        interval: float,
+    ) -> None:
         self._repository = repository
         self._stores = stores
         self._leases = leases
@@ -63,12 +74,13 @@ class Reaper:
         self._thread.start()
 
     def stop(self) -> None:
-        """A pass that goes on has a moment to end: what it works on is closed next. What it leaves is another process's."""
+        """A pass that goes on has a moment to end: what it works on is closed next. What it leaves is another
+        process's."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_ENDING)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _loop(self) -> None:
         database = Outage(LOG, "the database, for the reaper,")
         while not self._stop.wait(self._interval):
@@ -101,7 +113,12 @@ class Reaper:
         try:
             if handler(lease) is False:
                 return True
-            LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation, old.holder if old else "somebody")
+            LOG.warning(
+                "image %s: its %s was given up by %s; taking over",
+                lease.image_id,
+                lease.operation,
+                old.holder if old else "somebody",
+            )
             metrics.LEASES_REAPED.labels(lease.operation).inc()
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)

@@ -1,4 +1,5 @@
-"""What is done to a database that was brought back from a backup, so that nothing is deleted which came after the backup."""
+"""What is done to a database that was brought back from a backup, so that nothing is deleted which came after the
+backup."""
 
 from __future__ import annotations
 
@@ -53,26 +54,36 @@ class RestoreWatch:
         if at not in self._seen:
             self._seen.append(at)
             if len(self._seen) > 1:
-                LOG.error("the database was brought back from a backup while this process served; stop it, run glance-manage db restored again, and start it")
+                LOG.error(
+                    "the database was brought back from a backup while this process served; stop it, run glance-manage"
+                    " db restored again, and start it"
+                )
 
 
 def restored(database: Database, at: datetime) -> RestoreOutcome:
     """To be called before any process of the service runs on it; again without harm. ``at``: now, aware UTC.
 
-    An operation that was under way may have ended well since, and what its lease names be an image's data today: the lease lets go of it, so whoever takes it over deletes
-    nothing. A deletion names nothing, and is finished."""
+    An operation that was under way may have ended well since, and what its lease names be an image's data today: the
+    lease lets go of it, so whoever takes it over deletes nothing. A deletion names nothing, and is finished."""
     database.images.commit(saving(database.records, Record(COLLECTION, COLLECTION, {"at": at.isoformat()})))
     operations = images = 0
     after = ""
     while leases := database.images.leases(after, _PAGE):
         for lease in leases:
             if lease.blobs and lease.operation != Operation.DELETE:
-                LOG.info("image %s: its %s lets go of %s", lease.image_id, lease.operation, ", ".join(f"{x.store}/{x.key}" for x in lease.blobs))
+                LOG.info(
+                    "image %s: its %s lets go of %s",
+                    lease.image_id,
+                    lease.operation,
+                    ", ".join(f"{x.store}/{x.key}" for x in lease.blobs),
+                )
                 database.images.commit(LeaseChanged(replace(lease, blobs=())))
                 operations += 1
         after = leases[-1].image_id
     for image in _open(database):
-        database.images.commit(ImageChanged(image, replace(image, attempt=image.attempt + _ATTEMPTS, version=image.version + 1)))
+        database.images.commit(
+            ImageChanged(image, replace(image, attempt=image.attempt + _ATTEMPTS, version=image.version + 1))
+        )
         images += 1
     return RestoreOutcome(operations, images)
 

@@ -39,16 +39,17 @@ class Subscriptions:
     def every_pass(self, call: Callable[[], None]) -> None:
         self._passes.append(call)
 
-    # -- for the core's own capabilities alone -----------------------------------------------------------------------
+    # -- for the core's own capabilities alone -----------------------------------------------------
     def removing_upload(self, call: Callable[[Image], None]) -> None:
-        """Each image that is deleted during its upload, before its row goes: what waits for the image is removed. Raises StoreError."""
+        """Each image that is deleted during its upload, before its row goes: what waits for the image is removed.
+        Raises StoreError."""
         self._removing.append(call)
 
     def removed(self, call: Callable[[str], None]) -> None:
         """The id of each image whose row has gone, in the process that has removed it. It must not raise."""
         self._removed.append(call)
 
-    # -- for those who tell ------------------------------------------------------------------------------------------
+    # -- for those who tell ------------------------------------------------------------------------
     def tell(self, notification: Notification) -> None:
         for call in self._committed:
             try:

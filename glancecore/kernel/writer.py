@@ -21,21 +21,23 @@ class Committing(Protocol):
 
 
 class Writer:
-    """The events of a change are true or untold: those for durable notifiers are in its commit, and the others are sent when it has succeeded."""
+    """The events of a change are true or untold: those for durable notifiers are in its commit, and the others are sent
+    when it has succeeded."""
 
     def __init__(self, repository: Committing, notifications: Notifications) -> None:
         self._repository = repository
         self._notifications = notifications
 
     def save(self, *changes: object, events: Sequence[Event] = (), initiator: Initiator | None = None) -> None:
-        """Commit all ``changes`` or none, then tell of ``events``, which are as they will be true. ``initiator``: who did it, when it is not who this
-        thread works for. Raises what the changes say."""
+        """Commit all ``changes`` or none, then tell of ``events``, which are as they will be true. ``initiator``: who
+        did it, when it is not who this thread works for. Raises what the changes say."""
         pending = self._notifications.prepare(*events, initiator=initiator)
         self._repository.commit(*changes, *pending.changes)
         pending.send()
 
     @staticmethod
     def image(before: Image, after: Image, *, touched: bool = True) -> ImageChanged:
-        """The change that makes ``after`` the next version of ``before``. ``touched``: clients see that it was updated now."""
+        """The change that makes ``after`` the next version of ``before``. ``touched``: clients see that it was updated
+        now."""
         made = replace(after, version=before.version + 1)
         return ImageChanged(before, replace(made, updated_at=datetime.now(UTC)) if touched else made)

@@ -41,9 +41,16 @@ class JobResult:
     report: Report = field(default_factory=Report)
 
     def as_json(self) -> dict[str, object]:
-        return {"job": self.job, "dry_run": self.dry_run, "outcome": self.outcome.value, "started_at": self.started_at.isoformat(),
-                "seconds": round(self.seconds, 3), "counts": dict(self.report.counts),
-                "findings": [asdict(x) for x in self.report.findings], "errors": list(self.report.errors)}
+        return {
+            "job": self.job,
+            "dry_run": self.dry_run,
+            "outcome": self.outcome.value,
+            "started_at": self.started_at.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "counts": dict(self.report.counts),
+            "findings": [asdict(x) for x in self.report.findings],
+            "errors": list(self.report.errors),
+        }
 
     def text(self) -> str:
         """For people: a headline, what was counted, what was found, what went wrong."""
@@ -56,10 +63,20 @@ class JobResult:
 
 
 class JobRun:
-    """A ``JobContext`` (``glancecore.ports.periodic``). ``alive`` raises JobStopped when the process may no longer work on the job."""
+    """A ``JobContext`` (``glancecore.ports.periodic``). ``alive`` raises JobStopped when the process may no longer work
+    on the job."""
 
-    def __init__(self, name: str, record: JobRecord, alive: Callable[[], None], stopping: threading.Event, *, dry_run: bool,
-                 jobs: JobRepository | None = None, holder: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        record: JobRecord,
+        alive: Callable[[], None],
+        stopping: threading.Event,
+        *,
+        dry_run: bool,
+        jobs: JobRepository | None = None,
+        holder: str = "",
+    ) -> None:
         """``jobs`` and ``holder``: where to keep what is remembered; without them nothing is."""
         self.name = name
         self._record = record
@@ -127,4 +144,11 @@ class JobRun:
 def from_json(value: Mapping[str, Any]) -> JobResult:
     """The run that ``as_json`` told of."""
     report = Report(value["counts"], tuple(Finding(**x) for x in value["findings"]), tuple(value["errors"]))
-    return JobResult(value["job"], value["dry_run"], RunOutcome(value["outcome"]), datetime.fromisoformat(value["started_at"]), value["seconds"], report)
+    return JobResult(
+        value["job"],
+        value["dry_run"],
+        RunOutcome(value["outcome"]),
+        datetime.fromisoformat(value["started_at"]),
+        value["seconds"],
+        report,
+    )

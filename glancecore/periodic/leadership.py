@@ -1,9 +1,8 @@
 """One leader of all processes: who has tooz's lock, and the row of the database that all of them share.
 
 The lock tells soon when its holder's process has died. What tells that there is never a second leader is the row: it is
-extended by the database's clock while the lock is held, and a leader whose last extension is too old no longer acts as one,
-whatever its lock says (a file lock reaches one machine only, an etcd lock that has expired is not noticed).
-"""
+extended by the database's clock while the lock is held, and a leader whose last extension is too old no longer acts as
+one, whatever its lock says (a file lock reaches one machine only, an etcd lock that has expired is not noticed)."""
 
 from __future__ import annotations
 
@@ -27,8 +26,15 @@ LOG = logging.getLogger(__name__)
 #: Name of the lock, and of the row.
 LEADER = "glance-periodic"
 #: Scheme of a URL -> the extra of tooz that brings its client.
-_EXTRAS = {"file": "file", "redis": "redis", "etcd3+http": "etcd3gw", "etcd3+https": "etcd3gw", "zookeeper": "zookeeper", "mysql": "mysql",
-           "postgresql": "postgresql"}
+_EXTRAS = {
+    "file": "file",
+    "redis": "redis",
+    "etcd3+http": "etcd3gw",
+    "etcd3+https": "etcd3gw",
+    "zookeeper": "zookeeper",
+    "mysql": "mysql",
+    "postgresql": "postgresql",
+}
 #: Share of its time after which a leader that could not extend it stops acting as one.
 _SURE = 0.8
 
@@ -37,17 +43,24 @@ def check_url(url: str, option: str) -> None:
     """Raises ConfigError when tooz can't use such a URL; nothing is connected to."""
     scheme = url.partition(":")[0]
     if scheme == "file" and urlsplit(url).netloc:
-        raise errors.ConfigError(f"{option}: in file://name/folder, name is a host, which nothing asks; write file:///folder, with three slashes")
+        raise errors.ConfigError(
+            f"{option}: in file://name/folder, name is a host, which nothing asks; write file:///folder, with three"
+            " slashes"
+        )
     try:
         with without_eventlet():
             from tooz import coordination
 
             coordination.get_coordinator(url, b"check")
     except ImportError as exc:
-        raise errors.ConfigError(f"{option}: {scheme} needs a module that is not installed ({exc.name}); pip install 'tooz[{_EXTRAS.get(scheme, scheme)}]'"
-                                 ) from exc
+        raise errors.ConfigError(
+            f"{option}: {scheme} needs a module that is not installed ({exc.name}); pip install"
+            f" 'tooz[{_EXTRAS.get(scheme, scheme)}]'"
+        ) from exc
     except Exception as exc:
-        raise errors.ConfigError(f"{option}: tooz knows no such URL ({scheme}:…, {type(exc).__name__}); use one of {', '.join(_EXTRAS)}") from exc
+        raise errors.ConfigError(
+            f"{option}: tooz knows no such URL ({scheme}:…, {type(exc).__name__}); use one of {', '.join(_EXTRAS)}"
+        ) from exc
 
 
 class Leadership:
@@ -107,7 +120,7 @@ class Leadership:
             self._give_up()
             self.note()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _locked(self) -> bool:
         """Take the lock, or see that it is still ours. Raises what tooz raises."""
         if self._coordinator is None:

@@ -1,4 +1,5 @@
-"""One process of a machine wants to lead, or looks after the machine; its sisters wait for it to end, before they load what only it needs."""
+"""One process of a machine wants to lead, or looks after the machine; its sisters wait for it to end, before they load
+what only it needs."""
 
 from __future__ import annotations
 
@@ -46,7 +47,12 @@ class MachineLock:
             opened = os.open(self._folder / "candidate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
             if not self._told:
-                LOG.error("%s: %s can't be used (%s); its periodic jobs don't run in this process", self._option, self._folder, exc.strerror)
+                LOG.error(
+                    "%s: %s can't be used (%s); its periodic jobs don't run in this process",
+                    self._option,
+                    self._folder,
+                    exc.strerror,
+                )
                 self._told = True
             return False
         try:

@@ -100,11 +100,18 @@ class RunRequests:
 class PeriodicRunner:
     """``start`` and ``stop`` for a process that may lead; ``run`` for one run now, ``now`` for one in the background.
 
-    Whoever leads, a job is held in the database while it runs, so that a run that an operator asks for and the leader's own never
-    meet. ``make_leadership`` is called when it is first needed."""
+    Whoever leads, a job is held in the database while it runs, so that a run that an operator asks for and the leader's
+    own never meet. ``make_leadership`` is called when it is first needed."""
 
-    def __init__(self, jobs: JobRepository, scheduled: Mapping[str, Scheduled], holder: str, ttl: float,
-                 candidate: MachineLock, make_leadership: Callable[[], Leader]) -> None:
+    def __init__(
+        self,
+        jobs: JobRepository,
+        scheduled: Mapping[str, Scheduled],
+        holder: str,
+        ttl: float,
+        candidate: MachineLock,
+        make_leadership: Callable[[], Leader],
+    ) -> None:
         self._jobs = jobs
         self._scheduled = scheduled
         self._holder = holder
@@ -124,7 +131,7 @@ class PeriodicRunner:
     def scheduled(self) -> list[Scheduled]:
         return list(self._scheduled.values())
 
-    # -- the leader --------------------------------------------------------------------------------------------------
+    # -- the leader --------------------------------------------------------------------------------
     def start(self) -> None:
         """Lead when nobody does, and run what is due, in threads; at once."""
         self._started = True
@@ -132,8 +139,8 @@ class PeriodicRunner:
             threading.Thread(target=self._work, name="periodic", daemon=True).start()
 
     def now(self, name: str) -> None:
-        """Run the job soon, whoever leads: in this process, and after a run that goes on elsewhere. Nothing when the operator has switched
-        it off, or it runs in other processes only."""
+        """Run the job soon, whoever leads: in this process, and after a run that goes on elsewhere. Nothing when the
+        operator has switched it off, or it runs in other processes only."""
         scheduled = self._scheduled.get(name)
         if scheduled is not None and self._started and self._wanted.add(name):
             threading.Thread(target=self._run_wanted, args=(scheduled,), name="periodic-now", daemon=True).start()
@@ -165,7 +172,8 @@ class PeriodicRunner:
 
         self._beat()
         calls: list[tuple[Callable[..., Any], tuple[Any, ...] | None, dict[str, Any] | None]] = [
-            (_every(self._ttl / 3, self._beat), None, None)]
+            (_every(self._ttl / 3, self._beat), None, None)
+        ]
         calls += [(_every(min(x.interval, POLL_INTERVAL), self._look), (x,), None) for x in self._scheduled.values()]
         self._worker = PeriodicWorker(calls, executor_factory=_Threads, schedule_strategy="last_finished", log=LOG)
         if not self._stopping.is_set():
@@ -233,7 +241,7 @@ class PeriodicRunner:
     def _leads(self) -> bool:
         return self._leadership is not None and self._leadership.leads
 
-    # -- one run -----------------------------------------------------------------------------------------------------
+    # -- one run -----------------------------------------------------------------------------------
     def run(self, scheduled: Scheduled, *, dry_run: bool) -> JobResult:
         """Now, whoever leads. Raises ImageBusy when it runs elsewhere; a dry run may go beside it."""
         beating = threading.Event()
@@ -249,7 +257,8 @@ class PeriodicRunner:
             beating.set()
 
     def _run(self, scheduled: Scheduled, *, dry_run: bool, leading: bool) -> JobResult:
-        """A dry run is neither held nor recorded when an operator asks for it; one that the configuration makes dry is."""
+        """A dry run is neither held nor recorded when an operator asks for it; one that the configuration makes dry
+        is."""
         name, held, quiet = scheduled.name, scheduled.row, dry_run and not leading
         began = time.monotonic()
         if not quiet:
@@ -259,8 +268,15 @@ class PeriodicRunner:
             if not quiet:
                 record = replace(record, started_at=started, ended_at=None)
                 self._jobs.keep(held, self._holder, record)
-            turn = JobRun(held, record, self._alive(None if quiet else held, leading=leading), self._stopping, dry_run=dry_run,
-                               jobs=None if quiet else self._jobs, holder=self._holder)
+            turn = JobRun(
+                held,
+                record,
+                self._alive(None if quiet else held, leading=leading),
+                self._stopping,
+                dry_run=dry_run,
+                jobs=None if quiet else self._jobs,
+                holder=self._holder,
+            )
             outcome = self._guarded(scheduled, turn)
             run = JobResult(name, dry_run, outcome, started, time.monotonic() - began, turn.report())
             if not quiet:
@@ -291,7 +307,9 @@ class PeriodicRunner:
 
     def _guarded(self, scheduled: Scheduled, turn: JobRun) -> RunOutcome:
         try:
-            with tracing.span(f"job {scheduled.name}", parent={}, current=False):  # what it does for a million images is told by its report
+            with tracing.span(
+                f"job {scheduled.name}", parent={}, current=False
+            ):  # what it does for a million images is told by its report
                 scheduled.job.run(turn)
         except errors.JobStopped as exc:
             LOG.info("periodic job %s: cut off: %s", scheduled.name, exc)
@@ -308,8 +326,9 @@ class PeriodicRunner:
 
     def _keep(self, held: str, run: JobResult, turn: JobRun) -> None:
         """A run that was cut off stays one that has not ended: whoever leads next goes on at once."""
-        record: JobRecord = replace(turn.record, report=run.as_json(),
-                                    ended_at=None if run.outcome is RunOutcome.STOPPED else datetime.now(UTC))
+        record: JobRecord = replace(
+            turn.record, report=run.as_json(), ended_at=None if run.outcome is RunOutcome.STOPPED else datetime.now(UTC)
+        )
         try:
             self._jobs.keep(held, self._holder, record)
         except errors.LeaseLost as exc:
@@ -317,6 +336,7 @@ class PeriodicRunner:
 
     def _alive(self, held: str | None, *, leading: bool) -> Callable[[], None]:
         """What ``Turn.check`` does; cheap enough for every piece of data."""
+
         def check() -> None:
             if self._stopping.is_set():
                 raise errors.JobStopped("the process is stopping")
@@ -330,11 +350,24 @@ class PeriodicRunner:
     def _tell(self, run: JobResult, alarms: frozenset[str], *, counted: bool) -> None:
         """``counted``: in the metrics, which tell when a job has last done something."""
         alarming = [x for x in run.report.findings if x.kind in alarms]
-        level = logging.ERROR if alarming or run.outcome is RunOutcome.FAILED else logging.WARNING if run.report.errors else logging.INFO
+        level = (
+            logging.ERROR
+            if alarming or run.outcome is RunOutcome.FAILED
+            else logging.WARNING
+            if run.report.errors
+            else logging.INFO
+        )
         words = [*(f"{x.kind}: {x.subject}" for x in alarming), *run.report.errors][:_TOLD]
-        LOG.log(level, "periodic job %s: %s in %.1f s%s: %s%s", run.job, run.outcome.value, run.seconds, " (dry run)" if run.dry_run else "",
-                ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do",
-                "".join(f"; {x}" for x in words))
+        LOG.log(
+            level,
+            "periodic job %s: %s in %.1f s%s: %s%s",
+            run.job,
+            run.outcome.value,
+            run.seconds,
+            " (dry run)" if run.dry_run else "",
+            ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do",
+            "".join(f"; {x}" for x in words),
+        )
         if not counted:
             return
         metrics.PERIODIC_RUNS.labels(run.job, run.outcome.value).inc()
@@ -367,7 +400,8 @@ def _every(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Threads(futures.Executor):
-    """A daemon thread for each call: a pool's threads would keep the process from ending until the longest job is done."""
+    """A daemon thread for each call: a pool's threads would keep the process from ending until the longest job is
+    done."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
         future: futures.Future[Any] = futures.Future()

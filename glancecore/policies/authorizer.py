@@ -1,10 +1,9 @@
 """The only caller of the policy enforcer.
 
 A decision is a pure function of the rule, the caller's identity and those target attributes that the rule names, unless
-the operator's file uses checks that ask something else (http: …). So decisions are remembered for a few seconds: a list of
-1,000 images costs a handful of evaluations. The operator's files are looked at again when they are forgotten; files that are not right
-change nothing, for a typing error must not open the service.
-"""
+the operator's file uses checks that ask something else (http: …). So decisions are remembered for a few seconds: a list
+of 1,000 images costs a handful of evaluations. The operator's files are looked at again when they are forgotten; files
+that are not right change nothing, for a typing error must not open the service."""
 
 from __future__ import annotations
 
@@ -29,22 +28,39 @@ MEMORY = 5.0
 _MOST_KNOWN = 20_000
 _NAMED = re.compile(r"%\(([^)]+)\)s")
 _FIELDS: Mapping[str, Callable[[Image], object]] = {
-    "owner": lambda x: x.owner, "project_id": lambda x: x.owner, "member_id": lambda x: x.as_member,
-    "visibility": lambda x: x.visibility.value, "status": lambda x: x.status.value, "id": lambda x: x.id,
-    "image_id": lambda x: x.id, "name": lambda x: x.name, "protected": lambda x: x.protected,
-    "container_format": lambda x: x.container_format, "disk_format": lambda x: x.disk_format,
-    "min_disk": lambda x: x.min_disk, "min_ram": lambda x: x.min_ram, "size": lambda x: x.size,
-    "os_hidden": lambda x: x.hidden, "tags": lambda x: list(x.tags), "checksum": lambda x: x.checksum,
+    "owner": lambda x: x.owner,
+    "project_id": lambda x: x.owner,
+    "member_id": lambda x: x.as_member,
+    "visibility": lambda x: x.visibility.value,
+    "status": lambda x: x.status.value,
+    "id": lambda x: x.id,
+    "image_id": lambda x: x.id,
+    "name": lambda x: x.name,
+    "protected": lambda x: x.protected,
+    "container_format": lambda x: x.container_format,
+    "disk_format": lambda x: x.disk_format,
+    "min_disk": lambda x: x.min_disk,
+    "min_ram": lambda x: x.min_ram,
+    "size": lambda x: x.size,
+    "os_hidden": lambda x: x.hidden,
+    "tags": lambda x: list(x.tags),
+    "checksum": lambda x: x.checksum,
 }
 _IDENTITIES = frozenset({"owner", "project_id", "member_id"})
 Target = Image | Mapping[str, object] | None
 
 
 class Authorizer:
-    """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``: called with whether they
-    are, each time that they have changed. ``rules``: all that there are."""
+    """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``:
+    called with whether they are, each time that they have changed. ``rules``: all that there are."""
 
-    def __init__(self, conf: cfg.ConfigOpts, rules: Sequence[policy.RuleDefault], told: Callable[[bool], None] = lambda _valid: None, idle: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        rules: Sequence[policy.RuleDefault],
+        told: Callable[[bool], None] = lambda _valid: None,
+        idle: Sequence[str] = (),
+    ) -> None:
         """``idle``: what the rules of extensions begin with that are not enabled."""
         self._files = RuleFiles(conf, rules, idle)
         self.names = sorted(x.name for x in rules)
@@ -63,8 +79,8 @@ class Authorizer:
         return ctx
 
     def allows(self, ctx: Context, rule: str, target: Target = None) -> bool:
-        """Whether the policy lets this caller do it; marks the request as checked. Who has no credentials has to do with public images only,
-        whatever the policy says."""
+        """Whether the policy lets this caller do it; marks the request as checked. Who has no credentials has to do
+        with public images only, whatever the policy says."""
         ctx.authorized = True
         if ctx.anonymous and isinstance(target, Image) and target.visibility is not Visibility.PUBLIC:
             return False
@@ -85,7 +101,7 @@ class Authorizer:
         names = self._named_by(rule)
         return names is None or name in names
 
-    # -- deciding ----------------------------------------------------------------------------------------------------
+    # -- deciding ----------------------------------------------------------------------------------
     def _decide(self, ctx: Context, rule: str, target: Target) -> bool:
         now = time.monotonic()
         if now > self._until or len(self._known) > _MOST_KNOWN:
@@ -96,8 +112,16 @@ class Authorizer:
             names = attributes[rule] = self._named_by(rule)
         if names is None:
             return self._enforce(ctx, rule, target)
-        key = (rule, ctx.user, ctx.project, ctx.roles, ctx.system_scope, ctx.user_domain, ctx.project_domain,
-               *[_attribute(ctx, target, name) for name in names])
+        key = (
+            rule,
+            ctx.user,
+            ctx.project,
+            ctx.roles,
+            ctx.system_scope,
+            ctx.user_domain,
+            ctx.project_domain,
+            *[_attribute(ctx, target, name) for name in names],
+        )
         found = known.get(key)
         if found is None:
             found = known[key] = self._enforce(ctx, rule, target)
@@ -128,9 +152,16 @@ class Authorizer:
             return str(exc)
 
     def _enforce(self, ctx: Context, rule: str, target: Target) -> bool:
-        creds = {"user_id": ctx.user, "project_id": ctx.project, "tenant": ctx.project, "roles": sorted(ctx.roles),
-                 "is_admin": ctx.admin, "user_domain_id": ctx.user_domain, "project_domain_id": ctx.project_domain,
-                 "system_scope": ctx.system_scope}
+        creds = {
+            "user_id": ctx.user,
+            "project_id": ctx.project,
+            "tenant": ctx.project,
+            "roles": sorted(ctx.roles),
+            "is_admin": ctx.admin,
+            "user_domain_id": ctx.user_domain,
+            "project_domain_id": ctx.project_domain,
+            "system_scope": ctx.system_scope,
+        }
         # what is None is left out: a caller without a project must not match an image without an owner
         known = {key: value for key, value in creds.items() if value is not None}
         return bool(self._enforcer.enforce(rule, _full_target(ctx, target), known))

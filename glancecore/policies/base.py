@@ -9,7 +9,9 @@ from oslo_policy import policy
 RULES: list[policy.RuleDefault] = [
     policy.RuleDefault("default", "!", "Rules that are asked for but not defined anywhere: nobody."),
     policy.RuleDefault("context_is_admin", "role:admin", "Who is an administrator of the image service."),
-    policy.RuleDefault("service_api", "role:service or role:admin", "Other services of the cloud, by their service role."),
+    policy.RuleDefault(
+        "service_api", "role:service or role:admin", "Other services of the cloud, by their service role."
+    ),
 ]
 
 

@@ -17,7 +17,8 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class RuleFiles:
-    """``defaults``: every rule that somebody asks for. ``idle``: what rules begin with that an extension would ask for which is installed but not enabled."""
+    """``defaults``: every rule that somebody asks for. ``idle``: what rules begin with that an extension would ask for
+    which is installed but not enabled."""
 
     def __init__(self, conf: cfg.ConfigOpts, defaults: Sequence[policy.RuleDefault], idle: Sequence[str] = ()) -> None:
         policy.Enforcer(conf)  # registers oslo.policy's options
@@ -37,7 +38,8 @@ class RuleFiles:
         return tuple(found)
 
     def load(self) -> policy.Enforcer:
-        """An enforcer of the rules as they are in the files now. Raises ConfigError naming the file, the rule and the mend."""
+        """An enforcer of the rules as they are in the files now. Raises ConfigError naming the file, the rule and the
+        mend."""
         for path in self._paths():
             if path.exists():
                 self._check(path)
@@ -48,21 +50,27 @@ class RuleFiles:
             enforcer.load_rules()
             enforcer.check_rules(raise_on_violation=True)
         except policy.InvalidDefinitionError as exc:
-            raise ConfigError(f"[oslo_policy] policy_file: {exc}; each names a rule that is not defined, or itself; fix these rules in the file") from exc
+            raise ConfigError(
+                f"[oslo_policy] policy_file: {exc}; each names a rule that is not defined, or itself; fix these rules"
+                " in the file"
+            ) from exc
         except (OSError, ValueError, cfg.Error) as exc:
             raise ConfigError(f"[oslo_policy] policy_file: {exc}; correct the file") from exc
         self._check_names(enforcer)
         enforcer.use_conf = False  # or it would read the files again by itself, at any time
         return enforcer
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _paths(self) -> list[Path]:
         """Raises ConfigError for a file that the operator has named and that is not there."""
         options = self._conf.oslo_policy
         found = self._conf.find_file(options.policy_file)
         told = self._conf.get_location("policy_file", "oslo_policy")
         if found is None and told is not None and told.location.is_user_controlled:
-            raise ConfigError(f"[oslo_policy] policy_file = {options.policy_file}: there is no such file; create it, or take the option out")
+            raise ConfigError(
+                f"[oslo_policy] policy_file = {options.policy_file}: there is no such file; create it, or take the"
+                " option out"
+            )
         paths = [Path(found)] if found else []
         for name in options.policy_dirs:
             folder = self._conf.find_file(name)
@@ -79,15 +87,19 @@ class RuleFiles:
         except ValueError as exc:
             raise ConfigError(f"{where}: is no YAML: {exc}; correct the file") from exc
         if not isinstance(texts, Mapping):
-            raise ConfigError(f"{where}: has no rules; write a line \"name\": \"rule\" for each")
+            raise ConfigError(f'{where}: has no rules; write a line "name": "rule" for each')
         for name, text in texts.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ConfigError(f"{where}: {name}: a rule is a text; put it in quotation marks")
             if isinstance(_parser.parse_rule(text), _checks.FalseCheck) and text.strip() != "!":
-                raise ConfigError(f"{where}: {name}: {text!r} can't be understood; see oslo.policy's syntax, and write \"!\" for nobody")
+                raise ConfigError(
+                    f"{where}: {name}: {text!r} can't be understood; see oslo.policy's syntax, and write \"!\" for"
+                    " nobody"
+                )
 
     def _check_names(self, enforcer: policy.Enforcer) -> None:
-        """A name that nobody asks for, here or in another rule, is a typing error: the rule that was meant keeps its default."""
+        """A name that nobody asks for, here or in another rule, is a typing error: the rule that was meant keeps its
+        default."""
         asked = {x.name for x in self._defaults}
         used: set[str] = set()
         for check in enforcer.rules.values():

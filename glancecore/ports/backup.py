@@ -11,4 +11,5 @@ class BacksUp(Protocol):
     """A database driver that copies its database while it is used."""
 
     def backup(self, file: Path) -> None:
-        """A whole copy, as it was at one moment, for its owner only. Raises ConfigError when it can't be written there, or something is there already."""
+        """A whole copy, as it was at one moment, for its owner only. Raises ConfigError when it can't be written there,
+        or something is there already."""

@@ -1,8 +1,8 @@
-"""What a cache plugin implements: copies of image data near the API, filled once however many ask, never more than its bound.
+"""What a cache plugin implements: copies of image data near the API, filled once however many ask, never more than its
+bound.
 
-The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. The kit
-``glancecore.testing.cache`` checks each rule.
-"""
+The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. The
+kit ``glancecore.testing.cache`` checks each rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from glancecore.ports.plugin import Plugin
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What the bytes must be: ``size`` of them (more than 0), and their digest by ``algorithm`` (a hashlib name; lower-case hex)."""
+    """What the bytes must be: ``size`` of them (more than 0), and their digest by ``algorithm`` (a hashlib name;
+    lower-case hex)."""
 
     size: int
     algorithm: str
@@ -29,7 +30,8 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class CachedImage:
-    """A complete entry. ``stored`` is when it became one; times are aware UTC. ``verified``: when its bytes were last hashed."""
+    """A complete entry. ``stored`` is when it became one; times are aware UTC. ``verified``: when its bytes were last
+    hashed."""
 
     image_id: str
     seal: Seal
@@ -41,7 +43,8 @@ class CachedImage:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was taken out: ``files`` and their ``bytes``; ``image_ids`` of those that are known, in the order of removal."""
+    """What was taken out: ``files`` and their ``bytes``; ``image_ids`` of those that are known, in the order of
+    removal."""
 
     files: int = 0
     bytes: int = 0
@@ -63,8 +66,8 @@ def tell_nobody(_what: RemovalReason, _size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """The operator's word. ``max_size``: bytes that all data of this cache together may take, at any moment. ``on_removed`` is to be called
-    for each entry that the cache removes by itself, with its bytes."""
+    """The operator's word. ``max_size``: bytes that all data of this cache together may take, at any moment.
+    ``on_removed`` is to be called for each entry that the cache removes by itself, with its bytes."""
 
     max_size: int
     folder: Path | None = None
@@ -76,11 +79,12 @@ class Tail(ABC):
 
     @abstractmethod
     def read(self, offset: int, length: int, timeout: float) -> bytes:
-        """At least one and up to ``length`` bytes from ``offset``, as soon as there are any; none when ``timeout`` seconds passed.
+        """At least one and up to ``length`` bytes from ``offset``, as soon as there are any; none when ``timeout``
+        seconds passed.
 
-        You must guarantee: the entry's last byte is given only when it is published, so who got all bytes got what was hashed. Raises FillBroken when they will not come (the filler gave up, died, or the entry was dropped), FillDamaged
-        when it gave up because they are wrong, CacheUnavailable.
-        """
+        You must guarantee: the entry's last byte is given only when it is published, so who got all bytes got what was
+        hashed. Raises FillBroken when they will not come (the filler gave up, died, or the entry was dropped),
+        FillDamaged when it gave up because they are wrong, CacheUnavailable."""
 
     @abstractmethod
     def close(self) -> None:
@@ -88,11 +92,13 @@ class Tail(ABC):
 
 
 class Fill(ABC):
-    """The one writer of an entry. ``write`` in order, then ``publish`` or ``abort``, once. A Fill whose process dies is aborted."""
+    """The one writer of an entry. ``write`` in order, then ``publish`` or ``abort``, once. A Fill whose process dies is
+    aborted."""
 
     @abstractmethod
     def write(self, piece: bytes) -> None:
-        """Append. Readers of a Tail see it soon. Raises CacheUnavailable (no space, no disk), SizeMismatch when it gets too long."""
+        """Append. Readers of a Tail see it soon. Raises CacheUnavailable (no space, no disk), SizeMismatch when it gets
+        too long."""
 
     @abstractmethod
     def publish(self) -> None:
@@ -103,16 +109,16 @@ class Fill(ABC):
 
     @abstractmethod
     def abort(self, *, damaged: bool = False) -> None:
-        """Remove what was written; readers of a Tail get FillBroken, or FillDamaged when ``damaged``. Never raises; nothing when done."""
+        """Remove what was written; readers of a Tail get FillBroken, or FillDamaged when ``damaged``. Never raises;
+        nothing when done."""
 
 
 class Cache(Plugin, ABC):
     """One cache, used by all threads of a process and by all processes of this machine at once.
 
-    Errors: raise CacheUnavailable for whatever is wrong with the cache itself (disk gone, index damaged, no space): the service then
-    reads from the stores. Anything else that comes out is a mistake of the driver, which the service survives as well.
-    ``image_id`` matches ``[A-Za-z0-9-]{1,100}``.
-    """
+    Errors: raise CacheUnavailable for whatever is wrong with the cache itself (disk gone, index damaged, no space): the
+    service then reads from the stores. Anything else that comes out is a mistake of the driver, which the service
+    survives as well. ``image_id`` matches ``[A-Za-z0-9-]{1,100}``."""
 
     options: ClassVar[Options] = ()
 
@@ -123,37 +129,37 @@ class Cache(Plugin, ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Check the settings and open the cache, once per process before the first use; safe in several processes at once.
+        """Check the settings and open the cache, once per process before the first use; safe in several processes at
+        once.
 
-        Raises ConfigError naming option and fix when the settings are wrong. What cannot be read any more of an older state is
-        dropped with a warning: a cache may forget.
-        """
+        Raises ConfigError naming option and fix when the settings are wrong. What cannot be read any more of an older
+        state is dropped with a warning: a cache may forget."""
 
     def close(self) -> None:
         """Give back what is open; called once when the process ends."""
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     @abstractmethod
     def open(self, image_id: str, seal: Seal, *, count: bool = True) -> BinaryIO | None:
         """A complete entry as a seekable file at its beginning; None when there is none. ``count``: this is a hit.
 
-        You must guarantee: what was not published is never opened; an entry of another seal, or one whose file is seen to have
-        changed since (size, time of change), is dropped and None; while the file is open its bytes stay readable and counted in
-        the bound, whatever happens to the entry. Its ``fileno`` may be given to sendfile; a cache without files raises OSError there.
-        """
+        You must guarantee: what was not published is never opened; an entry of another seal, or one whose file is seen
+        to have changed since (size, time of change), is dropped and None; while the file is open its bytes stay
+        readable and counted in the bound, whatever happens to the entry. Its ``fileno`` may be given to sendfile; a
+        cache without files raises OSError there."""
 
-    # -- filling -------------------------------------------------------------------------------------------------------
+    # -- filling -----------------------------------------------------------------------------------
     @abstractmethod
     def claim(self, image_id: str, seal: Seal) -> Fill | Tail | None:
-        """Fill the entry, or follow who does. Single flight: while an entry is filled or complete, exactly one caller of all
-        processes has been given its Fill and the others get a Tail; when the filler dies, the next claim is given the Fill.
+        """Fill the entry, or follow who does. Single flight: while an entry is filled or complete, exactly one caller
+        of all processes has been given its Fill and the others get a Tail; when the filler dies, the next claim is
+        given the Fill.
 
-        Room for the whole entry is taken now: least recently accessed entries go, those that somebody reads stay. None when there is
-        still no room. You must guarantee: the bytes of all entries, of what is being filled, and of what was removed but is still read,
-        never exceed ``max_size``.
-        """
+        Room for the whole entry is taken now: least recently accessed entries go, those that somebody reads stay. None
+        when there is still no room. You must guarantee: the bytes of all entries, of what is being filled, and of what
+        was removed but is still read, never exceed ``max_size``."""
 
-    # -- care ----------------------------------------------------------------------------------------------------------
+    # -- care --------------------------------------------------------------------------------------
     @abstractmethod
     def entries(self) -> Sequence[CachedImage]:
         """All complete entries, the most recently accessed first."""
@@ -172,13 +178,15 @@ class Cache(Plugin, ABC):
 
     @abstractmethod
     def prune(self, target: int, *, dry_run: bool = False) -> Removed:
-        """Remove least recently accessed entries until all together take at most ``target`` bytes; those being read stay."""
+        """Remove least recently accessed entries until all together take at most ``target`` bytes; those being read
+        stay."""
 
     @abstractmethod
     def clean(self, stalled: float, *, dry_run: bool = False) -> Removed:
-        """Remove what dead fillers left, what has not grown for ``stalled`` seconds, what is not in the index or not in place."""
+        """Remove what dead fillers left, what has not grown for ``stalled`` seconds, what is not in the index or not in
+        place."""
 
-    # -- the queue -----------------------------------------------------------------------------------------------------
+    # -- the queue ---------------------------------------------------------------------------------
     @abstractmethod
     def queue(self, image_id: str) -> None:
         """Remember that this image is to be cached; nothing when it is queued already. Survives restarts."""

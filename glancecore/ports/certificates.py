@@ -27,7 +27,8 @@ class CertificateSource(Plugin, ABC):
 
     @abstractmethod
     def certificate(self, uuid: str, token: str | None) -> bytes:
-        """The certificate as PEM or DER; ``token`` is the caller's own, when there is one. ``uuid`` is what a user wrote: anything.
+        """The certificate as PEM or DER; ``token`` is the caller's own, when there is one. ``uuid`` is what a user
+        wrote: anything.
 
-        Raises SignatureInvalid when there is none of that id, or it may not be read; NotAuthenticated for a token that is
-        not taken any more; CertificatesUnavailable when the certificates can't be asked for now."""
+        Raises SignatureInvalid when there is none of that id, or it may not be read; NotAuthenticated for a token that
+        is not taken any more; CertificatesUnavailable when the certificates can't be asked for now."""

@@ -1,9 +1,8 @@
 """What an extension implements, and what it is handed: every extension point of the service in one file.
 
-An extension is a capability: routes, rows, rules, events, long work, periodic jobs, commands. Entry points: group ``glancecore.extensions``; options:
-section ``ext_NAME``; switched on by ``[DEFAULT] enabled_extensions``. The guide is ``docs/writing-an-extension.md``, the kit
-``glancecore.testing.extension``.
-"""
+An extension is a capability: routes, rows, rules, events, long work, periodic jobs, commands. Entry points: group
+``glancecore.extensions``; options: section ``ext_NAME``; switched on by ``[DEFAULT] enabled_extensions``. The guide is
+``docs/writing-an-extension.md``, the kit ``glancecore.testing.extension``."""
 
 from __future__ import annotations
 
@@ -47,8 +46,8 @@ Print = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Records that an extension keeps. ``name`` begins with the extension's and a dot, at most 64 characters; ``keys`` name what they are found by, in
-    the order of ``Record.keys``; ``of_image``: they go with an image."""
+    """Records that an extension keeps. ``name`` begins with the extension's and a dot, at most 64 characters; ``keys``
+    name what they are found by, in the order of ``Record.keys``; ``of_image``: they go with an image."""
 
     name: str
     keys: tuple[str, ...] = ()
@@ -68,7 +67,7 @@ class Background(Protocol):
         """Ends within seconds; what it leaves is taken up by others, or at the next start."""
 
 
-# -- what an extension is handed -------------------------------------------------------------------------------------------
+# -- what an extension is handed -------------------------------------------------------------------
 class Images(Protocol):
     """Images as users see them: each call asks the policy, and raises Forbidden or ImageNotFound."""
 
@@ -77,13 +76,15 @@ class Images(Protocol):
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage: ...
 
     def may_read(self, ctx: Context, name: str) -> bool:
-        """Whether the caller sees that property of images, as ``property_protection_file`` says: what hangs on one that he does not see must not tell him."""
+        """Whether the caller sees that property of images, as ``property_protection_file`` says: what hangs on one that
+        he does not see must not tell him."""
 
     def has_name(self, ctx: Context, name: str) -> bool:
         """Whether an image that is listed for the caller's project has that name, hidden or not."""
 
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[PatchOperation]]) -> Image:
-        """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it is done or nothing."""
+        """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it
+        is done or nothing."""
 
     def delete(self, ctx: Context, image_id: str, *, version: int | None = None) -> None:
         """``version``: only when the image is at it still, or else Conflict."""
@@ -116,7 +117,8 @@ class Data(Protocol):
         """The good copies, in the order to read them. Raises StoreUnavailable."""
 
     def open(self, image: Image, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """From the first copy that answers; when one breaks off, the next one goes on. Raises StoreUnavailable, DataDamaged."""
+        """From the first copy that answers; when one breaks off, the next one goes on. Raises StoreUnavailable,
+        DataDamaged."""
 
 
 class Policy(Protocol):
@@ -152,18 +154,36 @@ class Held(Protocol):
         """Bytes of the image's project. Raises QuotaExceeded, LeaseLost."""
 
     def made(self, remove: Callable[[], None], belongs: Callable[[Image], bool]) -> None:
-        """The work has made something: ``remove`` takes it away when the work fails, unless it ``belongs`` to the image by then."""
+        """The work has made something: ``remove`` takes it away when the work fails, unless it ``belongs`` to the image
+        by then."""
 
-    def finish(self, change: Callable[[Image], Image] = ..., *changes: Change, events: Callable[[Image], Sequence[Event]] = ...,
-               initiator: Initiator | None = None) -> Image:
-        """The end of the work, in one commit: what has become of the image, ``changes``, and the lease. ``initiator``: who wanted it, where that is known."""
+    def finish(
+        self,
+        change: Callable[[Image], Image] = ...,
+        *changes: Change,
+        events: Callable[[Image], Sequence[Event]] = ...,
+        initiator: Initiator | None = None,
+    ) -> Image:
+        """The end of the work, in one commit: what has become of the image, ``changes``, and the lease. ``initiator``:
+        who wanted it, where that is known."""
 
 
 class Operations(Protocol):
-    def hold(self, image: Image, after: Image | None, operation: str, *, stable: Status = ..., blobs: tuple[BlobRef, ...] = (), reserve: int = 0,
-             limits: Limits = ..., events: Callable[[Image], Sequence[Event]] = ...) -> AbstractContextManager[Held]:
-        """Work on an image that takes long, under a lease; nobody else works on it meanwhile. ``after`` None: the image stays as it is. When the process
-        dies, another one is told by ``Subscriptions.abandoned``. Raises ImageBusy, WrongStatus, QuotaExceeded, and Gone when the image was deleted."""
+    def hold(
+        self,
+        image: Image,
+        after: Image | None,
+        operation: str,
+        *,
+        stable: Status = ...,
+        blobs: tuple[BlobRef, ...] = (),
+        reserve: int = 0,
+        limits: Limits = ...,
+        events: Callable[[Image], Sequence[Event]] = ...,
+    ) -> AbstractContextManager[Held]:
+        """Work on an image that takes long, under a lease; nobody else works on it meanwhile. ``after`` None: the image
+        stays as it is. When the process dies, another one is told by ``Subscriptions.abandoned``. Raises ImageBusy,
+        WrongStatus, QuotaExceeded, and Gone when the image was deleted."""
 
     def resume(self, lease: Lease) -> AbstractContextManager[Held]:
         """The work of a process that has died, held by this one. Raises Gone when the image is no more."""
@@ -190,8 +210,8 @@ class Trash(Protocol):
 
 
 class Uses(Protocol):
-    """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent there. Written down with some delay, less than a
-    minute; what a killed process has counted last is lost."""
+    """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent
+    there. Written down with some delay, less than a minute; what a killed process has counted last is lost."""
 
     def last_of(self, image_ids: Sequence[str]) -> Mapping[str, datetime]:
         """Aware UTC; of those that were used since counting began. At most 1,000 ids, in one question."""
@@ -255,19 +275,22 @@ class Kernel(Protocol):
 
 
 class Subscriptions(Protocol):
-    """What an extension wants to be told. Nothing that is called here may take long: it is in somebody's request, or holds up others."""
+    """What an extension wants to be told. Nothing that is called here may take long: it is in somebody's request, or
+    holds up others."""
 
     def committed(self, call: Callable[[Notification], None]) -> None:
         """Each event, in the process that has made it happen, after the commit. What it raises is logged."""
 
     def checks_image(self, call: Callable[[Context, Image | None, Image | None], None]) -> None:
-        """Before a user creates an image (None, after), changes what is said of it, activates or deactivates it (before, after), or deletes it
-        (before, None). Its data is not asked for: uploads, imports and locations are what an image is made for, their bytes are known only when they have come, and the
-        policy (``upload_image``, ``set_image_location``, ``add_image_location``) and import steps are there to refuse them. It refuses by raising Forbidden, Conflict, Invalid or
-        LimitExceeded."""
+        """Before a user creates an image (None, after), changes what is said of it, activates or deactivates it
+        (before, after), or deletes it (before, None). Its data is not asked for: uploads, imports and locations are
+        what an image is made for, their bytes are known only when they have come, and the policy (``upload_image``,
+        ``set_image_location``, ``add_image_location``) and import steps are there to refuse them. It refuses by raising
+        Forbidden, Conflict, Invalid or LimitExceeded."""
 
     def abandoned(self, operation: str, call: Callable[[Lease], None]) -> None:
-        """The process that worked on it has died, and this one holds the lease now: finish the work, or undo it, with ``operations.resume``."""
+        """The process that worked on it has died, and this one holds the lease now: finish the work, or undo it, with
+        ``operations.resume``."""
 
     def every_pass(self, call: Callable[[], None]) -> None:
         """Each time that the reaper looks around, in every process that does; every few seconds."""
@@ -276,9 +299,11 @@ class Subscriptions(Protocol):
 class CommandTree(Protocol):
     """``glance-manage NAME …`` of an extension."""
 
-    def add(self, words: str, summary: str, run: Callable[[Any, argparse.Namespace, Print], int], *arguments: Argument) -> None:
-        """``words``: of the command behind the extension's name. ``run`` gets the extension and what was given; it returns the exit code. ``--json``
-        is there for each command, as ``args.json``."""
+    def add(
+        self, words: str, summary: str, run: Callable[[Any, argparse.Namespace, Print], int], *arguments: Argument
+    ) -> None:
+        """``words``: of the command behind the extension's name. ``run`` gets the extension and what was given; it
+        returns the exit code. ``--json`` is there for each command, as ``args.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,15 +314,16 @@ class Argument:
     about: Mapping[str, Any]
 
 
-# -- what an extension is --------------------------------------------------------------------------------------------------
+# -- what an extension is --------------------------------------------------------------------------
 class Extension(Plugin, ABC):
     """One capability; one instance in a process, whose methods are called by many threads.
 
-    Class attributes say what it brings: ``rules`` for the policy file, ``collections`` of records, names of ``operations`` (at most 32 characters each)
-    and ``events``, periodic ``jobs`` by name, keys that it ``shows`` on images with their schemas, and the extensions that it ``needs``. All names
-    begin with the extension's own name, followed by a dot (collections, events) or an underscore (rules, operations, jobs). Keys may have any name that
-    neither the service nor another enabled extension has: clients can't set them or filter by them, and a property of that name that an image has
-    already stays as it is, unseen, while the extension is enabled."""
+    Class attributes say what it brings: ``rules`` for the policy file, ``collections`` of records, names of
+    ``operations`` (at most 32 characters each) and ``events``, periodic ``jobs`` by name, keys that it ``shows`` on
+    images with their schemas, and the extensions that it ``needs``. All names begin with the extension's own name,
+    followed by a dot (collections, events) or an underscore (rules, operations, jobs). Keys may have any name that
+    neither the service nor another enabled extension has: clients can't set them or filter by them, and a property of
+    that name that an image has already stays as it is, unseen, while the extension is enabled."""
 
     title: ClassVar[str]
     options: ClassVar[Options] = ()
@@ -310,10 +336,11 @@ class Extension(Plugin, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     #: It uses ``kernel.uploads``: the service has a staging store.
     takes_uploads: ClassVar[bool] = False
-    #: It takes public images out of the lists of other projects, with ``glancecore.sdk.records.unlisting``. They stay usable by their ids, and are listed where
-    #: clients name these. Without an extension that does, all are listed.
+    #: It takes public images out of the lists of other projects, with ``glancecore.sdk.records.unlisting``. They stay
+    #: usable by their ids, and are listed where clients name these. Without an extension that does, all are listed.
     unlists: ClassVar[bool] = False
-    #: Headers of every answer below a path of its own, refusals included: ``{"/mine": {"X-Content-Type-Options": "nosniff"}}``. Those of the answer itself stay.
+    #: Headers of every answer below a path of its own, refusals included: ``{"/mine": {"X-Content-Type-Options":
+    #: "nosniff"}}``. Those of the answer itself stay.
     site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     def __init__(self, conf: Section, kernel: Kernel) -> None:
@@ -322,18 +349,22 @@ class Extension(Plugin, ABC):
         self.kernel = kernel
 
     def start(self) -> None:
-        """Everything is there, also what it needs. It is called too where a configuration is only judged. Raises ConfigError."""
+        """Everything is there, also what it needs. It is called too where a configuration is only judged. Raises
+        ConfigError."""
 
     def stop(self) -> None:
-        """The end of what ``start`` and requests have opened; once, behind the background's, in a process that ends or has only judged."""
+        """The end of what ``start`` and requests have opened; once, behind the background's, in a process that ends or
+        has only judged."""
 
     def routes(self) -> Iterable[Route]:
-        """Asked for once, in a process that serves requests: what they need of the web framework is imported here. Paths outside ``/v2/`` are free."""
+        """Asked for once, in a process that serves requests: what they need of the web framework is imported here.
+        Paths outside ``/v2/`` are free."""
         return ()
 
     def dialects(self) -> Mapping[str, Dialect]:
-        """Other words for routes of the core, by method and path as in ``Route``: ``{"PUT /v2/images/<image_id>/file": …}``. It is asked as a route's handler
-        is, before that of the core, and says None to what is not in its words. Asked for once, behind ``routes``."""
+        """Other words for routes of the core, by method and path as in ``Route``: ``{"PUT /v2/images/<image_id>/file":
+        …}``. It is asked as a route's handler is, before that of the core, and says None to what is not in its words.
+        Asked for once, behind ``routes``."""
         return {}
 
     def entrances(self) -> Iterable[Entrance]:
@@ -344,32 +375,35 @@ class Extension(Plugin, ABC):
         return ()
 
     def tracer(self) -> Tracer | None:
-        """What records where time goes, in this process; of one extension at most. Asked for once, behind ``start``, in every process: one that is only judged, and
-        one that forks, must not be left with threads. It is closed behind everything else, also behind ``stop``."""
+        """What records where time goes, in this process; of one extension at most. Asked for once, behind ``start``, in
+        every process: one that is only judged, and one that forks, must not be left with threads. It is closed behind
+        everything else, also behind ``stop``."""
         return None
 
     def subscribe(self, on: Subscriptions) -> None:
         """Called once, before ``start``."""
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
-        """What of ``shows`` each image has, in their order: one question for a whole page. What it raises fails the request for the images."""
+        """What of ``shows`` each image has, in their order: one question for a whole page. What it raises fails the
+        request for the images."""
         del ctx
         return [{}] * len(images)
 
     def resolve(self, ctx: Context, reference: str) -> str | None:
-        """The id of the image that is meant by what is no id; it may have slashes, and ends before ``/file``, ``/members`` and the like. Asked by what
-        reads only. None: not of this kind. Raises ImageNotFound, Conflict."""
+        """The id of the image that is meant by what is no id; it may have slashes, and ends before ``/file``,
+        ``/members`` and the like. Asked by what reads only. None: not of this kind. Raises ImageNotFound, Conflict."""
         del ctx, reference
         return None
 
     def named(self, ctx: Context, name: str) -> str | None:
-        """The id of the image that is listed by a name that no image has which is listed for the caller; the row bears that name. None: of no image. Raises
-        Conflict; ImageNotFound is an empty list."""
+        """The id of the image that is listed by a name that no image has which is listed for the caller; the row bears
+        that name. None: of no image. Raises Conflict; ImageNotFound is an empty list."""
         del ctx, name
         return None
 
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
-        """Headers of the answer that shows an image alone, made of what ``present`` has said of it. Those of the answer itself stay."""
+        """Headers of the answer that shows an image alone, made of what ``present`` has said of it. Those of the answer
+        itself stay."""
         del shown
         return {}
 

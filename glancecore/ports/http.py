@@ -1,4 +1,5 @@
-"""Routes as data. The application, OpenAPI and the server's threads are made from the table of them; nothing here loads a web framework."""
+"""Routes as data. The application, OpenAPI and the server's threads are made from the table of them; nothing here loads
+a web framework."""
 
 from __future__ import annotations
 
@@ -43,9 +44,9 @@ class Param:
 class Route:
     """``path`` in Flask's form. The handler gets (request, ctx, **path values).
 
-    ``public``: no identity is needed. ``own_site``: a browser brings what counts there by itself, so no page of another site may ask it. ``body``: schema of a JSON body, or a media type for raw data. ``answers``: status to
-    schema (None: no body; a str: media type of raw data). ``lane``: which of the server's threads it takes.
-    """
+    ``public``: no identity is needed. ``own_site``: a browser brings what counts there by itself, so no page of another
+    site may ask it. ``body``: schema of a JSON body, or a media type for raw data. ``answers``: status to schema (None:
+    no body; a str: media type of raw data). ``lane``: which of the server's threads it takes."""
 
     method: str
     path: str

@@ -15,8 +15,8 @@ from glancecore.ports.repeating import reads, repeatable
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """Of a job's last run; times are aware UTC. ``ended_at`` None: it runs, or was cut off. ``state`` is what the job remembers,
-    ``report`` what its last ended run told: both JSON values."""
+    """Of a job's last run; times are aware UTC. ``ended_at`` None: it runs, or was cut off. ``state`` is what the job
+    remembers, ``report`` what its last ended run told: both JSON values."""
 
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -30,8 +30,8 @@ class JobRepository(ABC):
     @repeatable
     @abstractmethod
     def hold(self, name: str, holder: str, ttl: float) -> bool:
-        """Take it, or go on holding it, for ``ttl`` seconds from now by the database's clock. False while another holder's time is
-        not over. Of several that take it at once, one gets it."""
+        """Take it, or go on holding it, for ``ttl`` seconds from now by the database's clock. False while another
+        holder's time is not over. Of several that take it at once, one gets it."""
 
     @repeatable
     @abstractmethod

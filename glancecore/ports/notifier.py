@@ -22,16 +22,31 @@ from glancecore.ports.plugin import Plugin
 
 #: Registered in the section of every notifier that has a queue, beside its own options.
 PER_NOTIFIER: list[cfg.Opt] = [
-    cfg.IntOpt("queue_size", default=1000, min=1,
-               help="Most events of one process that wait while the notifier is slow or its receiver away; more are lost, logged and counted."),
-    cfg.FloatOpt("drain_seconds", default=5.0, min=0,
-                 help="Seconds that a process which ends waits for its events to be sent. Keep it below [server] graceful_timeout."),
+    cfg.IntOpt(
+        "queue_size",
+        default=1000,
+        min=1,
+        help=(
+            "Most events of one process that wait while the notifier is slow or its receiver away; more are lost,"
+            " logged and counted."
+        ),
+    ),
+    cfg.FloatOpt(
+        "drain_seconds",
+        default=5.0,
+        min=0,
+        help=(
+            "Seconds that a process which ends waits for its events to be sent. Keep it below [server]"
+            " graceful_timeout."
+        ),
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a notifier is told: what happened, when (aware UTC), and who did it; None: the service itself, such as a periodic job."""
+    """What a notifier is told: what happened, when (aware UTC), and who did it; None: the service itself, such as a
+    periodic job."""
 
     event: Event
     at: datetime
@@ -52,7 +67,8 @@ class Notifier(Plugin, ABC):
 
     @abstractmethod
     def notify(self, notification: Notification) -> None:
-        """Send it. Called in a thread of the notifier's own, in the order of the events, one at a time: the others wait in a queue of ``queue_size``.
+        """Send it. Called in a thread of the notifier's own, in the order of the events, one at a time: the others wait
+        in a queue of ``queue_size``.
 
         What it raises is logged, counted and goes no further: the user's operation has happened.
         """
@@ -91,9 +107,8 @@ class Destination(ABC):
     def deliver(self, event: OutboxEvent) -> None:
         """Bring it there; it has arrived when this returns. Raises NotDelivered.
 
-        The same event may come again (its id is the same): after a crash, or when the receiver's answer was lost. Of one
-        subject the next event comes when this one has arrived.
-        """
+        The same event may come again (its id is the same): after a crash, or when the receiver's answer was lost. Of
+        one subject the next event comes when this one has arrived."""
 
     def close(self) -> None:
         """The process ends, or nothing has been sent for a while."""

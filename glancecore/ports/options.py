@@ -27,7 +27,8 @@ def section(conf: cfg.ConfigOpts, name: str, options: Options | None) -> Section
 
 
 class ListOpt(cfg.Opt):
-    """A list, in each form that operators write: ``a, b``, ``[a, b]``, ``['a', "b"]``, ``'a', 'b'``. Empty, or ``[]``: no item.
+    """A list, in each form that operators write: ``a, b``, ``[a, b]``, ``['a', "b"]``, ``'a', 'b'``. Empty, or ``[]``:
+    no item.
 
     The one type of all list options: cfg.ListOpt takes either brackets or none, and keeps the quotes."""
 
@@ -65,7 +66,9 @@ class _Dict(types.Dict):
 
 def _within(value: str, left: str, right: str) -> str:
     text = value.strip()
-    if text.startswith(left) and text.endswith(right) and right not in text[1:-1]:  # [::1]:80, [::2]:80 has no brackets around it
+    if (
+        text.startswith(left) and text.endswith(right) and right not in text[1:-1]
+    ):  # [::1]:80, [::2]:80 has no brackets around it
         return text[1:-1]
     if text.startswith(left) and right not in text:
         raise ValueError(f"begins with {left} but does not end with {right}")
@@ -89,7 +92,9 @@ def _items(text: str, *, plain: bool = True) -> list[str]:
     while at <= len(text):
         match = _ITEM.match(text, at)
         if match is None or (match[1][:1] in ("'", '"') and match[1][:1] != match[1][-1:]) or match[1] in ("'", '"'):
-            raise ValueError(f"item {len(found) + 1} begins with a quote that does not end before the comma")  # without its text: it may be a secret
+            raise ValueError(
+                f"item {len(found) + 1} begins with a quote that does not end before the comma"
+            )  # without its text: it may be a secret
         found.append(_bare(match[1]) if plain else match[1])
         if match.end() == len(text) and not match[0].endswith(","):
             break

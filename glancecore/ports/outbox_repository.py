@@ -2,8 +2,8 @@
 
 They are written by ``ImageRepository.commit`` or ``MetadefRepository.commit`` together with the change they tell of, so
 that a process which dies loses none, and none tells of a change that was not made. Each is for one destination, and is
-removed when that has taken it. One round trip a call. The kit ``glancecore.testing.outbox_repository`` checks each rule.
-"""
+removed when that has taken it. One round trip a call. The kit ``glancecore.testing.outbox_repository`` checks each
+rule."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from glancecore.ports.repeating import reads
 class OutboxEvent:
     """An event for one ``destination``. ``id`` stays the same however often it is delivered, and is the same for all
     destinations. Events of one ``subject`` (an image, a namespace) reach a destination in the order of their commits.
-    ``data`` is JSON; ``initiator`` who made it happen, None for the service itself; ``traceparent`` the trace that it happened in (W3C Trace Context),
-    None: in none."""
+    ``data`` is JSON; ``initiator`` who made it happen, None for the service itself; ``traceparent`` the trace that it
+    happened in (W3C Trace Context), None: in none."""
 
     id: str
     destination: str
@@ -33,7 +33,7 @@ class OutboxEvent:
     traceparent: str | None = None
 
 
-# -- changes ---------------------------------------------------------------------------------------------------------------
+# -- changes ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class EventsRecorded:
     """The events are in the outbox, due at once, behind those that are there already."""
@@ -41,11 +41,11 @@ class EventsRecorded:
     events: tuple[OutboxEvent, ...]
 
 
-# -- answers ---------------------------------------------------------------------------------------------------------------
+# -- answers ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event in the outbox. ``position`` is its place and its key; ``attempts`` counts the claims; ``error`` says why the
-    last delivery failed; ``token`` is the claim's, None when nobody works on it."""
+    """An event in the outbox. ``position`` is its place and its key; ``attempts`` counts the claims; ``error`` says why
+    the last delivery failed; ``token`` is the claim's, None when nobody works on it."""
 
     position: int
     event: OutboxEvent
@@ -56,8 +56,8 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What became of the delivery at ``position`` under the claim ``token``: delivered, or to be tried again after ``delay``
-    seconds because of ``error`` (None: it was not tried)."""
+    """What became of the delivery at ``position`` under the claim ``token``: delivered, or to be tried again after
+    ``delay`` seconds because of ``error`` (None: it was not tried)."""
 
     position: int
     token: str | None
@@ -82,18 +82,17 @@ class OutboxRepository(ABC):
 
     @abstractmethod
     def claim(self, destination: str, limit: int, ttl: float) -> list[Delivery]:
-        """Take at most ``limit`` deliveries that are due, the first positions first; for ``ttl`` seconds by the database's clock
-        they are nobody else's, after that they are due again.
+        """Take at most ``limit`` deliveries that are due, the first positions first; for ``ttl`` seconds by the
+        database's clock they are nobody else's, after that they are due again.
 
-        Of each subject only the deliveries up to the first one that is not due: what comes behind one that somebody else
-        works on, or that waits for its next attempt, waits too. Other subjects don't. Two claims at once share no delivery.
-        Costs no write when nothing is due.
-        """
+        Of each subject only the deliveries up to the first one that is not due: what comes behind one that somebody
+        else works on, or that waits for its next attempt, waits too. Other subjects don't. Two claims at once share no
+        delivery. Costs no write when nothing is due."""
 
     @abstractmethod
     def settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
-        """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one before
-        stays). A delivery whose claim is not the stored one any more is left alone."""
+        """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one
+        before stays). A delivery whose claim is not the stored one any more is left alone."""
 
     @reads
     @abstractmethod
@@ -111,4 +110,5 @@ class OutboxRepository(ABC):
 
     @abstractmethod
     def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[Delivery]:
-        """Remove at most ``limit`` deliveries recorded before that time, the first positions first, also claimed ones. Which."""
+        """Remove at most ``limit`` deliveries recorded before that time, the first positions first, also claimed ones.
+        Which."""

@@ -1,8 +1,8 @@
 """What a periodic job implements, and what it is handed.
 
-A job runs again and again in one process of the whole deployment, the leader's, or, when it is a machine's own, in one process of
-each machine; and once when an operator asks for it (``glance-periodic run NAME``). Entry points: group ``glancecore.periodic``; options: section ``periodic_NAME``.
-"""
+A job runs again and again in one process of the whole deployment, the leader's, or, when it is a machine's own, in one
+process of each machine; and once when an operator asks for it (``glance-periodic run NAME``). Entry points: group
+``glancecore.periodic``; options: section ``periodic_NAME``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a job has found. ``kind`` is a stable word for programs (orphan, damaged, copied …), ``subject`` an image's id
-    or a store's and a key (``fast/KEY``), ``text`` the sentence for people: no URL and no credential in it."""
+    """One thing that a job has found. ``kind`` is a stable word for programs (orphan, damaged, copied …), ``subject``
+    an image's id or a store's and a key (``fast/KEY``), ``text`` the sentence for people: no URL and no credential in
+    it."""
 
     kind: str
     subject: str
@@ -36,8 +37,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. ``counts`` by what was counted; ``findings`` are the first ones, up to a bound: ``counts`` tells of all;
-    ``errors``: what could not be done, in sentences."""
+    """What a run did. ``counts`` by what was counted; ``findings`` are the first ones, up to a bound: ``counts`` tells
+    of all; ``errors``: what could not be done, in sentences."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -56,12 +57,12 @@ class JobContext(Protocol):
         """What an earlier run remembered last, in whatever process; empty at first."""
 
     def remember(self, state: Mapping[str, object]) -> None:
-        """Keep it (JSON values) for the next run, also when this one is cut off or its process dies. A dry run keeps nothing.
-        Raises JobStopped."""
+        """Keep it (JSON values) for the next run, also when this one is cut off or its process dies. A dry run keeps
+        nothing. Raises JobStopped."""
 
     def check(self) -> None:
-        """Raises JobStopped when the process ends or no longer leads: call it before each unit of work, and at least once a second.
-        Let it pass."""
+        """Raises JobStopped when the process ends or no longer leads: call it before each unit of work, and at least
+        once a second. Let it pass."""
 
     def pause(self, seconds: float) -> None:
         """Wait; ends early by raising JobStopped, as ``check`` does."""
@@ -77,7 +78,8 @@ class JobContext(Protocol):
 
 
 class JobStore(Protocol):
-    """A store as jobs see it: see ``glancecore.ports.store.Store``. Everything a driver raises is a named StoreError."""
+    """A store as jobs see it: see ``glancecore.ports.store.Store``. Everything a driver raises is a named
+    StoreError."""
 
     @property
     def id(self) -> str: ...
@@ -129,24 +131,26 @@ class JobTools(Protocol):
 
 
 class PeriodicJob(Plugin, ABC):
-    """One job; one instance in a process. ``run`` is called by one thread at a time, and by one process at a time unless it is dry.
+    """One job; one instance in a process. ``run`` is called by one thread at a time, and by one process at a time
+    unless it is dry.
 
-    ``tools`` are the service's: see JobTools. A process may die in ``run`` at any point: the next run, in another process, must find
-    its way from what the database and the stores say and from ``turn.state``.
-    """
+    ``tools`` are the service's: see JobTools. A process may die in ``run`` at any point: the next run, in another
+    process, must find its way from what the database and the stores say and from ``turn.state``."""
 
     options: ClassVar[Options] = ()
     #: It looks after what lies on the machine where it runs: each has its own runs, times, state and report.
     of_machine: ClassVar[bool] = False
     #: Seconds from one start to the next, unless the operator says otherwise.
     interval: ClassVar[float]
-    #: Kinds of findings that can't be mended without an operator: they are errors in the log, and have an exit code of their own.
+    #: Kinds of findings that can't be mended without an operator: they are errors in the log, and have an exit code of
+    #: their own.
     alarms: ClassVar[frozenset[str]] = frozenset()
     #: One line for ``glance-periodic list``.
     summary: ClassVar[str]
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
-        """``conf`` is the job's own section, with ``interval`` and ``dry_run`` beside its options. Raises ConfigError."""
+        """``conf`` is the job's own section, with ``interval`` and ``dry_run`` beside its options. Raises
+        ConfigError."""
         self.conf = conf
 
     def applies(self) -> bool:
@@ -159,7 +163,8 @@ class PeriodicJob(Plugin, ABC):
 
 
 def job_options(interval: float, options: Options = ()) -> list[cfg.Opt]:
-    """All options of a job's section: for its ``list_opts``. One of ``options`` may stand for a common one, by its name."""
+    """All options of a job's section: for its ``list_opts``. One of ``options`` may stand for a common one, by its
+    name."""
     common = [
         cfg.FloatOpt("interval", default=interval, min=1.0, help="Seconds from one start of the job to the next."),
         cfg.BoolOpt("dry_run", default=False, help="Only report what would be done."),

@@ -1,8 +1,7 @@
 """What a database driver implements for the places of stores: which ones are expected, and which stores images need.
 
-A store's data lies in one or several places (a folder, a bucket, a pool), each known by the id in its marker (``Store.markers``).
-The kit ``glancecore.testing.place_repository`` checks each rule.
-"""
+A store's data lies in one or several places (a folder, a bucket, a pool), each known by the id in its marker
+(``Store.markers``). The kit ``glancecore.testing.place_repository`` checks each rule."""
 
 from __future__ import annotations
 
@@ -15,7 +14,8 @@ from glancecore.ports.repeating import reads, repeatable
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``id``: what its marker says. ``addresses``: how locations of its data begin, or began before it moved, the present one first."""
+    """``id``: what its marker says. ``addresses``: how locations of its data begin, or began before it moved, the
+    present one first."""
 
     id: str
     addresses: tuple[str, ...] = ()
@@ -45,12 +45,14 @@ class PlaceRepository(ABC):
     @repeatable
     @abstractmethod
     def replace(self, store: str, before: StorePlaces | None, after: StorePlaces | None) -> None:
-        """Keep ``after`` in place of ``before``; None: nothing. Raises ConcurrentChange when neither is what is kept."""
+        """Keep ``after`` in place of ``before``; None: nothing. Raises ConcurrentChange when neither is what is
+        kept."""
 
     @reads
     @abstractmethod
     def needed(self) -> list[str]:
-        """Stores that images have locations in, in the order of code points. Its cost depends on the number of stores, not of images."""
+        """Stores that images have locations in, in the order of code points. Its cost depends on the number of stores,
+        not of images."""
 
     @reads
     @abstractmethod
@@ -60,5 +62,5 @@ class PlaceRepository(ABC):
     @reads
     @abstractmethod
     def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
-        """Images with a location in the store, in whatever status, in the order of their ids by code points, behind the id ``after``,
-        which need not exist."""
+        """Images with a location in the store, in whatever status, in the order of their ids by code points, behind the
+        id ``after``, which need not exist."""

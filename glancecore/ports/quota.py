@@ -17,7 +17,8 @@ class Quota(Plugin, ABC):
     options: Options = ()
     #: Whether ``GET /v2/info/usage`` also shows the usage of a project that has no limit.
     shows_usage = False
-    #: Whether projects have limits of their own there. Where they have not, ``glance-manage quota`` and the API keep them in the database, beside what ``limits`` says.
+    #: Whether projects have limits of their own there. Where they have not, ``glance-manage quota`` and the API keep
+    #: them in the database, beside what ``limits`` says.
     per_project = False
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:

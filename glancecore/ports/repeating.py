@@ -16,7 +16,8 @@ def reads(method: F) -> F:
 
 
 def repeatable(method: F) -> F:
-    """Twice has the effect of once, and the second answer is as good as the first. What has no such mark is never repeated blindly."""
+    """Twice has the effect of once, and the second answer is as good as the first. What has no such mark is never
+    repeated blindly."""
     setattr(method, _REPEATABLE, True)
     return method
 

@@ -1,9 +1,9 @@
 """What a database driver implements for images: reads, and one atomic ``commit`` of changes.
 
-There are no open transactions between calls: a use case reads, decides, and commits a list of changes that are applied all or none. Every condition that
-must still hold at that moment (the version read, the lease held, the quota) is part of the change, so the same port works in-process and over the private
-metadata service, one round trip a call. The kit ``glancecore.testing.repository`` checks each rule.
-"""
+There are no open transactions between calls: a use case reads, decides, and commits a list of changes that are applied
+all or none. Every condition that must still hold at that moment (the version read, the lease held, the quota) is part
+of the change, so the same port works in-process and over the private metadata service, one round trip a call. The kit
+``glancecore.testing.repository`` checks each rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from glancecore.ports.record_repository import RecordChange, RecordRepository
 from glancecore.ports.repeating import reads, repeatable
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
-# -- questions -------------------------------------------------------------------------------------------------------------
+# -- questions -------------------------------------------------------------------------------------
 #: Images that a list may look through: what the answer costs does not depend on how many there are.
 MOST = 1000
 
@@ -82,23 +82,25 @@ class RangeFilter:
 class ImageQuery:
     """Which images, in which order. All conditions must hold.
 
-    ``visibility`` None is the default list: the viewer's own, public ones, and those shared with him whose member status is ``member_status`` (None: any); an
-    admin gets every image but other projects' community ones. With a visibility: community = all community images; public = all public; private = own private
-    (admin: all private); shared = own shared and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the viewer may see,
-    others' community included, but of those shared with him only the ones of ``member_status``. "Own" needs a project: an image without owner is nobody's
-    own, and is listed when public, or shared with the viewer, or (unless private) by ``all_visible``. Each image is found once. Images in a hidden status
-    (``domain.image.HIDDEN``) are never found. ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format, disk_format, owner,
-    checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its allowed values. ``tags`` must all be there. ``properties`` must
-    equal. Text is compared by code points: case, accents and blanks at the end count.
-    ``sort`` ends with the id (added, in the last key's direction, when absent), so the order is total; null sorts before everything.
-    ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
-    ``max_bytes``: the page also ends behind the first image with which the metadata of those found (``metadata.size``) has so many bytes; at least one image
-    is found.
-    ``unlisted_at``: public images that are to have left others' lists by then (``glancecore.ports.unlisted``) are found by admins and their owners only;
-    for others they are stepped over, or count among those looked through. None: by everybody.
-    ``most``: so many images may be looked through for a page. When no more than that are listed for the viewer without the filters, whatever their
-    visibility, the answer is whole; else the page may end early, or the question be refused: see ``ImageRepository.find``.
-    """
+    ``visibility`` None is the default list: the viewer's own, public ones, and those shared with him whose member
+    status is ``member_status`` (None: any); an admin gets every image but other projects' community ones. With a
+    visibility: community = all community images; public = all public; private = own private (admin: all private);
+    shared = own shared and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the
+    viewer may see, others' community included, but of those shared with him only the ones of ``member_status``. "Own"
+    needs a project: an image without owner is nobody's own, and is listed when public, or shared with the viewer, or
+    (unless private) by ``all_visible``. Each image is found once. Images in a hidden status (``domain.image.HIDDEN``)
+    are never found. ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format,
+    disk_format, owner, checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its
+    allowed values. ``tags`` must all be there. ``properties`` must equal. Text is compared by code points: case,
+    accents and blanks at the end count. ``sort`` ends with the id (added, in the last key's direction, when absent), so
+    the order is total; null sorts before everything. ``marker``: start behind this image, which must be visible to the
+    viewer but need not match the filters. ``max_bytes``: the page also ends behind the first image with which the
+    metadata of those found (``metadata.size``) has so many bytes; at least one image is found. ``unlisted_at``: public
+    images that are to have left others' lists by then (``glancecore.ports.unlisted``) are found by admins and their
+    owners only; for others they are stepped over, or count among those looked through. None: by everybody. ``most``: so
+    many images may be looked through for a page. When no more than that are listed for the viewer without the filters,
+    whatever their visibility, the answer is whole; else the page may end early, or the question be refused: see
+    ``ImageRepository.find``."""
 
     viewer: Viewer
     visibility: Visibility | None = None
@@ -120,32 +122,39 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """``marker``: the image to go on behind, not always one of those found, but one that the viewer may see; None: nothing is left.
-    A page with a marker has images."""
+    """``marker``: the image to go on behind, not always one of those found, but one that the viewer may see; None:
+    nothing is left. A page with a marker has images."""
 
     images: Sequence[Image] = ()
     marker: str | None = None
 
     @classmethod
     def ended(cls, images: Sequence[Image], query: ImageQuery, looked: str | None = None) -> ImagePage:
-        """The page of what was found. ``looked``: the last image that was looked at, when others are behind it. Raises TooBroad."""
+        """The page of what was found. ``looked``: the last image that was looked at, when others are behind it. Raises
+        TooBroad."""
         if images and cls(images).full(query):
             return cls(images, images[-1].id)
         if looked is not None and not images:
-            raise errors.TooBroad(f"none of the next images fits, and too many are left to be looked through: {NARROWER}")
+            raise errors.TooBroad(
+                f"none of the next images fits, and too many are left to be looked through: {NARROWER}"
+            )
         return cls(images, looked)
 
     def full(self, query: ImageQuery) -> bool:
         """Whether it has as many images, or bytes of metadata, as were asked for."""
-        return len(self.images) >= query.limit or (query.max_bytes is not None and sum(map(metadata.size, self.images)) >= query.max_bytes)
+        return len(self.images) >= query.limit or (
+            query.max_bytes is not None and sum(map(metadata.size, self.images)) >= query.max_bytes
+        )
 
 
 #: What is told to those whose question is refused.
-NARROWER = ("add a filter that few images fit: id, name, owner, checksum, os_hash_value, a tag, a property, or a short span of created_at; or "
-            "a visibility")
+NARROWER = (
+    "add a filter that few images fit: id, name, owner, checksum, os_hash_value, a tag, a property, or a short span of"
+    " created_at; or a visibility"
+)
 
 
-# -- changes ---------------------------------------------------------------------------------------------------------------
+# -- changes ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class ImageAdded:
     """Raises ImageExists when the id is or was in use (until purged)."""
@@ -155,8 +164,9 @@ class ImageAdded:
 
 @dataclass(frozen=True, slots=True)
 class ImageChanged:
-    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``; ImageNotFound when the image is gone. ``after.version`` must be
-    ``before.version + 1``, and id and created_at stay as they are: else ValueError, the caller's mistake. ``as_member`` is ignored."""
+    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``;
+    ImageNotFound when the image is gone. ``after.version`` must be ``before.version + 1``, and id and created_at stay
+    as they are: else ValueError, the caller's mistake. ``as_member`` is ignored."""
 
     before: Image
     after: Image
@@ -200,8 +210,8 @@ class MemberRemoved:
 class LeaseTaken:
     """``lease`` lives ``ttl`` seconds by the database's clock unless extended.
 
-    Raises ImageBusy when the image is leased already (expired or not), unless ``replacing`` is that lease's token: then it is taken over
-    (LeaseLost when the stored token is another one or none). The image itself need not exist."""
+    Raises ImageBusy when the image is leased already (expired or not), unless ``replacing`` is that lease's token: then
+    it is taken over (LeaseLost when the stored token is another one or none). The image itself need not exist."""
 
     lease: Lease
     ttl: float
@@ -210,7 +220,8 @@ class LeaseTaken:
 
 @dataclass(frozen=True, slots=True)
 class LeaseChanged:
-    """The same token with other ``blobs``, ``reserved`` or ``stable``; it lives no longer for that. Raises LeaseLost."""
+    """The same token with other ``blobs``, ``reserved`` or ``stable``; it lives no longer for that. Raises
+    LeaseLost."""
 
     lease: Lease
 
@@ -226,18 +237,31 @@ class LeaseEnded:
 class WithinLimits:
     """After all other changes of this commit, what ``project`` uses and has reserved must be within ``limits``.
 
-    Raises QuotaExceeded naming the resource, the use and the limit; also when the commit makes the use smaller but not small enough. Two commits for one project are judged
-    one after the other."""
+    Raises QuotaExceeded naming the resource, the use and the limit; also when the commit makes the use smaller but not
+    small enough. Two commits for one project are judged one after the other."""
 
     project: str | None
     limits: Limits
 
 
-Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
-          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange | EventsRecorded | RecordChange)
+Change = (
+    ImageAdded
+    | ImageChanged
+    | ImageRemoved
+    | MemberAdded
+    | MemberChanged
+    | MemberRemoved
+    | LeaseTaken
+    | LeaseChanged
+    | LeaseEnded
+    | WithinLimits
+    | TaskChange
+    | EventsRecorded
+    | RecordChange
+)
 
 
-# -- the ports -------------------------------------------------------------------------------------------------------------
+# -- the ports -------------------------------------------------------------------------------------
 class ImageRepository(ABC):
     """Images, their members and leases. Thread-safe. Any method may raise DatabaseUnavailable."""
 
@@ -246,8 +270,9 @@ class ImageRepository(ABC):
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         """The image if it exists, is not in a hidden status, and ``viewer`` may see it; else ImageNotFound.
 
-        Visible: to an admin everything; else own, public, community, shared with the viewer (any member status), and images without owner that are not private. ``as_member``
-        is the viewer's project when it is a member and the image is shared."""
+        Visible: to an admin everything; else own, public, community, shared with the viewer (any member status), and
+        images without owner that are not private. ``as_member`` is the viewer's project when it is a member and the
+        image is shared."""
 
     @reads
     @abstractmethod
@@ -259,25 +284,28 @@ class ImageRepository(ABC):
     def find(self, query: ImageQuery) -> ImagePage:
         """At most ``query.limit`` images in the asked order. Raises UnknownMarker, TooBroad.
 
-        Cost: a fixed number of statements, each of bounded work, whatever the number of images but those stepped over; keyset paging. A page ends where ``query.most``
-        images have been looked through, and leads on; when none of them fits, or when more of them would have to be sorted, it is TooBroad.
-        Who follows the markers finds each image that fits once, in order.
-        """
+        Cost: a fixed number of statements, each of bounded work, whatever the number of images but those stepped over;
+        keyset paging. A page ends where ``query.most`` images have been looked through, and leads on; when none of them
+        fits, or when more of them would have to be sorted, it is TooBroad. Who follows the markers finds each image
+        that fits once, in order."""
 
     @reads
     @abstractmethod
     def versions(self, image_ids: Sequence[str]) -> dict[str, int]:
-        """The stored versions of those that are there, in whatever status: whether somebody has changed them. At most 1,000 ids, in one statement."""
+        """The stored versions of those that are there, in whatever status: whether somebody has changed them. At most
+        1,000 ids, in one statement."""
 
     @reads
     @abstractmethod
     def has_name(self, name: str, project: str | None) -> bool:
-        """Whether an image that some list has, hidden or not, has exactly this name and is the project's own, public, or shared with whomever."""
+        """Whether an image that some list has, hidden or not, has exactly this name and is the project's own, public,
+        or shared with whomever."""
 
     @abstractmethod
     def commit(self, *changes: Change) -> None:
-        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when the database can't store a value. After
-        DatabaseUnavailable the changes may have been applied: the message says so. Also keeps each project's usage (``domain.quota``) exact."""
+        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when
+        the database can't store a value. After DatabaseUnavailable the changes may have been applied: the message says
+        so. Also keeps each project's usage (``domain.quota``) exact."""
 
     @reads
     @abstractmethod
@@ -301,8 +329,9 @@ class ImageRepository(ABC):
 
     @abstractmethod
     def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
-        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the first is made the second. Commits of others meanwhile are
-        in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that somebody else has written."""
+        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the
+        first is made the second. Commits of others meanwhile are in both or in neither. Keeping the usage exact is
+        ``commit``'s: this is for rows that somebody else has written."""
 
     @reads
     @abstractmethod
@@ -332,13 +361,15 @@ class ImageRepository(ABC):
     @reads
     @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
-        """Images in a transient status (saving, importing, deleting) without any lease, the oldest save first. Staged ones (uploading) rest without one."""
+        """Images in a transient status (saving, importing, deleting) without any lease, the oldest save first. Staged
+        ones (uploading) rest without one."""
 
     @reads
     @abstractmethod
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
-        """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id ``after``, which need not
-        exist. Who goes on behind the last one of each page has seen every image that was there all the time."""
+        """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id
+        ``after``, which need not exist. Who goes on behind the last one of each page has seen every image that was
+        there all the time."""
 
     @reads
     @abstractmethod
@@ -348,8 +379,9 @@ class ImageRepository(ABC):
     @reads
     @abstractmethod
     def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
-        """The project's images that are pending_delete, those first that were saved last; then by created_at and id, the larger first. ``behind``: those
-        that come behind this one, which need not be there any more. What it costs does not depend on how many images there are."""
+        """The project's images that are pending_delete, those first that were saved last; then by created_at and id,
+        the larger first. ``behind``: those that come behind this one, which need not be there any more. What it costs
+        does not depend on how many images there are."""
 
 
 class Database(Plugin, ABC):
@@ -370,7 +402,8 @@ class Database(Plugin, ABC):
     @reads
     @abstractmethod
     def ping(self) -> None:
-        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old, SchemaUnknown when it is none that ``sync`` could upgrade."""
+        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old, SchemaUnknown when it is
+        none that ``sync`` could upgrade."""
 
     @abstractmethod
     def sync(self, revision: str = "head") -> None:
@@ -388,7 +421,8 @@ class Database(Plugin, ABC):
 
     @abstractmethod
     def purge(self, before: datetime, limit: int | None = 100) -> int:
-        """Forget images removed before that time, the oldest first, at most ``limit`` (None: all): their ids may be used again. How many."""
+        """Forget images removed before that time, the oldest first, at most ``limit`` (None: all): their ids may be
+        used again. How many."""
 
     @abstractmethod
     def close(self) -> None:

@@ -25,12 +25,12 @@ class RollingSchema(Protocol):
     """Nodes of the release before serve from before ``expand`` until ``contract``, beside those of this one."""
 
     def expand(self) -> None:
-        """Add what this release needs, and take nothing away; a new database gets everything. Again without harm. Raises ConfigError when the schema is
-        older than that of the release before, SchemaUnknown."""
+        """Add what this release needs, and take nothing away; a new database gets everything. Again without harm.
+        Raises ConfigError when the schema is older than that of the release before, SchemaUnknown."""
 
     def contract(self) -> None:
-        """Take away what only the release before needs; its nodes do not start from then on. Again without harm. Raises ConfigError before ``expand``,
-        SchemaUnknown."""
+        """Take away what only the release before needs; its nodes do not start from then on. Again without harm. Raises
+        ConfigError before ``expand``, SchemaUnknown."""
 
     def schema_step(self) -> SchemaStep:
         """Raises SchemaUnknown for a schema that this release neither makes nor serves on."""

@@ -1,4 +1,5 @@
-"""What an extension for people with a browser brings and asks beside the rest: other ways into the service, and who sends a request."""
+"""What an extension for people with a browser brings and asks beside the rest: other ways into the service, and who
+sends a request."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Another way into the service: a request for ``path`` + ``/v2/…`` is one for ``/v2/…``, in the same process, through the same gate and under the same
-    limits; neither its body nor its answer is held on the way. Absolute links in answers begin with ``path``; errors are JSON, unless something else is asked for. No page of another site gets in, and nobody
-    is asked for a password by his browser.
+    """Another way into the service: a request for ``path`` + ``/v2/…`` is one for ``/v2/…``, in the same process,
+    through the same gate and under the same limits; neither its body nor its answer is held on the way. Absolute links
+    in answers begin with ``path``; errors are JSON, unless something else is asked for. No page of another site gets
+    in, and nobody is asked for a password by his browser.
 
-    ``admit``: told the request's environ, it gives the headers that prove who sends it; all credentials and cookies of the client's own are taken out of the
-    request. Raises NotAuthenticated, Forbidden or another GlanceError, which is answered.
-    ``answered``: told the request's environ and the status of the answer, before the client has any of it; an error that it raises is answered in its place."""
+    ``admit``: told the request's environ, it gives the headers that prove who sends it; all credentials and cookies of
+    the client's own are taken out of the request. Raises NotAuthenticated, Forbidden or another GlanceError, which is
+    answered. ``answered``: told the request's environ and the status of the answer, before the client has any of it; an
+    error that it raises is answered in its place."""
 
     path: str
     admit: Callable[[WSGIEnvironment], Mapping[str, str]]
@@ -40,5 +43,5 @@ class Identity(Protocol):
         """Where tokens are had, for ``Scheme.TOKEN``. Raises ConfigError."""
 
     def who(self, environ: WSGIEnvironment, credentials: Mapping[str, str]) -> Context:
-        """Who it would be that sends ``environ`` with these headers, in place of all credentials in it. ``admin`` is filled in. Raises NotAuthenticated,
-        TooManyAttempts, IdentityUnavailable."""
+        """Who it would be that sends ``environ`` with these headers, in place of all credentials in it. ``admin`` is
+        filled in. Raises NotAuthenticated, TooManyAttempts, IdentityUnavailable."""

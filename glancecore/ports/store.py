@@ -1,8 +1,8 @@
 """What a store driver implements: bytes in, bytes out, and an honest list of what it can do.
 
-The facade in ``kernel/transfer/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a driver
-does none of it. The kit ``glancecore.testing.store`` checks each rule; how to write one: docs/writing-a-store.md.
-"""
+The facade in ``kernel/transfer/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a
+driver does none of it. The kit ``glancecore.testing.store`` checks each rule; how to write one:
+docs/writing-a-store.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from glancecore.domain import errors
 from glancecore.ports.options import Options, Section
 from glancecore.ports.plugin import Plugin
 
-#: Bytes per piece that is read from files and sockets. It stays in the processor's cache from hashing to writing, and no system
-#: call with it keeps a processor from a request for long: many kernels let nobody else in before a write is done.
+#: Bytes per piece that is read from files and sockets. It stays in the processor's cache from hashing to writing, and
+#: no system call with it keeps a processor from a request for long: many kernels let nobody else in before a write is
+#: done.
 CHUNK = 1 << 18
 #: The marker's name in its place. No key begins with a dot.
 MARKER = ".glance-store"
@@ -47,11 +48,11 @@ class Cap(Enum):
     ADOPT = "adopt"
     #: ``presign`` makes a short-lived URL that a client may read directly.
     PRESIGN = "presign"
-    #: Reads a URL that somebody else made (a location on any web server), who may change the bytes at any time: they are read only
-    #: against a hash, each time anew.
+    #: Reads a URL that somebody else made (a location on any web server), who may change the bytes at any time: they
+    #: are read only against a hash, each time anew.
     EXTERNAL = "external"
-    #: Each place of the store can hold a marker, by which it is known from an empty one that stands where it was: a mount point without
-    #: its disk, a bucket made anew.
+    #: Each place of the store can hold a marker, by which it is known from an empty one that stands where it was: a
+    #: mount point without its disk, a bucket made anew.
     MARK = "mark"
     #: A blob may come in parts, one after the other, each durable by itself, from any process.
     PARTS = "parts"
@@ -77,9 +78,9 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class PlaceMarker:
-    """One place of a store, and the marker there. ``where``: the option and its value that lead to the place, for operators; no secret in
-    it. ``content``: of the marker, None when there is none. ``address``: how the locations of data in this place begin, for a store whose
-    places may move; else empty."""
+    """One place of a store, and the marker there. ``where``: the option and its value that lead to the place, for
+    operators; no secret in it. ``content``: of the marker, None when there is none. ``address``: how the locations of
+    data in this place begin, for a store whose places may move; else empty."""
 
     where: str
     content: bytes | None
@@ -94,10 +95,11 @@ class Store(Plugin, ABC):
 
     Errors: raise the classes of ``glancecore.domain.errors`` (BlobNotFound, BlobExists, BlobInUse, BadLocation,
     StoreFull, StoreForbidden, StoreUnavailable …). Their text is shown to users: no URL, path or credential in it.
-    Exceptions that come out of ``chunks`` must pass unchanged, of whatever class. Anything else is wrapped by the facade as StoreError.
+    Exceptions that come out of ``chunks`` must pass unchanged, of whatever class. Anything else is wrapped by the
+    facade as StoreError.
 
-    Nothing is written to the standard output, and no location or secret to the log. One operation does not wait for another one's
-    caller: a ``put`` whose source is slow holds up nobody. What another process did a moment ago is seen.
+    Nothing is written to the standard output, and no location or secret to the log. One operation does not wait for
+    another one's caller: a ``put`` whose source is slow holds up nobody. What another process did a moment ago is seen.
     """
 
     #: URL schemes of the locations this driver makes and reads.
@@ -105,7 +107,8 @@ class Store(Plugin, ABC):
     options: ClassVar[Options] = ()
     #: Of the class, or of an instance whose settings take something away.
     caps: frozenset[Cap]
-    #: With ``Cap.PARTS``: bytes that each part but the last one has at least, and how many numbers of parts there are, None: any.
+    #: With ``Cap.PARTS``: bytes that each part but the last one has at least, and how many numbers of parts there are,
+    #: None: any.
     least_part: int = 0
     most_parts: int | None = None
 
@@ -116,16 +119,16 @@ class Store(Plugin, ABC):
     def create(self) -> None:
         """Make the places that are not there, as far as the settings allow; those that are there stay as they are.
 
-        Called before ``start`` while nothing is known of the store. Later on ``start`` alone is called, which must not make what is
-        expected to be there: a place that is not there is away. Safe in several processes at once. Raises as ``start`` does.
-        """
+        Called before ``start`` while nothing is known of the store. Later on ``start`` alone is called, which must not
+        make what is expected to be there: a place that is not there is away. Safe in several processes at once. Raises
+        as ``start`` does."""
 
     def start(self) -> None:
         """Check the settings and reach the backend, once per process before the first use.
 
         Must be safe to call in several processes at once. Raises ConfigError naming option and fix when the settings
-        are wrong, StoreUnavailable or StoreForbidden when the backend is; PlaceMissing for a place that ``create`` would make.
-        """
+        are wrong, StoreUnavailable or StoreForbidden when the backend is; PlaceMissing for a place that ``create``
+        would make."""
 
     def ping(self) -> None:
         """Is the backend there? Called by the readiness check, at most every few seconds; must return within 5 s.
@@ -147,31 +150,32 @@ class Store(Plugin, ABC):
         """Facts for ``GET /v2/info/stores/detail``; JSON values, no secrets."""
         return {}
 
-    # -- places --------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         """Each place of the store with its marker (``MARKER``), in any order; called after ``start``.
 
-        The marker is no blob: ``list`` does not tell it, no location leads to it, and neither ``delete`` nor ``discard`` touches it.
-        The places that were looked at are those that every other method uses from then on. Must return within 5 s after a ``ping``.
-        Raises StoreForbidden, StoreUnavailable.
-        """
+        The marker is no blob: ``list`` does not tell it, no location leads to it, and neither ``delete`` nor
+        ``discard`` touches it. The places that were looked at are those that every other method uses from then on. Must
+        return within 5 s after a ``ping``. Raises StoreForbidden, StoreUnavailable."""
         raise errors.Unsupported(f"store {self.name} keeps no markers", self.name, "markers")
 
     def mark(self, where: str, content: bytes) -> bytes:
-        """Make ``content`` the marker of the place that ``markers`` calls ``where``, unless it has one; what its marker is now.
+        """Make ``content`` the marker of the place that ``markers`` calls ``where``, unless it has one; what its marker
+        is now.
 
-        ``content`` has at most ``MARKER_SIZE`` bytes. Of several processes that do so at once, one makes the marker and all are told its
-        content. As durable as ``put``, and never seen in part. Raises StoreFull, StoreForbidden, StoreUnavailable.
-        """
+        ``content`` has at most ``MARKER_SIZE`` bytes. Of several processes that do so at once, one makes the marker and
+        all are told its content. As durable as ``put``, and never seen in part. Raises StoreFull, StoreForbidden,
+        StoreUnavailable."""
         raise errors.Unsupported(f"store {self.name} keeps no markers", self.name, "mark")
 
     def moved_from(self, where: str, addresses: Sequence[str]) -> None:
-        """The place that ``markers`` calls ``where`` had these addresses before: locations that begin so lead to its data, too.
+        """The place that ``markers`` calls ``where`` had these addresses before: locations that begin so lead to its
+        data, too.
 
         Called after ``markers``, before other threads use the store. Only for stores whose places have an ``address``.
         """
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         """Store all of ``chunks`` as ``key`` and return its location URL.
 
@@ -186,11 +190,13 @@ class Store(Plugin, ABC):
         raise errors.Unsupported(f"store {self.name} can't be written to", self.name, "put")
 
     def delete(self, url: str) -> None:
-        """Remove the blob. Returns when it is gone. Raises BlobNotFound, BlobInUse, StoreForbidden, StoreUnavailable."""
+        """Remove the blob. Returns when it is gone. Raises BlobNotFound, BlobInUse, StoreForbidden,
+        StoreUnavailable."""
         raise errors.Unsupported(f"store {self.name} can't delete", self.name, "delete")
 
     def discard(self, key: str) -> None:
-        """Remove whatever a ``put`` of ``key``, or parts of it, have left: segments, temporary files, or the finished blob.
+        """Remove whatever a ``put`` of ``key``, or parts of it, have left: segments, temporary files, or the finished
+        blob.
 
         Called for a key whose writer is dead, so the URL is not known. Must succeed when there is nothing, and twice.
         Raises BlobInUse, StoreForbidden, StoreUnavailable.
@@ -198,7 +204,8 @@ class Store(Plugin, ABC):
         raise errors.Unsupported(f"store {self.name} can't delete", self.name, "discard")
 
     def put_for(self, owner: str | None, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
-        """``put`` for the project ``owner``, None when nobody's: for backends where each project has a place of its own.
+        """``put`` for the project ``owner``, None when nobody's: for backends where each project has a place of its
+        own.
 
         The URL says where it lies: it stays there when the image gets another owner. As ``put`` in all else.
         """
@@ -216,10 +223,11 @@ class Store(Plugin, ABC):
         """
         raise errors.Unsupported(f"store {self.name} can't adopt local files", self.name, "adopt")
 
-    # -- writing in parts ------------------------------------------------------------------------------------------------
+    # -- writing in parts --------------------------------------------------------------------------
     def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:
-        """The blob ``key`` of the project ``owner`` comes in parts, and has ``size`` bytes, None when that is not known. A handle, at most 1,000 characters
-        without a secret, by which any process goes on until the blob is complete, or ``discard_for`` of the same owner and key.
+        """The blob ``key`` of the project ``owner`` comes in parts, and has ``size`` bytes, None when that is not
+        known. A handle, at most 1,000 characters without a secret, by which any process goes on until the blob is
+        complete, or ``discard_for`` of the same owner and key.
 
         Of two handles of one key that were begun, one becomes the blob: nothing of the other is left then.
         Raises BlobExists, StoreFull, StoreForbidden, StoreUnavailable.
@@ -229,52 +237,53 @@ class Store(Plugin, ABC):
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
         """Store all of ``chunks`` as the part ``number``, from byte ``offset`` of the blob on.
 
-        The caller guarantees: numbers count from 0, with gaps, and stay below ``most_parts``; of parts that count, one that lies further behind has the larger number; a number that
-        failed, or was put and does not count, may come again.
-        You must guarantee: when this returns, the part survives a power cut; no byte of it can be opened before the blob is complete; when ``chunks`` raises or
-        anything else fails, the parts with smaller numbers are as they were. Once this was called, every ``put_part`` with a smaller number, in whatever
-        process, is over: what its caller still sends changes nothing, neither of other parts nor of the blob, and it may raise BlobInUse.
-        Raises BlobNotFound when nothing was begun or all was discarded, BlobInUse, TooLarge for a part that is larger than one may be, StoreFull, StoreForbidden,
-        StoreUnavailable.
-        """
+        The caller guarantees: numbers count from 0, with gaps, and stay below ``most_parts``; of parts that count, one
+        that lies further behind has the larger number; a number that failed, or was put and does not count, may come
+        again. You must guarantee: when this returns, the part survives a power cut; no byte of it can be opened before
+        the blob is complete; when ``chunks`` raises or anything else fails, the parts with smaller numbers are as they
+        were. Once this was called, every ``put_part`` with a smaller number, in whatever process, is over: what its
+        caller still sends changes nothing, neither of other parts nor of the blob, and it may raise BlobInUse. Raises
+        BlobNotFound when nothing was begun or all was discarded, BlobInUse, TooLarge for a part that is larger than one
+        may be, StoreFull, StoreForbidden, StoreUnavailable."""
         raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "put_part")
 
     def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Iterator[bytes]:
-        """The bytes of ``parts``, the first ones in their order; otherwise as ``open``. Raises Unsupported where parts can't be read before they are complete:
-        ``least_part`` is at least 8 MiB then, so that the first one tells the format of the data as it comes."""
+        """The bytes of ``parts``, the first ones in their order; otherwise as ``open``. Raises Unsupported where parts
+        can't be read before they are complete: ``least_part`` is at least 8 MiB then, so that the first one tells the
+        format of the data as it comes."""
         raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "open_parts")
 
     def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
-        """Make the blob of ``parts``, in their order, at least one; its location URL. Those that are not named count for nothing.
+        """Make the blob of ``parts``, in their order, at least one; its location URL. Those that are not named count
+        for nothing.
 
-        You must guarantee: what ``put`` guarantees of a blob, in one step: it is there whole, or all parts are as they were. No ``put_part`` changes anything
-        from then on. Said again, also by another process after a crash at any point, it tells the same URL.
-        Raises BlobNotFound when nothing was begun or all was discarded; BlobExists; SizeMismatch when the parts are not all there, with these sizes; StoreFull,
-        StoreForbidden, StoreUnavailable.
+        You must guarantee: what ``put`` guarantees of a blob, in one step: it is there whole, or all parts are as they
+        were. No ``put_part`` changes anything from then on. Said again, also by another process after a crash at any
+        point, it tells the same URL. Raises BlobNotFound when nothing was begun or all was discarded; BlobExists;
+        SizeMismatch when the parts are not all there, with these sizes; StoreFull, StoreForbidden, StoreUnavailable.
         """
         raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "complete_parts")
 
-    # -- locations -----------------------------------------------------------------------------------------------------
+    # -- locations ---------------------------------------------------------------------------------
     @abstractmethod
     def canonical(self, url: str) -> str:
         """The one text for the blob that ``url`` names: what ``put``, ``adopt`` and ``list`` would call it.
 
-        Whose bytes they are is judged by this text, so two texts by which the same bytes can be read, measured, signed or deleted must
-        become one, whatever user, port, case, encoding or query they are written with. Tell it without asking whether the blob is there.
-        The canonical text is its own. Raises BadLocation for what is no location of this store.
-        """
+        Whose bytes they are is judged by this text, so two texts by which the same bytes can be read, measured, signed
+        or deleted must become one, whatever user, port, case, encoding or query they are written with. Tell it without
+        asking whether the blob is there. The canonical text is its own. Raises BadLocation for what is no location of
+        this store."""
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     @abstractmethod
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The blob's bytes from ``offset`` (counted from 0), ``length`` of them or to the end.
 
-        The caller guarantees: 0 <= offset; offset > 0 or a length only with Cap.RANGE declared.
-        You must guarantee: an absent blob raises now, not at the first ``next``; a range that goes past the end gives
-        what there is; fewer bytes than there should be raise StoreUnavailable instead of ending quietly; what is open is
-        closed when the iterator is closed early. Memory stays constant whatever the size.
-        Raises: BlobNotFound, BadLocation (not a URL of this store), StoreForbidden, StoreUnavailable.
-        """
+        The caller guarantees: 0 <= offset; offset > 0 or a length only with Cap.RANGE declared. You must guarantee: an
+        absent blob raises now, not at the first ``next``; a range that goes past the end gives what there is; fewer
+        bytes than there should be raise StoreUnavailable instead of ending quietly; what is open is closed when the
+        iterator is closed early. Memory stays constant whatever the size. Raises: BlobNotFound, BadLocation (not a URL
+        of this store), StoreForbidden, StoreUnavailable."""
 
     @abstractmethod
     def size(self, url: str) -> int:
@@ -301,10 +310,12 @@ class Store(Plugin, ABC):
 
 
 def agreed(read: Callable[[], bytes | None], write: Callable[[], object]) -> bytes | None:
-    """Make a small object unless it exists; what it holds now, None when it was removed meanwhile. For ``mark`` of a service whose condition "only if it does
-    not exist" is no lock: of writers that find nothing at the same time the last one wins, and all are told its content.
+    """Make a small object unless it exists; what it holds now, None when it was removed meanwhile. For ``mark`` of a
+    service whose condition "only if it does not exist" is no lock: of writers that find nothing at the same time the
+    last one wins, and all are told its content.
 
-    What is there is told after ``RACE`` seconds, or ``SLOWER`` times as long as reading and writing took: where this writer is slow, others may be as well."""
+    What is there is told after ``RACE`` seconds, or ``SLOWER`` times as long as reading and writing took: where this
+    writer is slow, others may be as well."""
     begun = time.monotonic()
     if read() is None:
         write()

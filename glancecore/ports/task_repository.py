@@ -1,8 +1,7 @@
 """What a database driver implements for tasks: reads, and the changes that ``ImageRepository.commit`` applies.
 
-A task is changed in the same commit as its image and its lease, so that they never contradict each other. One round trip
-a call. The kit ``glancecore.testing.task_repository`` checks each rule.
-"""
+A task is changed in the same commit as its image and its lease, so that they never contradict each other. One round
+trip a call. The kit ``glancecore.testing.task_repository`` checks each rule."""
 
 from __future__ import annotations
 
@@ -27,9 +26,8 @@ class TaskSort(StrEnum):
 class TaskQuery:
     """Which tasks that have not expired at ``now``, in which order; all conditions must hold.
 
-    ``owner`` None: of everybody. The id, in the direction of the last key, makes the order total. ``marker``: start behind
-    this task.
-    """
+    ``owner`` None: of everybody. The id, in the direction of the last key, makes the order total. ``marker``: start
+    behind this task."""
 
     now: datetime
     owner: str | None = None
@@ -41,7 +39,7 @@ class TaskQuery:
     limit: int = 25
 
 
-# -- changes ---------------------------------------------------------------------------------------------------------------
+# -- changes ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class TaskAdded:
     """Raises TaskExists when the id is in use."""
@@ -51,8 +49,9 @@ class TaskAdded:
 
 @dataclass(frozen=True, slots=True)
 class TaskChanged:
-    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``; TaskNotFound.
-    ``after.version`` must be ``before.version + 1``, and id, type and created_at stay: else ValueError."""
+    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``;
+    TaskNotFound. ``after.version`` must be ``before.version + 1``, and id, type and created_at stay: else
+    ValueError."""
 
     before: Task
     after: Task
@@ -82,13 +81,14 @@ class TaskRepository(ABC):
     @reads
     @abstractmethod
     def abandoned(self, limit: int = 100) -> list[Task]:
-        """Unfinished tasks whose image has no lease of an import or of a hash: nobody will ever end them. Oldest first."""
+        """Unfinished tasks whose image has no lease of an import or of a hash: nobody will ever end them. Oldest
+        first."""
 
     @reads
     @abstractmethod
     def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
-        """Ended tasks that keep data for another attempt that will not come: its time (``kept_until``) is over, or the image is not queued
-        any more, or gone. The oldest ``kept_until`` first."""
+        """Ended tasks that keep data for another attempt that will not come: its time (``kept_until``) is over, or the
+        image is not queued any more, or gone. The oldest ``kept_until`` first."""
 
     @abstractmethod
     def forget(self, before: datetime, limit: int = 1000) -> int:

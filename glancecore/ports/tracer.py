@@ -1,8 +1,8 @@
 """What an extension implements that records where time goes: ``Extension.tracer``.
 
-The service says what begins and ends, and hands the context of a trace on in the words of W3C Trace Context (``traceparent``, ``tracestate``): between
-threads, with an import's task, with events. What becomes of that is the tracer's. Everybody else uses ``glancecore.sdk.tracing``.
-"""
+The service says what begins and ends, and hands the context of a trace on in the words of W3C Trace Context
+(``traceparent``, ``tracestate``): between threads, with an import's task, with events. What becomes of that is the
+tracer's. Everybody else uses ``glancecore.sdk.tracing``."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ class Tracer(ABC):
 
     @abstractmethod
     def begin(self, name: str, kind: SpanKind, attributes: Mapping[str, Value], parent: Carrier | None) -> Span:
-        """``parent`` None: it is part of what this thread is at, and nothing is recorded outside of any trace. A carrier: it is part of that, and an
-        empty one or one that can't be read begins a trace. Clients write the carriers of SERVER spans."""
+        """``parent`` None: it is part of what this thread is at, and nothing is recorded outside of any trace. A
+        carrier: it is part of that, and an empty one or one that can't be read begins a trace. Clients write the
+        carriers of SERVER spans."""
 
     @abstractmethod
     def carrier(self) -> Carrier:
@@ -63,4 +64,5 @@ class Tracer(ABC):
         """Inside, this thread is at what the carrier says; an empty one: outside of any trace."""
 
     def close(self) -> None:
-        """Nothing begins any more, in a process that ends or has only judged: what waits is told, if that takes seconds at most."""
+        """Nothing begins any more, in a process that ends or has only judged: what waits is told, if that takes seconds
+        at most."""

@@ -1,7 +1,8 @@
-"""Public images that leave the lists of other projects, from some time on: records that go with their images, so any commit can have them.
+"""Public images that leave the lists of other projects, from some time on: records that go with their images, so any
+commit can have them.
 
-Who owns the image, and who is admin, has it in his lists as before; all others have it by its id. ``glancecore.sdk.records.unlisting`` makes the changes.
-"""
+Who owns the image, and who is admin, has it in his lists as before; all others have it by its id.
+``glancecore.sdk.records.unlisting`` makes the changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Taking a store out of service: no new data goes there, then what lies there goes elsewhere. An extension offers it; it asks no policy, so the extension's route does."""
+"""Taking a store out of service: no new data goes there, then what lies there goes elsewhere. An extension offers it;
+it asks no policy, so the extension's route does."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class MoveOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """What became of one image, or in a dry run would. ``to``: the store with its copy; ``bytes`` that were copied; ``why`` it is still there."""
+    """What became of one image, or in a dry run would. ``to``: the store with its copy; ``bytes`` that were copied;
+    ``why`` it is still there."""
 
     image: str
     outcome: MoveOutcome
@@ -32,9 +34,10 @@ class MoveResult:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``origin`` is emptied. ``to``: each image gets its copy there; None: images that have a good copy elsewhere keep that, the others get one where data
-    goes for which no store is named. ``rate``: bytes that are read in a second, 0 for as many as there are; ``patience``: seconds that images are waited for
-    that somebody works on, after the others."""
+    """``origin`` is emptied. ``to``: each image gets its copy there; None: images that have a good copy elsewhere keep
+    that, the others get one where data goes for which no store is named. ``rate``: bytes that are read in a second, 0
+    for as many as there are; ``patience``: seconds that images are waited for that somebody works on, after the
+    others."""
 
     origin: str
     to: str | None = None
@@ -43,11 +46,13 @@ class Order:
 
 
 class StoreUpkeep(Protocol):
-    """Thread-safe. Any method may raise DatabaseUnavailable, and NotFound for a store that [DEFAULT] enabled_backends does not name."""
+    """Thread-safe. Any method may raise DatabaseUnavailable, and NotFound for a store that [DEFAULT] enabled_backends
+    does not name."""
 
     def drain(self, store: str) -> bool:
-        """From now on it takes no new data, in any process within seconds; what is there can be read and deleted. False: it did not before either. Raises Conflict
-        when data for which no store is named would have nowhere to go."""
+        """From now on it takes no new data, in any process within seconds; what is there can be read and deleted.
+        False: it did not before either. Raises Conflict when data for which no store is named would have nowhere to
+        go."""
 
     def undrain(self, store: str) -> bool:
         """It takes data again. False: it did before."""
@@ -55,7 +60,10 @@ class StoreUpkeep(Protocol):
     def held(self, store: str) -> int:
         """Images that have data there."""
 
-    def evacuate(self, store: str, *, dry_run: bool, alive: Callable[[], None], stopping: threading.Event) -> Iterator[MoveResult]:
-        """Each image as its data has been moved to where data goes for which no store is named, or has been given up. A run that is cut off leaves nothing half, and another one
-        goes on. ``dry_run``: what would be done. ``alive`` is called at least once a second, and raises JobStopped to end it; ``stopping`` ends its waits. Raises Conflict at once for a
-        store that is not draining, unless it is a dry run. The iterator raises JobStopped, ConfigError."""
+    def evacuate(
+        self, store: str, *, dry_run: bool, alive: Callable[[], None], stopping: threading.Event
+    ) -> Iterator[MoveResult]:
+        """Each image as its data has been moved to where data goes for which no store is named, or has been given up. A
+        run that is cut off leaves nothing half, and another one goes on. ``dry_run``: what would be done. ``alive`` is
+        called at least once a second, and raises JobStopped to end it; ``stopping`` ends its waits. Raises Conflict at
+        once for a store that is not draining, unless it is a dry run. The iterator raises JobStopped, ConfigError."""

@@ -5,10 +5,9 @@
     GET  /instance          nothing; its header tells which process answers on this connection
     GET  /healthcheck, /healthcheck/ready, /metrics
 
-An error of the domain is answered with 409 and the error itself: {"error": class, "message", "fields"}. Everything else than
-200 and 409 is about the call and not about its outcome; the body is {"refused": code, "message"}. How calls and answers are
-proved: ``sdk.registry.signing``.
-"""
+An error of the domain is answered with 409 and the error itself: {"error": class, "message", "fields"}. Everything else
+than 200 and 409 is about the call and not about its outcome; the body is {"refused": code, "message"}. How calls and
+answers are proved: ``sdk.registry.signing``."""
 
 from __future__ import annotations
 
@@ -72,9 +71,14 @@ class RegistryApp:
             target = database if call.repository == OWN else getattr(database, call.repository, None)
             if target is not None:
                 self._served[f"/{PROTOCOL}/{call.name}"] = call, getattr(target, call.method)
-        self._hello = wire.dumps({
-            "release": _release(), "protocol": PROTOCOL, "calls": {call.name: call.shape for call, _ in self._served.values()},
-            "repositories": [x for x in repositories() if getattr(database, x, None) is not None]})
+        self._hello = wire.dumps(
+            {
+                "release": _release(),
+                "protocol": PROTOCOL,
+                "calls": {call.name: call.shape for call, _ in self._served.values()},
+                "repositories": [x for x in repositories() if getattr(database, x, None) is not None],
+            }
+        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start = time.perf_counter()
@@ -121,8 +125,12 @@ class RegistryApp:
         if environ["REQUEST_METHOD"] != "POST":
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", "calls are sent by POST")
         if environ.get("HTTP_GLANCE_SHAPE") != call.shape:
-            raise Refused(HTTPStatus.UPGRADE_REQUIRED, "protocol",
-                          f"{call.name} is made of other values here (release {_release()}): install the same release on both sides")
+            raise Refused(
+                HTTPStatus.UPGRADE_REQUIRED,
+                "protocol",
+                f"{call.name} is made of other values here (release {_release()}): install the same release on both"
+                " sides",
+            )
         try:
             arguments = call.read_request(body)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
@@ -144,8 +152,11 @@ class RegistryApp:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "length", "calls are sent with a Content-Length")
         length = int(given)
         if length > self._settings.max_body:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large",
-                          f"{length} bytes; [registry] max_body is {self._settings.max_body}")
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "too_large",
+                f"{length} bytes; [registry] max_body is {self._settings.max_body}",
+            )
         body = bytearray()
         while len(body) < length:
             piece = environ["wsgi.input"].read(length - len(body))
@@ -155,7 +166,8 @@ class RegistryApp:
         return bytes(body)
 
     def _proved(self, environ: WSGIEnvironment, path: str) -> _Proved:
-        """By the header alone: a stranger's body is not read. Raises Refused unless the caller knows a secret, when there are any."""
+        """By the header alone: a stranger's body is not read. Raises Refused unless the caller knows a secret, when
+        there are any."""
         given, claim = environ.get("HTTP_GLANCE_PROOF", ""), _claim(environ, path)
         if not self._settings.secrets:
             return _Proved(given, claim, None)
@@ -168,11 +180,18 @@ class RegistryApp:
         """Raises Refused for a call that was proved at another time, for another process, or has been here before."""
         claim = call.claim
         if not _is_number(claim.time) or abs(time.time() - int(claim.time)) > proof.LEEWAY:
-            raise Refused(HTTPStatus.UNAUTHORIZED, "clock",
-                          f"the clocks of the two machines differ by more than {proof.LEEWAY} seconds")
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED,
+                "clock",
+                f"the clocks of the two machines differ by more than {proof.LEEWAY} seconds",
+            )
         if claim.instance != ("" if claim.path == proof.INSTANCE_PATH else self._replays.instance):
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "instance", "the call is for another process of a registry; a balancer "
-                          "between must hand on connections, not requests")
+            raise Refused(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "instance",
+                "the call is for another process of a registry; a balancer "
+                "between must hand on connections, not requests",
+            )
         if not _is_number(claim.number) or not self._replays.first(claim.caller, int(claim.number)):
             raise Refused(HTTPStatus.UNAUTHORIZED, "replay", "the call has been here before")
 
@@ -194,8 +213,9 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 
-def _send(start_response: StartResponse, status: HTTPStatus, kind: str, body: bytes,
-          more: Sequence[tuple[str, str]] = ()) -> Iterable[bytes]:
+def _send(
+    start_response: StartResponse, status: HTTPStatus, kind: str, body: bytes, more: Sequence[tuple[str, str]] = ()
+) -> Iterable[bytes]:
     headers = [("Content-Type", kind), ("Content-Length", str(len(body))), (proof.SERVED, str(PROTOCOL)), *more]
     start_response(f"{status.value} {status.phrase}", headers)
     return [body]
@@ -204,8 +224,12 @@ def _send(start_response: StartResponse, status: HTTPStatus, kind: str, body: by
 def _unknown(path: str) -> Refused:
     version = path.split("/")[1] if path.count("/") else ""
     if version.isdecimal() and int(version) != PROTOCOL:
-        return Refused(HTTPStatus.UPGRADE_REQUIRED, "protocol", f"protocol {version} is not spoken here but {PROTOCOL} "
-                                                                f"(release {_release()}): install the same release on both sides")
+        return Refused(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "protocol",
+            f"protocol {version} is not spoken here but {PROTOCOL} "
+            f"(release {_release()}): install the same release on both sides",
+        )
     return Refused(HTTPStatus.NOT_FOUND, "unknown", "no such call")
 
 

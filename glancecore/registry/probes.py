@@ -1,4 +1,5 @@
-"""For operators and probes of the metadata service: alive, ready, metrics. No secret; metrics only for listed networks."""
+"""For operators and probes of the metadata service: alive, ready, metrics. No secret; metrics only for listed
+networks."""
 
 from __future__ import annotations
 
@@ -23,9 +24,12 @@ _TEXT = "text/plain; charset=UTF-8"
 
 
 class Probes:
-    """``ready_seconds``: how long an answer about the database is kept. ``networks``: whose hosts may read metrics; None: nobody."""
+    """``ready_seconds``: how long an answer about the database is kept. ``networks``: whose hosts may read metrics;
+    None: nobody."""
 
-    def __init__(self, database: Database, registry: CollectorRegistry, ready_seconds: float, networks: Sequence[str] | None) -> None:
+    def __init__(
+        self, database: Database, registry: CollectorRegistry, ready_seconds: float, networks: Sequence[str] | None
+    ) -> None:
         self._database = database
         self._registry = registry
         self._ready_seconds = ready_seconds

@@ -1,8 +1,7 @@
 """Which calls a process of the registry has seen: none is carried out twice.
 
-Callers number their calls. As with IPsec's sliding window, of each caller the highest number is kept and which of those shortly
-below it have been seen: a few bytes each, however many calls there are.
-"""
+Callers number their calls. As with IPsec's sliding window, of each caller the highest number is kept and which of those
+shortly below it have been seen: a few bytes each, however many calls there are."""
 
 from __future__ import annotations
 

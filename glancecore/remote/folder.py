@@ -1,4 +1,5 @@
-"""A folder of dumped images: ``ID.json`` as API v2 shows the image, ``ID.img`` its data. What is being written ends in ``.part``."""
+"""A folder of dumped images: ``ID.json`` as API v2 shows the image, ``ID.img`` its data. What is being written ends in
+``.part``."""
 
 from __future__ import annotations
 
@@ -49,7 +50,11 @@ class ImageFolder(RemotePlace):
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise RemoteError(f"{file}: this is no dumped image ({exc})") from exc
-        return record if not record.has_data or self._data(image_id).exists() else RemoteRecord.of({**document, "status": "queued"}, members)
+        return (
+            record
+            if not record.has_data or self._data(image_id).exists()
+            else RemoteRecord.of({**document, "status": "queued"}, members)
+        )
 
     def read(self, record: RemoteRecord, offset: int = 0) -> Iterator[bytes]:
         try:
@@ -83,8 +88,16 @@ class ImageFolder(RemotePlace):
             part.replace(self._data(record.id))
 
     def finish(self, record: RemoteRecord) -> bool:
-        document = {"id": record.id, "status": record.status, **record.fields, "size": record.size, "checksum": record.checksum,
-                    "os_hash_algo": record.hash_algo, "os_hash_value": record.hash_value, "members": list(record.members)}
+        document = {
+            "id": record.id,
+            "status": record.status,
+            **record.fields,
+            "size": record.size,
+            "checksum": record.checksum,
+            "os_hash_algo": record.hash_algo,
+            "os_hash_value": record.hash_value,
+            "members": list(record.members),
+        }
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
         file, part = self._path / f"{record.id}.json", self._path / f"{record.id}.json.part"
         with _told(file):

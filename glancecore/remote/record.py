@@ -11,8 +11,24 @@ from typing import Any
 from glancecore.domain.errors import GlanceError
 
 #: Set by the service, not by who writes an image.
-READ_ONLY = frozenset({"status", "created_at", "updated_at", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "self", "file",
-                       "schema", "direct_url", "locations", "stores"})
+READ_ONLY = frozenset(
+    {
+        "status",
+        "created_at",
+        "updated_at",
+        "size",
+        "virtual_size",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "self",
+        "file",
+        "schema",
+        "direct_url",
+        "locations",
+        "stores",
+    }
+)
 INTERNAL = "os_glance_"
 #: What would let others see the image before it is whole, or keep a half one from being removed: set last.
 LAST = ("visibility", "protected", "os_hidden")
@@ -45,10 +61,21 @@ class RemoteRecord:
         """``document``: an image as API v2 shows it. Raises RemoteError when its id is none."""
         if not _ID.fullmatch(str(document["id"])):
             raise RemoteError(f"an image has the id {document['id']!r}: it is not copied")
-        fields = {name: value for name, value in document.items()
-                  if name not in READ_ONLY and not name.startswith(INTERNAL) and name != "id" and value is not None}
-        return cls(str(document["id"]), str(document["status"]), fields, document.get("size"), document.get("checksum"),
-                   document.get("os_hash_algo"), document.get("os_hash_value"), tuple(members))
+        fields = {
+            name: value
+            for name, value in document.items()
+            if name not in READ_ONLY and not name.startswith(INTERNAL) and name != "id" and value is not None
+        }
+        return cls(
+            str(document["id"]),
+            str(document["status"]),
+            fields,
+            document.get("size"),
+            document.get("checksum"),
+            document.get("os_hash_algo"),
+            document.get("os_hash_value"),
+            tuple(members),
+        )
 
     @property
     def has_data(self) -> bool:
@@ -63,7 +90,9 @@ class RemoteRecord:
 
     def without(self, names: Iterable[str]) -> RemoteRecord:
         left_out = frozenset(names)
-        return replace(self, fields={name: value for name, value in self.fields.items() if name not in left_out}, left_out=left_out)
+        return replace(
+            self, fields={name: value for name, value in self.fields.items() if name not in left_out}, left_out=left_out
+        )
 
 
 class RemotePlace(ABC):

@@ -1,8 +1,7 @@
 """Bringing images from one place to another, so that it can be broken off at any time and run again.
 
-An image that is there with the same data is not sent again; data that is there half goes on where it ended, where the place
-can do so. Every byte is hashed on its way, and what does not match the source's own hash is removed again.
-"""
+An image that is there with the same data is not sent again; data that is there half goes on where it ended, where the
+place can do so. Every byte is hashed on its way, and what does not match the source's own hash is removed again."""
 
 from __future__ import annotations
 
@@ -50,7 +49,10 @@ class Result:
 
     @property
     def bad(self) -> bool:
-        return any(x.outcome in (ReplicationOutcome.FAILED, ReplicationOutcome.MISSING, ReplicationOutcome.DIFFERENT) for x in self.lines)
+        return any(
+            x.outcome in (ReplicationOutcome.FAILED, ReplicationOutcome.MISSING, ReplicationOutcome.DIFFERENT)
+            for x in self.lines
+        )
 
 
 #: Called with the image and the bytes of it that were moved just now.
@@ -58,10 +60,19 @@ Progress = Callable[[RemoteRecord, int], None]
 
 
 class Replication:
-    """``without``: fields that are not carried. ``only``: image ids; empty: all. ``metadata_only``: no data is moved."""
+    """``without``: fields that are not carried. ``only``: image ids; empty: all. ``metadata_only``: no data is
+    moved."""
 
-    def __init__(self, source: RemotePlace, target: RemotePlace, *, without: tuple[str, ...] = (), only: tuple[str, ...] = (), metadata_only: bool = False,
-                 progress: Progress = lambda _record, _count: None) -> None:
+    def __init__(
+        self,
+        source: RemotePlace,
+        target: RemotePlace,
+        *,
+        without: tuple[str, ...] = (),
+        only: tuple[str, ...] = (),
+        metadata_only: bool = False,
+        progress: Progress = lambda _record, _count: None,
+    ) -> None:
         self._source, self._target, self._without, self._only = source, target, without, only
         self._metadata_only, self._progress = metadata_only, progress
 
@@ -81,10 +92,14 @@ class Replication:
         for record in self._wanted():
             there = self._target.find(record.id)
             if there is None:
-                result.lines.append(Line(record.id, ReplicationOutcome.MISSING, f"{self._target.name} has no such image"))
+                result.lines.append(
+                    Line(record.id, ReplicationOutcome.MISSING, f"{self._target.name} has no such image")
+                )
                 continue
             texts = _differences(record.without(self._without), there.without(self._without))
-            result.lines.append(Line(record.id, ReplicationOutcome.DIFFERENT if texts else ReplicationOutcome.SAME, "; ".join(texts)))
+            result.lines.append(
+                Line(record.id, ReplicationOutcome.DIFFERENT if texts else ReplicationOutcome.SAME, "; ".join(texts))
+            )
         return result
 
     def _wanted(self) -> Iterator[RemoteRecord]:
@@ -100,7 +115,11 @@ class Replication:
     def _copy(self, record: RemoteRecord, result: Result) -> Line:
         there = self._target.find(record.id)
         if there is not None and there.has_data and record.has_data and not _same_data(record, there):
-            return Line(record.id, ReplicationOutcome.FAILED, f"{self._target.name} has other data under this id; it is left as it is")
+            return Line(
+                record.id,
+                ReplicationOutcome.FAILED,
+                f"{self._target.name} has other data under this id; it is left as it is",
+            )
         if not record.has_data and record.status != "queued":
             return Line(record.id, ReplicationOutcome.SKIPPED, f"it is {record.status}")
         if there is None:
@@ -111,12 +130,23 @@ class Replication:
         if moved:
             result.bytes += self._send(record, begun=there is None or self._target.held(record.id) > 0)
         changed = self._target.finish(record)
-        return Line(record.id, ReplicationOutcome.COPIED if moved or there is None else ReplicationOutcome.UPDATED if changed else ReplicationOutcome.SAME)
+        return Line(
+            record.id,
+            ReplicationOutcome.COPIED
+            if moved or there is None
+            else ReplicationOutcome.UPDATED
+            if changed
+            else ReplicationOutcome.SAME,
+        )
 
     def _send(self, record: RemoteRecord, *, begun: bool) -> int:
         """``begun``: what is there of it is ours, and goes when the data is wrong."""
-        sending = tenacity.Retrying(retry=tenacity.retry_if_exception_type(BROKEN), stop=tenacity.stop_after_attempt(ATTEMPTS),
-                                    wait=tenacity.wait_exponential(WAIT), reraise=True)
+        sending = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(BROKEN),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential(WAIT),
+            reraise=True,
+        )
         count: int = sending(self._send_once, record, begun=begun)
         return count
 
@@ -129,7 +159,13 @@ class Replication:
                 self._target.remove(record.id)
             raise RemoteError(str(exc)) from exc
         there = self._target.find(record.id)
-        if there is not None and there.digest and record.digest and there.hash_algo == record.hash_algo and there.digest != record.digest:
+        if (
+            there is not None
+            and there.digest
+            and record.digest
+            and there.hash_algo == record.hash_algo
+            and there.digest != record.digest
+        ):
             self._target.remove(record.id)
             raise RemoteError(f"{self._target.name} has stored other data than it was sent; it was removed there")
         return passing.count
@@ -140,7 +176,8 @@ class _Wrong(Exception):
 
 
 class _Passing:
-    """Hashes what passes; the last piece is held back until the hash is known to be right, so that wrong data never becomes whole."""
+    """Hashes what passes; the last piece is held back until the hash is known to be right, so that wrong data never
+    becomes whole."""
 
     def __init__(self, record: RemoteRecord, target: RemotePlace, progress: Progress) -> None:
         self._record, self._target, self._progress = record, target, progress
@@ -179,13 +216,18 @@ def _same_data(one: RemoteRecord, other: RemoteRecord) -> bool:
         return one.hash_value == other.hash_value
     if one.checksum and other.checksum:
         return one.checksum == other.checksum
-    return one.size == other.size  # two clouds that hash in different ways, without the MD5: no more can be known without reading both
+    return (
+        one.size == other.size
+    )  # two clouds that hash in different ways, without the MD5: no more can be known without reading both
 
 
 def _differences(one: RemoteRecord, other: RemoteRecord) -> list[str]:
     """In words. Owner and the like differ between clouds: name them in ``without``."""
-    found = [f"{name}: {one.fields.get(name)!r}, there {other.fields.get(name)!r}" for name in sorted({*one.fields, *other.fields})
-             if _plain(one.fields.get(name)) != _plain(other.fields.get(name))]
+    found = [
+        f"{name}: {one.fields.get(name)!r}, there {other.fields.get(name)!r}"
+        for name in sorted({*one.fields, *other.fields})
+        if _plain(one.fields.get(name)) != _plain(other.fields.get(name))
+    ]
     if one.has_data != other.has_data:
         found.append(f"status: {one.status}, there {other.status}")
     elif one.has_data and not _same_data(one, other):

@@ -16,8 +16,16 @@ CHUNK = 1 << 20
 PAGE = 500
 PATCH = "application/openstack-images-v2.1-json-patch"
 #: What breaks off and may go better the next time.
-BROKEN = (exceptions.ConnectFailure, exceptions.ConnectionError, exceptions.UnknownConnectionError, requests.ConnectionError,
-          requests.exceptions.ChunkedEncodingError, exceptions.ServiceUnavailable, exceptions.BadGateway, exceptions.GatewayTimeout)
+BROKEN = (
+    exceptions.ConnectFailure,
+    exceptions.ConnectionError,
+    exceptions.UnknownConnectionError,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    exceptions.ServiceUnavailable,
+    exceptions.BadGateway,
+    exceptions.GatewayTimeout,
+)
 
 
 class ImageServer(RemotePlace):
@@ -28,7 +36,9 @@ class ImageServer(RemotePlace):
 
     def images(self) -> Iterator[RemoteRecord]:
         for hidden in ("false", "true"):
-            path: str | None = f"/v2/images?limit={PAGE}&visibility=all&member_status=all&os_hidden={hidden}&sort=created_at:asc"
+            path: str | None = (
+                f"/v2/images?limit={PAGE}&visibility=all&member_status=all&os_hidden={hidden}&sort=created_at:asc"
+            )
             while path:
                 page = self._call("GET", path).json()
                 for document in page["images"]:
@@ -54,16 +64,27 @@ class ImageServer(RemotePlace):
 
     def write(self, record: RemoteRecord, chunks: Iterable[bytes]) -> None:
         body = _Body(chunks, record.size) if record.size is not None else chunks
-        self._call("PUT", f"/v2/images/{record.id}/file", data=body, headers={"Content-Type": "application/octet-stream"})
+        self._call(
+            "PUT", f"/v2/images/{record.id}/file", data=body, headers={"Content-Type": "application/octet-stream"}
+        )
 
     def finish(self, record: RemoteRecord) -> bool:
         now = self.find(record.id)
         if now is None:
             raise RemoteError(f"{self.name}: image {record.id} is gone")
-        steps = [{"op": "replace" if name in now.fields else "add", "path": f"/{_escaped(name)}", "value": value}
-                 for name, value in record.fields.items() if now.fields.get(name) != value and not _same_set(now.fields.get(name), value)]
-        steps += [{"op": "remove", "path": f"/{_escaped(name)}"} for name in now.fields if name not in record.fields and name not in record.left_out
-                  and name not in LAST and name not in ("tags", "name", "min_disk", "min_ram", "owner", "container_format", "disk_format")]
+        steps = [
+            {"op": "replace" if name in now.fields else "add", "path": f"/{_escaped(name)}", "value": value}
+            for name, value in record.fields.items()
+            if now.fields.get(name) != value and not _same_set(now.fields.get(name), value)
+        ]
+        steps += [
+            {"op": "remove", "path": f"/{_escaped(name)}"}
+            for name in now.fields
+            if name not in record.fields
+            and name not in record.left_out
+            and name not in LAST
+            and name not in ("tags", "name", "min_disk", "min_ram", "owner", "container_format", "disk_format")
+        ]
         if steps:
             self._call("PATCH", f"/v2/images/{record.id}", json=steps, headers={"Content-Type": PATCH})
         new = [x for x in record.members if x not in now.members]
@@ -76,7 +97,7 @@ class ImageServer(RemotePlace):
     def remove(self, image_id: str) -> None:
         self._call("DELETE", f"/v2/images/{image_id}", absent=True)
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _record(self, document: Mapping[str, Any]) -> RemoteRecord:
         members: list[str] = []
         if document.get("visibility") == "shared":

@@ -1,1 +1,2 @@
-"""What drivers and extensions call: they import this, ``glancecore.ports`` and ``glancecore.domain``, and nothing else of the service."""
+"""What drivers and extensions call: they import this, ``glancecore.ports`` and ``glancecore.domain``, and nothing else
+of the service."""

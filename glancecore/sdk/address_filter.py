@@ -22,20 +22,27 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PORTS = {"http": 80, "https": 443}
 _SIX = 6
 
-#: Addresses that ``ipaddress`` calls global, although they lead to our own side, or through a translator to any IPv4 address.
-_NOT_PUBLIC: tuple[Network, ...] = tuple(map(ipaddress.ip_network, (
-    "::/96",              # IPv4-compatible
-    "::ffff:0:0/96",      # IPv4-mapped
-    "::ffff:0:0:0/96",    # IPv4-translated
-    "64:ff9b::/96", "64:ff9b:1::/48",  # NAT64
-    "2001::/32",          # Teredo
-    "2002::/16",          # 6to4
-    "fec0::/10",          # site-local
-    "5f00::/16",          # segment routing
-    "3fff::/20",          # documentation, unknown to Python 3.11
-    "192.88.99.0/24",     # 6to4 relays
-    "168.63.129.16/32",   # Azure's metadata server has a public address
-)))
+#: Addresses that ``ipaddress`` calls global, although they lead to our own side, or through a translator to any IPv4
+#: address.
+_NOT_PUBLIC: tuple[Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible
+            "::ffff:0:0/96",  # IPv4-mapped
+            "::ffff:0:0:0/96",  # IPv4-translated
+            "64:ff9b::/96",
+            "64:ff9b:1::/48",  # NAT64
+            "2001::/32",  # Teredo
+            "2002::/16",  # 6to4
+            "fec0::/10",  # site-local
+            "5f00::/16",  # segment routing
+            "3fff::/20",  # documentation, unknown to Python 3.11
+            "192.88.99.0/24",  # 6to4 relays
+            "168.63.129.16/32",  # Azure's metadata server has a public address
+        ),
+    )
+)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 #: What a URL is made of; no blanks, controls, quotes, backslashes.
 _URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,4096}", re.ASCII)
@@ -54,9 +61,16 @@ class Target:
 
 def is_public(address: Address) -> bool:
     """Is it a host's own address on the Internet?"""
-    return (address.is_global and not address.is_multicast and not address.is_reserved
-            and not (isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped is not None or address.scope_id is not None))
-            and not any(address in network for network in _NOT_PUBLIC))
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not address.is_reserved
+        and not (
+            isinstance(address, ipaddress.IPv6Address)
+            and (address.ipv4_mapped is not None or address.scope_id is not None)
+        )
+        and not any(address in network for network in _NOT_PUBLIC)
+    )
 
 
 class AddressFilter:
@@ -78,7 +92,8 @@ class AddressFilter:
                 self._names.add(name)
 
     def target(self, url: str) -> Target:
-        """Where ``url`` leads. Raises BadLocation when it may not be fetched, StoreUnavailable when its host is unknown.
+        """Where ``url`` leads. Raises BadLocation when it may not be fetched, StoreUnavailable when its host is
+        unknown.
 
         Texts name neither the URL nor what its host resolves to: that would make the service a map of our network.
         """
@@ -107,8 +122,9 @@ class AddressFilter:
 
 
 def canonical(url: str) -> str:
-    """The one text of an http or https URL (RFC 3986 6.2): scheme and host in lower case, no default port, no fragment, no needless
-    percent-encoding in the path. What a query means is the server's to say: it stays as it is. Nobody is asked.
+    """The one text of an http or https URL (RFC 3986 6.2): scheme and host in lower case, no default port, no fragment,
+    no needless percent-encoding in the path. What a query means is the server's to say: it stays as it is. Nobody is
+    asked.
 
     Raises BadLocation for what ``AddressFilter.target`` would never take, and for paths with ``.`` or ``..`` in them.
     """

@@ -1,4 +1,5 @@
-"""Wrong passwords that may be tried, so that nobody is found out by trying and nobody is locked out by somebody else's trying."""
+"""Wrong passwords that may be tried, so that nobody is found out by trying and nobody is locked out by somebody else's
+trying."""
 
 from __future__ import annotations
 
@@ -13,16 +14,19 @@ from limits.strategies import MovingWindowRateLimiter
 
 from glancecore.domain import errors
 
-#: How many times the limits of an address, and of a user wherever from, who has tried no wrong one for this user from this address may go beyond.
+#: How many times the limits of an address, and of a user wherever from, who has tried no wrong one for this user from
+#: this address may go beyond.
 FRESH = 5
 
 
 class Attempts:
-    """In one process. Thread-safe. What is not answered yet counts as wrong: what comes together is no more than what comes one by one.
+    """In one process. Thread-safe. What is not answered yet counts as wrong: what comes together is no more than what
+    comes one by one.
 
-    ``per_pair``: wrong ones in a minute for one user from one address. ``per_address``: from one address, whoever is tried, and for one user, wherever from. Beyond
-    that, only those are let in who have tried nothing wrong for this user from this address, up to ``FRESH`` times as many: colleagues behind the same
-    address, whose names nobody tries, log in. 0: no limit."""
+    ``per_pair``: wrong ones in a minute for one user from one address. ``per_address``: from one address, whoever is
+    tried, and for one user, wherever from. Beyond that, only those are let in who have tried nothing wrong for this
+    user from this address, up to ``FRESH`` times as many: colleagues behind the same address, whose names nobody tries,
+    log in. 0: no limit."""
 
     def __init__(self, per_pair: int, per_address: int) -> None:
         self._pair = RateLimitItemPerMinute(per_pair) if per_pair else None
@@ -36,13 +40,16 @@ class Attempts:
 
     @contextlib.contextmanager
     def one(self, address: str, user: str) -> Iterator[None]:
-        """A try. NotAuthenticated inside says that it was a wrong one; else it counts no more. Raises TooManyAttempts."""
+        """A try. NotAuthenticated inside says that it was a wrong one; else it counts no more. Raises
+        TooManyAttempts."""
         pair, wide = ("pair", address, user), (("address", address), ("user", user))
         keys = [pair, *wide]
         with self._lock:
             count = self._count(self._tried, pair)
             most = self._most * (1 if count else FRESH)
-            if (self._pair and count >= self._pair.amount) or (self._wide and any(self._count(self._wide, x) >= most for x in wide)):
+            if (self._pair and count >= self._pair.amount) or (
+                self._wide and any(self._count(self._wide, x) >= most for x in wide)
+            ):
                 raise errors.TooManyAttempts("too many wrong passwords; try again in a minute")
             self._open.update(keys)
         wrong = False

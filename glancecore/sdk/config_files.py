@@ -25,7 +25,8 @@ def files_of(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def _read(conf: cfg.ConfigOpts) -> list[tuple[str, str]]:
-    """In oslo.config's order: default files, default folders, each unless the command line names others, and then what that names."""
+    """In oslo.config's order: default files, default folders, each unless the command line names others, and then what
+    that names."""
     named = list(_named(conf._args or ()))  # noqa: SLF001 (``config_dir`` has the last folder only, and nothing tells the order)
     options = {option for option, _ in named}
     files = () if _FILE in options else conf.default_config_files

@@ -1,4 +1,5 @@
-"""An end for all that a connection waits for: a socket's own timeout is one for each read, and who sends a byte a second would hold us for ever."""
+"""An end for all that a connection waits for: a socket's own timeout is one for each read, and who sends a byte a
+second would hold us for ever."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ CUTTER: ContextVar[Cutter | None] = ContextVar("cutter", default=None)
 
 
 class Deadline:
-    """``with Deadline(end) as deadline``: from ``end`` (``time.monotonic()``) on, the watched connection is cut and ``passed`` is true."""
+    """``with Deadline(end) as deadline``: from ``end`` (``time.monotonic()``) on, the watched connection is cut and
+    ``passed`` is true."""
 
     def __init__(self, end: float) -> None:
         self._end = min(end, DEADLINE.get())
@@ -73,7 +75,9 @@ class Deadline:
         self._timer.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:

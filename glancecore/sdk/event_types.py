@@ -17,9 +17,13 @@ def matches(wanted: str, event_type: str) -> bool:
 
 
 def check(option: str, wanted: Sequence[str]) -> None:
-    """Types of extensions can't be known here, but for those whose first word is the service's own. Raises ConfigError."""
+    """Types of extensions can't be known here, but for those whose first word is the service's own. Raises
+    ConfigError."""
     for word in wanted:
         if any(matches(word, x) for x in _TYPES) or ("." in word and word.partition(".")[0] not in _AREAS):
             continue
         near = difflib.get_close_matches(word, [*_TYPES, *_AREAS], n=1)
-        raise ConfigError(f"{option}: there is no {word!r}; " + (f"did you mean {near[0]}?" if near else "name types of docs/notifications.md"))
+        raise ConfigError(
+            f"{option}: there is no {word!r}; "
+            + (f"did you mean {near[0]}?" if near else "name types of docs/notifications.md")
+        )

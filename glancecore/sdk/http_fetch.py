@@ -1,4 +1,5 @@
-"""Fetching a URL that a user has named: pinned addresses, checked redirects, honest ends. For stores and import methods.
+"""Fetching a URL that a user has named: pinned addresses, checked redirects, honest ends. For stores and import
+methods.
 
 Standard library only. One connection a request: what is fetched is large, and nothing is shared between users.
 """
@@ -37,11 +38,13 @@ _UNAVAILABLE = (OSError, http.client.HTTPException, ValueError)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``timeout``: seconds for the whole header of an answer, and without a byte of its body. An answer is there after ``connect_timeout`` and
-    ``timeout`` together, however many addresses and redirects lead to it. ``proxies``: scheme -> (host, port) of an HTTP proxy.
+    """``timeout``: seconds for the whole header of an answer, and without a byte of its body. An answer is there after
+    ``connect_timeout`` and ``timeout`` together, however many addresses and redirects lead to it. ``proxies``: scheme
+    -> (host, port) of an HTTP proxy.
 
-    ``least_rate``: bytes a second that a body brings, over each ``rate_window`` seconds of waiting for it; 0: any. ``fetch_timeout``: seconds of waiting for
-    one body, all together. Time that the reader takes is not the server's fault, and does not count."""
+    ``least_rate``: bytes a second that a body brings, over each ``rate_window`` seconds of waiting for it; 0: any.
+    ``fetch_timeout``: seconds of waiting for one body, all together. Time that the reader takes is not the server's
+    fault, and does not count."""
 
     connect_timeout: float = 10.0
     timeout: float = 60.0
@@ -54,11 +57,18 @@ class Settings:
 
 
 class Body:
-    """An answer whose status and headers are here and whose bytes can be read. Must be closed. ``seconds``: without a byte of the body.
+    """An answer whose status and headers are here and whose bytes can be read. Must be closed. ``seconds``: without a
+    byte of the body.
 
     Raises ValueError when it does not say in one way where the body ends."""
 
-    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, seconds: float, settings: Settings) -> None:
+    def __init__(
+        self,
+        connection: http.client.HTTPConnection,
+        answer: http.client.HTTPResponse,
+        seconds: float,
+        settings: Settings,
+    ) -> None:
         #: Bytes that its header tells of, also where a HEAD leaves them out.
         self.declared = _framing(answer.headers)
         self._connection, self._answer = connection, answer
@@ -76,8 +86,9 @@ class Body:
         return self._answer.getheader(name) or ""
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes, none at the end: what there is after a moment, so that whoever waits for them can look up. Raises
-        StoreUnavailable when the body ends before its end is proved, and, not to be tried again, when it comes too slowly."""
+        """Up to ``size`` bytes, none at the end: what there is after a moment, so that whoever waits for them can look
+        up. Raises StoreUnavailable when the body ends before its end is proved, and, not to be tried again, when it
+        comes too slowly."""
         try:
             piece = self._some(size)
             if len(piece) < size:
@@ -123,9 +134,13 @@ class Body:
 
 
 def _framing(headers: http.client.HTTPMessage) -> int | None:
-    """The length that is told. ``http.client`` takes one that is no number, and codings that it does not know, for none: the body then ends whenever
-    the connection does, with what stands between the pieces in it. Raises ValueError."""
-    codings, lengths = headers.get_all("Transfer-Encoding", []), {x.strip() for x in headers.get_all("Content-Length", [])}
+    """The length that is told. ``http.client`` takes one that is no number, and codings that it does not know, for
+    none: the body then ends whenever the connection does, with what stands between the pieces in it. Raises
+    ValueError."""
+    codings, lengths = (
+        headers.get_all("Transfer-Encoding", []),
+        {x.strip() for x in headers.get_all("Content-Length", [])},
+    )
     if codings:
         if [x.strip().lower() for x in codings] != ["chunked"]:
             raise ValueError("a transfer coding that was not asked for")
@@ -139,8 +154,8 @@ def _framing(headers: http.client.HTTPMessage) -> int | None:
 
 
 class Pieces(Iterator[bytes]):
-    """What is left of a body. Closes it at the end, when it breaks, and when it is itself closed, also before it was started: a
-    generator that was never started would not. ``told`` makes the error to raise of what the body raises.
+    """What is left of a body. Closes it at the end, when it breaks, and when it is itself closed, also before it was
+    started: a generator that was never started would not. ``told`` makes the error to raise of what the body raises.
     """
 
     def __init__(self, body: Body, size: int, told: Callable[[errors.StoreUnavailable], Exception]) -> None:
@@ -162,9 +177,9 @@ class Pieces(Iterator[bytes]):
 
 
 class _Chunks:
-    """A chunked body. ``http.client`` takes a connection that ends inside a chunk's length, or before the last empty line, for
-    the end of the body when what came begins with 0. What stands between the pieces has to come within the time that one byte may take.
-    """
+    """A chunked body. ``http.client`` takes a connection that ends inside a chunk's length, or before the last empty
+    line, for the end of the body when what came begins with 0. What stands between the pieces has to come within the
+    time that one byte may take."""
 
     def __init__(self, src: io.BufferedReader, seconds: float) -> None:
         self._src = src
@@ -213,12 +228,12 @@ class Fetcher:
         self._addresses, self._settings = addresses, settings
 
     def request(self, method: str, url: str, headers: Mapping[str, str] | None = None, *, pinned: bool = False) -> Body:
-        """The answer of the last of a chain of redirects, whose status may be anything but a redirect. Its bytes are those of the resource:
-        an answer in an encoding that was not asked for is refused. ``pinned``: the caller knows a digest of the data, so a redirect may lead from
-        https to http.
+        """The answer of the last of a chain of redirects, whose status may be anything but a redirect. Its bytes are
+        those of the resource: an answer in an encoding that was not asked for is refused. ``pinned``: the caller knows
+        a digest of the data, so a redirect may lead from https to http.
 
-        Raises BadLocation (a URL that may not be fetched, here or behind a redirect), StoreUnavailable (``retryable`` says whether asking again may help).
-        """
+        Raises BadLocation (a URL that may not be fetched, here or behind a redirect), StoreUnavailable (``retryable``
+        says whether asking again may help)."""
         with Deadline(time.monotonic() + self._settings.connect_timeout + self._settings.timeout) as deadline:
             return self._request(method, url, headers or {}, deadline, pinned=pinned)
 
@@ -235,8 +250,18 @@ class Fetcher:
 
     def _ask(self, method: str, target: Target, headers: Mapping[str, str], deadline: Deadline) -> Body:
         # the header is waited for; the trace's context is not sent: whose server it is, a user has said
-        with tracing.span(method, SpanKind.CLIENT, {"http.request.method": method, "url.scheme": target.scheme, "server.address": target.host,
-                                                    "server.port": target.port} if tracing.on() else None) as span:
+        with tracing.span(
+            method,
+            SpanKind.CLIENT,
+            {
+                "http.request.method": method,
+                "url.scheme": target.scheme,
+                "server.address": target.host,
+                "server.port": target.port,
+            }
+            if tracing.on()
+            else None,
+        ) as span:
             body = self._answer(method, target, headers, deadline)
             span.note("http.response.status_code", body.status)
             return body
@@ -251,8 +276,12 @@ class Fetcher:
         connection.sock = sock
         try:
             # no encoding: the bytes are the image, and its length is known
-            connection.request(method, target.path, headers={"Accept-Encoding": "identity", "User-Agent": "glancecore", **headers})
-            return Body(connection, connection.getresponse(), sock.gettimeout() or self._settings.timeout, self._settings)
+            connection.request(
+                method, target.path, headers={"Accept-Encoding": "identity", "User-Agent": "glancecore", **headers}
+            )
+            return Body(
+                connection, connection.getresponse(), sock.gettimeout() or self._settings.timeout, self._settings
+            )
         except _UNAVAILABLE as exc:
             connection.close()
             raise errors.StoreUnavailable(f"the web server gave no answer: {_reason(exc, deadline)}") from exc
@@ -263,7 +292,9 @@ class Fetcher:
         failure: Exception = OSError()
         for address in target.addresses:
             try:
-                sock = socket.create_connection(proxy or (address, target.port), min(self._settings.connect_timeout, deadline.left))
+                sock = socket.create_connection(
+                    proxy or (address, target.port), min(self._settings.connect_timeout, deadline.left)
+                )
             except OSError as exc:
                 failure = exc
                 continue
@@ -275,7 +306,9 @@ class Fetcher:
                 if proxy:
                     _tunnel(sock, f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}")
                 if target.scheme == "https":
-                    tls = sock = self._settings.tls.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+                    tls = sock = self._settings.tls.wrap_socket(
+                        sock, server_hostname=target.host, do_handshake_on_connect=False
+                    )
                     deadline.watch(sock)
                     if cutter is not None:
                         cutter.add(sock)
@@ -302,7 +335,8 @@ def _tunnel(sock: socket.socket, place: str) -> None:
 
 
 def _plain(body: Body) -> Body:
-    """Raises StoreUnavailable for data that is not sent as it is: its length and its parts are not those of the resource, nor are its bytes."""
+    """Raises StoreUnavailable for data that is not sent as it is: its length and its parts are not those of the
+    resource, nor are its bytes."""
     encoding = body.header("Content-Encoding").strip().lower()
     if encoding in ("", "identity") or body.status not in (http.HTTPStatus.OK, http.HTTPStatus.PARTIAL_CONTENT):
         return body
@@ -311,7 +345,8 @@ def _plain(body: Body) -> Body:
 
 
 def _redirected(url: str, location: str, *, pinned: bool) -> str:
-    """Blanks and letters that a URL must not have are quoted, as browsers do it: headers come byte for byte as Latin-1."""
+    """Blanks and letters that a URL must not have are quoted, as browsers do it: headers come byte for byte as
+    Latin-1."""
     try:
         following = urljoin(url, quote(location.strip().encode("latin-1"), safe=_RESERVED))
     except ValueError:
@@ -320,7 +355,9 @@ def _redirected(url: str, location: str, *, pinned: bool) -> str:
         raise errors.StoreUnavailable("the web server redirects to nowhere")
     secure = url.lower().startswith("https:")
     if secure and not following.lower().startswith("https:") and not (pinned and following.lower().startswith("http:")):
-        raise errors.BadLocation("a redirect leads from https to something else; that is followed only when a digest of the data is given")
+        raise errors.BadLocation(
+            "a redirect leads from https to something else; that is followed only when a digest of the data is given"
+        )
     return following
 
 

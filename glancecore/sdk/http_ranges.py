@@ -1,4 +1,5 @@
-"""Reading a blob over HTTP: where the connection breaks it is taken up again at the same byte, a bounded number of times. For stores."""
+"""Reading a blob over HTTP: where the connection breaks it is taken up again at the same byte, a bounded number of
+times. For stores."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _PAUSE = 0.2
 
 
 class RangeAnswer(Protocol):
-    """A backend's answer, as far as its headers have come. ``etag``, ``content_length``, ``content_range``: those headers, or ""."""
+    """A backend's answer, as far as its headers have come. ``etag``, ``content_length``, ``content_range``: those
+    headers, or ""."""
 
     etag: str
     content_length: str
@@ -32,20 +34,25 @@ class RangeAnswer(Protocol):
 
 
 class RangeReader(Iterator[bytes]):
-    """``length`` bytes (None: to the end) from ``offset``. An iterator, not a generator: what is absent raises when it is made,
-    and it can be closed before it was started.
+    """``length`` bytes (None: to the end) from ``offset``. An iterator, not a generator: what is absent raises when it
+    is made, and it can be closed before it was started.
 
-    ``ask``: sends the request, with that Range header (None: for the whole), and gives its answer, or None when nothing lies
-    behind the offset (416); what it raises passes. ``store``: the id, for messages. ``retries``: how often a broken connection
-    is taken up again. Raises StoreUnavailable when it can't be, or the data is no longer the same (RFC 9110 sections 8.8.3, 14.4).
-    """
+    ``ask``: sends the request, with that Range header (None: for the whole), and gives its answer, or None when nothing
+    lies behind the offset (416); what it raises passes. ``store``: the id, for messages. ``retries``: how often a
+    broken connection is taken up again. Raises StoreUnavailable when it can't be, or the data is no longer the same
+    (RFC 9110 sections 8.8.3, 14.4)."""
 
-    def __init__(self, ask: Callable[[str | None], RangeAnswer | None], store: str, offset: int, length: int | None, retries: int) -> None:
+    def __init__(
+        self, ask: Callable[[str | None], RangeAnswer | None], store: str, offset: int, length: int | None, retries: int
+    ) -> None:
         self._answer: RangeAnswer | None = None
         self._send, self._store, self._retries = ask, store, retries
         self._at, self._etag = offset, ""
         self._end = offset  # until the answer tells
-        self._ask(None if length is None or offset + length > _LARGEST else offset + length, ranged=offset > 0 or length is not None)
+        self._ask(
+            None if length is None or offset + length > _LARGEST else offset + length,
+            ranged=offset > 0 or length is not None,
+        )
 
     def __next__(self) -> bytes:
         while self._at < self._end and self._answer is not None:
@@ -71,7 +78,7 @@ class RangeReader(Iterator[bytes]):
     def __del__(self) -> None:
         self.close()
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _ask(self, end: int | None, *, ranged: bool) -> None:
         self._answer = self._send(f"bytes={self._at}-{'' if end is None else end - 1}" if ranged else None)
         if self._answer is not None:

@@ -1,6 +1,8 @@
-"""What the lines of a log say of whose work they tell: the request that began it, and for an import its image and task, too.
+"""What the lines of a log say of whose work they tell: the request that began it, and for an import its image and task,
+too.
 
-oslo.log asks oslo.context, which keeps it for each thread: what has threads of its own takes it along by ``carried``."""
+oslo.log asks oslo.context, which keeps it for each thread: what has threads of its own takes it along by
+``carried``."""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ T = TypeVar("T")
 class Work(context.RequestContext):
     """Of work that goes on without its request."""
 
-    def __init__(self, image_id: str, task_id: str, request_id: str | None, user_id: str | None, project_id: str | None) -> None:
+    def __init__(
+        self, image_id: str, task_id: str, request_id: str | None, user_id: str | None, project_id: str | None
+    ) -> None:
         super().__init__(request_id=request_id, user_id=user_id, project_id=project_id, overwrite=False)
         self.ids = {"image_id": image_id, "task_id": task_id}
 
@@ -37,7 +41,9 @@ class Work(context.RequestContext):
 
 
 @contextlib.contextmanager
-def work(image_id: str, task_id: str, request_id: str | None, user_id: str | None, project_id: str | None) -> Iterator[None]:
+def work(
+    image_id: str, task_id: str, request_id: str | None, user_id: str | None, project_id: str | None
+) -> Iterator[None]:
     """What this thread logs inside tells of that import. Without a request's id it has one of its own."""
     with _in(lambda: Work(image_id, task_id, request_id, user_id, project_id)):
         yield
@@ -56,12 +62,14 @@ def about() -> str:
 
 
 def kept() -> contextlib.AbstractContextManager[None]:
-    """Behind it this thread is at what it is at now, whatever contexts were made inside: the first one would stay for good."""
+    """Behind it this thread is at what it is at now, whatever contexts were made inside: the first one would stay for
+    good."""
     return _in(context.get_current)
 
 
 def carried(call: Callable[..., T]) -> Callable[..., T]:
-    """The same, to be called in another thread: what it logs there tells of what this thread is at now, and its spans are part of that."""
+    """The same, to be called in another thread: what it logs there tells of what this thread is at now, and its spans
+    are part of that."""
     found, traced = context.get_current(), tracing.carried()
 
     def run(*args: Any, **named: Any) -> T:

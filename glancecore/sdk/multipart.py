@@ -1,4 +1,5 @@
-"""Sending a stream to a backend in parts: cut, spooled, sent by several threads, any part more than once. For stores."""
+"""Sending a stream to a backend in parts: cut, spooled, sent by several threads, any part more than once. For
+stores."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class PartStopped(Exception):
 
 
 class UploadPart(Iterable[bytes]):
-    """One part of the stream, in a file without a name: memory does not grow with its size, and every ``iter`` begins anew.
+    """One part of the stream, in a file without a name: memory does not grow with its size, and every ``iter`` begins
+    anew.
 
     ``number`` counts from 1. ``size`` in bytes.
     """
@@ -47,7 +49,7 @@ class UploadPart(Iterable[bytes]):
 
     def fill(self, data: memoryview) -> memoryview:
         """Takes what fits; the rest."""
-        taken, rest = data[:self._room - self.size], data[self._room - self.size:]
+        taken, rest = data[: self._room - self.size], data[self._room - self.size :]
         while taken:
             written = self._file.write(taken)
             self.size += written
@@ -62,15 +64,19 @@ class UploadPart(Iterable[bytes]):
         self._file.close()
 
 
-def send_in_parts(chunks: Iterable[bytes], send: Callable[[UploadPart], Sent], room: Callable[[int], int], threads: int,
-                  folder: str | None = None) -> list[Sent]:
+def send_in_parts(
+    chunks: Iterable[bytes],
+    send: Callable[[UploadPart], Sent],
+    room: Callable[[int], int],
+    threads: int,
+    folder: str | None = None,
+) -> list[Sent]:
     """Cut ``chunks`` into parts and ``send`` them, up to ``threads`` at once; the answers in the order of the parts.
 
-    ``room``: bytes of the part of that number. ``folder``: where the parts are spooled (None: the system's place for temporary
-    files); at most ``threads`` + 1 of them exist at a time. A stream without bytes has no part.
-    The first failure ends it all: what runs is stopped and waited for, then the failure is raised, those of ``chunks``
-    unchanged. Raises StoreUnavailable when ``folder`` has no room.
-    """
+    ``room``: bytes of the part of that number. ``folder``: where the parts are spooled (None: the system's place for
+    temporary files); at most ``threads`` + 1 of them exist at a time. A stream without bytes has no part. The first
+    failure ends it all: what runs is stopped and waited for, then the failure is raised, those of ``chunks`` unchanged.
+    Raises StoreUnavailable when ``folder`` has no room."""
     stop, slots = threading.Event(), threading.BoundedSemaphore(threads)
     sent: list[Future[Sent]] = []
     filling: UploadPart | None = None
@@ -138,11 +144,14 @@ def _filled(part: UploadPart, data: memoryview) -> memoryview:
 
 
 def _no_room(exc: OSError) -> errors.StoreUnavailable:
-    return errors.StoreUnavailable(f"the data can't be buffered: {(exc.strerror or type(exc).__name__).lower()}", operation="put")
+    return errors.StoreUnavailable(
+        f"the data can't be buffered: {(exc.strerror or type(exc).__name__).lower()}", operation="put"
+    )
 
 
 def exactly(chunks: Iterable[bytes], size: int | None) -> Iterator[bytes]:
-    """``chunks`` as they are. Raises SizeMismatch as soon as they are more than ``size`` bytes, or at the end when fewer."""
+    """``chunks`` as they are. Raises SizeMismatch as soon as they are more than ``size`` bytes, or at the end when
+    fewer."""
     came = 0
     for piece in chunks:
         came += len(piece)

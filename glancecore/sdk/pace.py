@@ -19,7 +19,8 @@ class PaceLimits:
 
 
 class Pace:
-    """One direction of one transfer. Only time in which we wait for the other end counts: when we are slow, that is not its fault."""
+    """One direction of one transfer. Only time in which we wait for the other end counts: when we are slow, that is not
+    its fault."""
 
     __slots__ = ("_limits", "_moved", "_silent", "_waited")
 

@@ -13,8 +13,12 @@ from glancecore.sdk.responses import json_response
 
 #: Rows of a page, unless it is said, and at most.
 USUAL, MOST = 100, 1000
-PARAMS = (Param("limit", f"Rows of a page; {USUAL} unless it is said, at most {MOST}.", schema={"type": "integer", "minimum": 1}),
-          Param("marker", "The last one of the page before: see next."))
+PARAMS = (
+    Param(
+        "limit", f"Rows of a page; {USUAL} unless it is said, at most {MOST}.", schema={"type": "integer", "minimum": 1}
+    ),
+    Param("marker", "The last one of the page before: see next."),
+)
 
 
 def limit(request: Request) -> int:
@@ -34,5 +38,8 @@ def whole_number(where: str, given: str) -> int:
 
 def listed(request: Request, name: str, rows: Sequence[dict[str, object]], marker: str | None) -> Response:
     """``{name: rows}``, and ``next`` unless ``marker`` is None: nothing is behind."""
-    more = {"next": f"{request.path}?{urlencode([*((x, y) for x, y in request.args.items() if x != 'marker'), ('marker', marker)])}"} if marker else {}
+    more = {}
+    if marker:
+        asked = [(key, value) for key, value in request.args.items() if key != "marker"]
+        more["next"] = f"{request.path}?{urlencode([*asked, ('marker', marker)])}"
     return json_response({name: rows, **more})

@@ -20,8 +20,8 @@ from glancecore.ports.record_repository import (
 
 
 def saving(records: RecordRepository, record: Record) -> RecordChange:
-    """The change that keeps ``record``, in place of the one with its id where there is one; its ``version`` does not matter. The commit raises RecordExists
-    or ConcurrentChange when somebody else was faster."""
+    """The change that keeps ``record``, in place of the one with its id where there is one; its ``version`` does not
+    matter. The commit raises RecordExists or ConcurrentChange when somebody else was faster."""
     try:
         before = records.get(record.collection, record.id)
     except errors.RecordNotFound:
@@ -30,9 +30,10 @@ def saving(records: RecordRepository, record: Record) -> RecordChange:
 
 
 def unlisting(records: RecordRepository, images: Mapping[str, datetime | None]) -> list[RecordChange]:
-    """The changes with which each of these images (ids, at most 1,000), while it is public, leaves the lists of other projects from that time on; None: it
-    stays in them. None for those of which this is kept already. For extensions with ``unlists``; of two that speak of an image the last one is heard. The
-    commit raises what that of ``saving`` does, and ImageNotFound."""
+    """The changes with which each of these images (ids, at most 1,000), while it is public, leaves the lists of other
+    projects from that time on; None: it stays in them. None for those of which this is kept already. For extensions
+    with ``unlists``; of two that speak of an image the last one is heard. The commit raises what that of ``saving``
+    does, and ImageNotFound."""
     known = {x.id: x for x in records.find(RecordQuery(unlisted.COLLECTION, equal=list(images), limit=len(images)))}
     found: list[RecordChange] = []
     for image_id, at in images.items():

@@ -35,16 +35,20 @@ def forbid(request: Request) -> None:
 
 
 def read_json(request: Request, limit: int, types: Collection[str] = (JSON,)) -> Any:
-    """The parsed JSON body. A browser can't be made to send it to a foreign site unasked, as it can text/plain and forms.
+    """The parsed JSON body. A browser can't be made to send it to a foreign site unasked, as it can text/plain and
+    forms.
 
     Raises UnsupportedContentType, Invalid, TooLarge."""
     if request.mimetype and request.mimetype not in types:
-        raise errors.UnsupportedContentType(f"Content-Type must be {' or '.join(types)}, not {shortened(request.mimetype)}")
+        raise errors.UnsupportedContentType(
+            f"Content-Type must be {' or '.join(types)}, not {shortened(request.mimetype)}"
+        )
     return parse_json(_read_all(request, limit))
 
 
 def parse_json(raw: bytes) -> Any:
-    """As strict as the strictest reader: no name twice, nothing that some database or client can't hold. Raises Invalid."""
+    """As strict as the strictest reader: no name twice, nothing that some database or client can't hold. Raises
+    Invalid."""
     if not raw:
         raise errors.Invalid("a JSON body is required")
     try:
@@ -93,16 +97,19 @@ def data(environ: WSGIEnvironment) -> tuple[Iterator[bytes], int | None]:
     """The body's pieces and its declared length (None: chunked).
 
     Its end is believed only when it is proved: the declared length is reached, or the server is known to raise on a
-    broken chunked body. Raises LengthRequired for a chunked body elsewhere, UnsupportedContentType for one that is encoded: nothing here
-    decodes it; the pieces raise TruncatedBody.
-    """
+    broken chunked body. Raises LengthRequired for a chunked body elsewhere, UnsupportedContentType for one that is
+    encoded: nothing here decodes it; the pieces raise TruncatedBody."""
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in ("", "identity"):
-        raise errors.UnsupportedContentType(f"Content-Encoding: {encoding} is not decoded here; send the body as it is (identity)")
+        raise errors.UnsupportedContentType(
+            f"Content-Encoding: {encoding} is not decoded here; send the body as it is (identity)"
+        )
     read: Callable[[int], bytes] = environ["wsgi.input"].read
     if coding := environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower():
         if coding != "chunked":
-            raise errors.UnsupportedContentType(f"Transfer-Encoding: {shortened(coding)} is not decoded here; send the body as it is, at most in chunks")
+            raise errors.UnsupportedContentType(
+                f"Transfer-Encoding: {shortened(coding)} is not decoded here; send the body as it is, at most in chunks"
+            )
         if not str(environ.get("SERVER_SOFTWARE", "")).startswith(PROVING_SERVERS):
             raise errors.LengthRequired("this server takes bodies with a Content-Length only")
         return _pieces(read, None), None
@@ -142,8 +149,8 @@ NotASchema = jsonschema_rs.ValidationError
 class Checker:
     """A compiled JSON schema; messages name the field and what it allows.
 
-    The first thing that is wrong is told, and judging costs time in proportion to the value, whatever is in it. In patterns ``$`` is the
-    very end of a text, as JSON schema has it: a newline behind it does not match."""
+    The first thing that is wrong is told, and judging costs time in proportion to the value, whatever is in it. In
+    patterns ``$`` is the very end of a text, as JSON schema has it: a newline behind it does not match."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema, self._validator = schema, jsonschema_rs.Draft202012Validator(schema)
@@ -167,12 +174,36 @@ class Checker:
         return f"; it has {', '.join(names)}" if 0 < len(names) <= _TELLABLE else ""
 
 
-_COUNTED = {"maxLength": "character", "minLength": "character", "maxItems": "element", "minItems": "element", "maxProperties": "name", "minProperties": "field"}
-_BOUNDS = {"maxLength": "longer than", "minLength": "shorter than", "maxItems": "more than", "minItems": "fewer than", "maxProperties": "more than",
-           "minProperties": "fewer than"}
-_NOT = {"minimum": "less than", "maximum": "more than", "exclusiveMinimum": "not more than", "exclusiveMaximum": "not less than", "multipleOf": "no multiple of",
-        "const": "not", "format": "no"}
-_PLAIN = {"uniqueItems": "an element is there twice", "not": "{found} is not allowed", "contains": "none of the elements is one that must be there"}
+_COUNTED = {
+    "maxLength": "character",
+    "minLength": "character",
+    "maxItems": "element",
+    "minItems": "element",
+    "maxProperties": "name",
+    "minProperties": "field",
+}
+_BOUNDS = {
+    "maxLength": "longer than",
+    "minLength": "shorter than",
+    "maxItems": "more than",
+    "minItems": "fewer than",
+    "maxProperties": "more than",
+    "minProperties": "fewer than",
+}
+_NOT = {
+    "minimum": "less than",
+    "maximum": "more than",
+    "exclusiveMinimum": "not more than",
+    "exclusiveMaximum": "not less than",
+    "multipleOf": "no multiple of",
+    "const": "not",
+    "format": "no",
+}
+_PLAIN = {
+    "uniqueItems": "an element is there twice",
+    "not": "{found} is not allowed",
+    "contains": "none of the elements is one that must be there",
+}
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:
@@ -201,5 +232,9 @@ def _explain(error: jsonschema_rs.ValidationError) -> str:
             return f"the name of a field: {_explain(limit)}"
         case "anyOf" | "oneOf":
             said = dict.fromkeys(_explain(x[0]) for x in limit if x)
-            return f"it may be several things, and is none: {'; '.join(said)}" if said else "it is several of the things of which it may be one"
+            return (
+                f"it may be several things, and is none: {'; '.join(said)}"
+                if said
+                else "it is several of the things of which it may be one"
+            )
     return shortened(error.message, 300)

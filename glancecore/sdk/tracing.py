@@ -1,7 +1,8 @@
-"""Says where time goes, to the tracer of an extension, when there is one: without, each call here does nothing, at the cost of a call.
+"""Says where time goes, to the tracer of an extension, when there is one: without, each call here does nothing, at the
+cost of a call.
 
-``span`` is a part of what this thread is at. Names are of few kinds, and attributes have ids, kinds and numbers: no names of images, no URLs, nothing secret.
-"""
+``span`` is a part of what this thread is at. Names are of few kinds, and attributes have ids, kinds and numbers: no
+names of images, no URLs, nothing secret."""
 
 from __future__ import annotations
 
@@ -13,7 +14,24 @@ from types import TracebackType
 
 from glancecore.ports.tracer import Carrier, Span, SpanKind, Tracer, Value
 
-__all__ = ["Carrier", "Span", "SpanKind", "aside", "begin", "carried", "carrier", "continued", "install", "keep", "on", "remove", "resumed", "span", "trace_id", "traceparent"]
+__all__ = [
+    "Carrier",
+    "Span",
+    "SpanKind",
+    "aside",
+    "begin",
+    "carried",
+    "carrier",
+    "continued",
+    "install",
+    "keep",
+    "on",
+    "remove",
+    "resumed",
+    "span",
+    "trace_id",
+    "traceparent",
+]
 #: Keeps what a thread of a pool is at for as long as the thread lives.
 _OF_THREAD = threading.local()
 _tracer: Tracer | None = None
@@ -54,7 +72,9 @@ class _Within:
         self._active.__enter__()
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._active.__exit__(kind, exc, traceback)
         self._span.end(None if isinstance(exc, GeneratorExit) else exc)
 
@@ -76,21 +96,36 @@ def on() -> bool:
     return _tracer is not None
 
 
-def begin(name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Value] | None = None, parent: Carrier | None = None) -> Span:
+def begin(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, Value] | None = None,
+    parent: Carrier | None = None,
+) -> Span:
     """A span that the caller ends. See ``Tracer.begin`` for ``parent``."""
     return _NOTHING if _tracer is None else _tracer.begin(name, kind, attributes or {}, parent)
 
 
-def span(name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Value] | None = None, parent: Carrier | None = None, *,
-         current: bool = True) -> AbstractContextManager[Span]:
-    """A span for as long as the block. ``current`` False: what begins inside is no part of it, as it must be where a generator yields from the block."""
-    return _NOTHING if _tracer is None else _Within(_tracer.begin(name, kind, attributes or {}, parent), current=current)
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, Value] | None = None,
+    parent: Carrier | None = None,
+    *,
+    current: bool = True,
+) -> AbstractContextManager[Span]:
+    """A span for as long as the block. ``current`` False: what begins inside is no part of it, as it must be where a
+    generator yields from the block."""
+    return (
+        _NOTHING if _tracer is None else _Within(_tracer.begin(name, kind, attributes or {}, parent), current=current)
+    )
 
 
 @contextlib.contextmanager
 def continued(name: str, parent: Carrier, attributes: Mapping[str, Value] | None = None) -> Iterator[None]:
-    """Long work that was asked for elsewhere, or earlier: a span that ends at once tells that it begins, and what begins inside is part of that. Should this
-    process die, that is known by then, and nothing that it has done hangs in the air."""
+    """Long work that was asked for elsewhere, or earlier: a span that ends at once tells that it begins, and what
+    begins inside is part of that. Should this process die, that is known by then, and nothing that it has done hangs in
+    the air."""
     if _tracer is None:
         yield
         return

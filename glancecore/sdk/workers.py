@@ -16,12 +16,12 @@ STOP_TIMEOUT = 5.0
 
 
 class Workers:
-    """At most ``threads`` pieces of work run at once, and ``waiting`` more wait; a ``Background`` of the process. Work must notice ``stopping`` at its
-    beginning and at least once a second. The threads are daemons: no pool of the standard library, whose threads are waited for before anybody is told
-    that the process ends.
+    """At most ``threads`` pieces of work run at once, and ``waiting`` more wait; a ``Background`` of the process. Work
+    must notice ``stopping`` at its beginning and at least once a second. The threads are daemons: no pool of the
+    standard library, whose threads are waited for before anybody is told that the process ends.
 
-    Work for one project waits behind its own: threads take from those that wait in turn, and one project's takes at most half of the room. ``share``: threads
-    that one project's work has at most; None: all."""
+    Work for one project waits behind its own: threads take from those that wait in turn, and one project's takes at
+    most half of the room. ``share``: threads that one project's work has at most; None: all."""
 
     def __init__(self, name: str, threads: int, waiting: int = 100, share: int | None = None) -> None:
         self.stopping = threading.Event()
@@ -46,7 +46,8 @@ class Workers:
             thread.join(STOP_TIMEOUT / max(1, len(self._threads)))
 
     def submit(self, work: Callable[[], None], project: str | None = None) -> Callable[[], None]:
-        """``project``: for whom; None: for nobody, or it is not known. What is returned takes the work back if it still waits.
+        """``project``: for whom; None: for nobody, or it is not known. What is returned takes the work back if it still
+        waits.
 
         Raises ServerBusy when too much waits, or the process ends."""
         with self._changed:

@@ -1,4 +1,5 @@
-"""One answer on its way to the client, in steps that never wait: what a slow client has not taken waits without a thread."""
+"""One answer on its way to the client, in steps that never wait: what a slow client has not taken waits without a
+thread."""
 
 from __future__ import annotations
 
@@ -54,7 +55,9 @@ class BufferedResponse(Response):  # type: ignore[misc]
 class Answer:
     """``body``: what the application returned."""
 
-    def __init__(self, response: BufferedResponse, body: Iterable[bytes], sock: socket.socket, *, sendfile: bool) -> None:
+    def __init__(
+        self, response: BufferedResponse, body: Iterable[bytes], sock: socket.socket, *, sendfile: bool
+    ) -> None:
         self.response = response
         self.body = body
         self._socket = sock
@@ -68,16 +71,23 @@ class Answer:
         self._file: int | None = None
         self._offset = self._left = 0
         self._pieces: Iterator[bytes] | None = None
-        if sendfile and isinstance(body, FileWrapper) and not isinstance(sock, ssl.SSLSocket) and self._takes_file(body):
+        if (
+            sendfile
+            and isinstance(body, FileWrapper)
+            and not isinstance(sock, ssl.SSLSocket)
+            and self._takes_file(body)
+        ):
             self._corked(True)
         else:
             self._pieces = iter(body)
 
     def send(self, budget: int | None = None) -> bool:
-        """Whether all is sent. False: the client takes no more at the moment, or ``budget`` bytes have been sent in this call.
+        """Whether all is sent. False: the client takes no more at the moment, or ``budget`` bytes have been sent in
+        this call.
 
-        With a ``budget`` the socket must not block; without one, it should for ``GRACE`` seconds, but for TLS: a thread waits for up to ``GRACE`` seconds for a client that is about to take more.
-        Raises OSError: the client has gone; EOFError: a file has no such bytes; what the application's body raises."""
+        With a ``budget`` the socket must not block; without one, it should for ``GRACE`` seconds, but for TLS: a thread
+        waits for up to ``GRACE`` seconds for a client that is about to take more. Raises OSError: the client has gone;
+        EOFError: a file has no such bytes; what the application's body raises."""
         begun_at, tls = self.sent, isinstance(self._socket, ssl.SSLSocket)
         while self._more():
             if budget is not None and self.sent - begun_at >= budget:

@@ -1,9 +1,9 @@
 """gunicorn's arbiter, with a reload that nothing can end the service by.
 
-SIGHUP: the configuration is judged as a start would judge it, while all else goes on; what came meanwhile lets it be judged once more. Refused,
-nothing changes. Taken, new workers begin, and the former ones are asked to stop when all of the new ones serve. What gunicorn's own does: it ends
-the service when a file is wrong, stops the former workers before the new ones have begun, and looks after nothing while they drain.
-"""
+SIGHUP: the configuration is judged as a start would judge it, while all else goes on; what came meanwhile lets it be
+judged once more. Refused, nothing changes. Taken, new workers begin, and the former ones are asked to stop when all of
+the new ones serve. What gunicorn's own does: it ends the service when a file is wrong, stops the former workers before
+the new ones have begun, and looks after nothing while they drain."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
         for _ in range(self.num_workers - len(current)):
             self.spawn_worker()
         serving = {pid: worker for pid, worker in self.WORKERS.items() if worker.age > self._former}
-        wanted_away = sorted(serving, key=lambda x: serving[x].age)[:max(0, len(serving) - self.num_workers)]
+        wanted_away = sorted(serving, key=lambda x: serving[x].age)[: max(0, len(serving) - self.num_workers)]
         if all(_serves(x) for x in serving.values()):
             wanted_away += [pid for pid in self.WORKERS if pid not in serving]
         self._leaving &= set(self.WORKERS)
@@ -69,5 +69,6 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
 
 
 def _serves(worker: Any) -> bool:
-    """Until a worker first tells that it is alive, the file by which it does has the time of its making, by the other clock."""
+    """Until a worker first tells that it is alive, the file by which it does has the time of its making, by the other
+    clock."""
     return bool(worker.tmp.last_update() <= time.monotonic())

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from glancecore.server.paced_socket import PacedSocket
 
-#: Bytes of the first piece. A client that fills each piece at once gets larger ones, so that many slow ones cost little memory.
+#: Bytes of the first piece. A client that fills each piece at once gets larger ones, so that many slow ones cost little
+#: memory.
 FIRST_PIECE = 16 << 10
 
 
@@ -23,7 +24,8 @@ class Unreader(Protocol):
 
 
 class LengthBody(io.RawIOBase):
-    """``wsgi.input`` for a body of ``length`` bytes. A read gives what has come; nothing at the end of the body or of the connection."""
+    """``wsgi.input`` for a body of ``length`` bytes. A read gives what has come; nothing at the end of the body or of
+    the connection."""
 
     def __init__(self, unreader: Unreader, sock: PacedSocket, length: int) -> None:
         super().__init__()
@@ -63,7 +65,7 @@ class LengthBody(io.RawIOBase):
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         """For readline and the like, which RawIOBase makes of it."""
         with memoryview(buffer) as view:
-            return self._fill(view[:self._left])
+            return self._fill(view[: self._left])
 
     def _fill(self, view: memoryview) -> int:
         held = self._unreader.take_buffered()

@@ -50,8 +50,8 @@ _WAITING = frozenset({State.HANDSHAKE, State.HEADER, State.BODY, State.IDLE, Sta
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is to be known before a request is parsed. ``size``: bytes of the header, and of the body when it is a small one; ``slow``: the
-    body may take long to come."""
+    """What is to be known before a request is parsed. ``size``: bytes of the header, and of the body when it is a small
+    one; ``slow``: the body may take long to come."""
 
     method: str
     path: str
@@ -62,8 +62,29 @@ class Head:
 class Connection:
     """``address``: empty for a Unix socket."""
 
-    __slots__ = ("_head", "_searched", "_waits", "address", "answer", "buffer", "callback", "client", "deadline", "expected", "lane", "pace", "parser", "seen", "server", "slow", "sock",
-                 "started", "state", "tls", "transfer")
+    __slots__ = (
+        "_head",
+        "_searched",
+        "_waits",
+        "address",
+        "answer",
+        "buffer",
+        "callback",
+        "client",
+        "deadline",
+        "expected",
+        "lane",
+        "pace",
+        "parser",
+        "seen",
+        "server",
+        "slow",
+        "sock",
+        "started",
+        "state",
+        "tls",
+        "transfer",
+    )
 
     def __init__(self, sock: socket.socket, client: Any, deadline: float, tls: ssl.SSLContext | None) -> None:
         self.client = client
@@ -134,7 +155,8 @@ class Connection:
         return self.state in _WAITING or (self.state is State.SENDING and self.transfer is None)
 
     def held_back(self) -> bool:
-        """Whether there are bytes that epoll does not tell of: of the last record of TLS, behind what was read of it."""
+        """Whether there are bytes that epoll does not tell of: of the last record of TLS, behind what was read of
+        it."""
         return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
 
     def head(self) -> Head | None:
@@ -146,7 +168,9 @@ class Connection:
         if end < 0:
             return None
         head = bytes(self.buffer[:end])
-        words = head.removeprefix(b"\r\n").partition(b"\r\n")[0].decode("latin-1").split(" ")  # the parser lets one empty line pass
+        words = (
+            head.removeprefix(b"\r\n").partition(b"\r\n")[0].decode("latin-1").split(" ")
+        )  # the parser lets one empty line pass
         method, target = (words[0], words[1]) if len(words) > 2 else ("", "")
         size, slow = end + 4, _CODING.search(head) is not None
         found = _LENGTH.search(head)

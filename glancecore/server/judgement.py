@@ -24,7 +24,9 @@ class Judgement:
         """``served``: see ``SERVED``."""
         self._ends = time.monotonic() + WITHIN
         self._said = b""
-        environ = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"} | {SERVED: served}
+        environ = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"} | {
+            SERVED: served
+        }
         self._answer, verdict = os.pipe()
         try:
             os.set_blocking(self._answer, False)

@@ -24,8 +24,9 @@ class ShareLimits:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """``connections``: of one worker. ``header_timeout``: seconds for the TLS handshake and the whole header. ``header_size``: bytes. ``reload_timeout``: seconds that a
-    worker drains for which others have come. ``lingering_time``: seconds that a client is heard that was answered before it had sent everything."""
+    """``connections``: of one worker. ``header_timeout``: seconds for the TLS handshake and the whole header.
+    ``header_size``: bytes. ``reload_timeout``: seconds that a worker drains for which others have come.
+    ``lingering_time``: seconds that a client is heard that was answered before it had sent everything."""
 
     connections: int = 4000
     header_timeout: float = 60.0
@@ -38,9 +39,15 @@ class ServerLimits:
 
 def limits(conf: cfg.ConfigOpts) -> ServerLimits:
     server = conf.server
-    return ServerLimits(max(server.worker_connections, server.threads + 1), server.header_timeout, server.limit_request_header,
-                  PaceLimits(server.client_timeout, server.min_transfer_rate, server.transfer_rate_window),
-                  ShareLimits(server.max_transfers, server.max_transfers_per_address, server.max_transfers_per_project), server.reload_timeout, server.lingering_time)
+    return ServerLimits(
+        max(server.worker_connections, server.threads + 1),
+        server.header_timeout,
+        server.limit_request_header,
+        PaceLimits(server.client_timeout, server.min_transfer_rate, server.transfer_rate_window),
+        ShareLimits(server.max_transfers, server.max_transfers_per_address, server.max_transfers_per_project),
+        server.reload_timeout,
+        server.lingering_time,
+    )
 
 
 def open_more_files() -> None:

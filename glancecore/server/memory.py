@@ -12,14 +12,16 @@ LARGE_BLOCK = 512 << 10
 
 
 def keep_memory_small() -> None:
-    """Keep glibc from holding what is not used any more: memory of its own for each thread, which libraries with many threads
-    (Ceph's) fill, and holes where large buffers were.
+    """Keep glibc from holding what is not used any more: memory of its own for each thread, which libraries with many
+    threads (Ceph's) fill, and holes where large buffers were.
 
     Python's threads allocate one at a time, so two arenas are as fast. Other C libraries don't know the call."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)  # glibc raises it by itself to the size of whatever was freed, unless it is set
+        mallopt(
+            M_MMAP_THRESHOLD, LARGE_BLOCK
+        )  # glibc raises it by itself to the size of whatever was freed, unless it is set
 
 
 def freeze_memory() -> None:

@@ -22,7 +22,8 @@ class PacedSocket:
         self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def begin(self, limits: PaceLimits, *, waits: bool) -> None:
-        """The next request. ``waits``: the socket blocks, for a ``TICK`` at a time; else all of the request must be there."""
+        """The next request. ``waits``: the socket blocks, for a ``TICK`` at a time; else all of the request must be
+        there."""
         self._pace, self._waits = Pace(limits), waits
 
     def recv(self, size: int) -> bytes:
@@ -40,7 +41,8 @@ class PacedSocket:
                 return data
 
     def recv_into(self, view: memoryview) -> int:
-        """Fills it, or gives what has come within about a ``TICK``; 0 at the end of the connection. Raises TooSlow, OSError."""
+        """Fills it, or gives what has come within about a ``TICK``; 0 at the end of the connection. Raises TooSlow,
+        OSError."""
         while True:
             start = time.monotonic()
             try:

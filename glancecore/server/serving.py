@@ -1,4 +1,5 @@
-"""What a thread does with a request: parse it, run the application, read its body, and send what the client takes at once."""
+"""What a thread does with a request: parse it, run the application, read its body, and send what the client takes at
+once."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ class Serving:
         connection.wait(connection.slow)
         try:
             if connection.parser is None:
-                connection.parser = http.get_parser(self._worker.cfg, PacedSocket(connection.sock, self._limits.pace), connection.client)
+                connection.parser = http.get_parser(
+                    self._worker.cfg, PacedSocket(connection.sock, self._limits.pace), connection.client
+                )
             unreader = connection.parser.unreader
             unreader.sock.begin(self._limits.pace, waits=connection.slow)
             unreader.unread(connection.take())
@@ -74,7 +77,14 @@ class Serving:
         if isinstance(reader, LengthReader) and reader.length:
             request.body = LengthBody(reader.unreader, reader.unreader.sock, reader.length)
         connection.started = time.monotonic()
-        response, environ = wsgi.create(request, connection.sock, connection.client, connection.server, self._worker.cfg, response_class=BufferedResponse)
+        response, environ = wsgi.create(
+            request,
+            connection.sock,
+            connection.client,
+            connection.server,
+            self._worker.cfg,
+            response_class=BufferedResponse,
+        )
         environ["wsgi.multithread"] = True
         names = [name for name, _ in request.headers]
         if len(set(names)) < len(names):
@@ -118,7 +128,11 @@ class Serving:
             return Served.GONE
         response = answer.response
         self.finish(connection)
-        return Served.LAST if response.should_close() or not connection.parser.finish_body(deadline=time.monotonic() + TICK) else Served.KEEP
+        return (
+            Served.LAST
+            if response.should_close() or not connection.parser.finish_body(deadline=time.monotonic() + TICK)
+            else Served.KEEP
+        )
 
     def finish(self, connection: Connection) -> None:
         answer, connection.answer, connection.pace = connection.answer, None, None

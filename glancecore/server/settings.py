@@ -1,8 +1,7 @@
 """Our options as gunicorn's, and the server that is made of them.
 
-Why gunicorn: its parser raises when a chunked body breaks off, so a truncated upload can't look complete, and its arbiter keeps the
-workers alive. The worker is ours (``worker``), and so is what SIGHUP does (``arbiter``).
-"""
+Why gunicorn: its parser raises when a chunked body breaks off, so a truncated upload can't look complete, and its
+arbiter keeps the workers alive. The worker is ours (``worker``), and so is what SIGHUP does (``arbiter``)."""
 
 from __future__ import annotations
 
@@ -37,11 +36,18 @@ AT_START_ONLY = ("bind_host", "bind_port", "backlog")
 
 
 class Application:
-    """What is served: ``lane`` tells from a request's method and path which threads it gets. ``replaced`` is called, in a thread, when other workers serve
-    in this one's place: what need not go on beside its last requests ends. ``close`` is called when nothing is served any more: it ends all that goes on,
-    threads of plugins' libraries too, for which Python would wait."""
+    """What is served: ``lane`` tells from a request's method and path which threads it gets. ``replaced`` is called, in
+    a thread, when other workers serve in this one's place: what need not go on beside its last requests ends. ``close``
+    is called when nothing is served any more: it ends all that goes on, threads of plugins' libraries too, for which
+    Python would wait."""
 
-    def __init__(self, app: WSGIApplication, lane: Callable[[str, str], Lane], close: Callable[[], None], replaced: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        lane: Callable[[str, str], Lane],
+        close: Callable[[], None],
+        replaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._app = app
         self.lane = lane
         self.close = close
@@ -53,8 +59,8 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What serves. ``name``: how the process is called; ``read``: the configuration, as it is now; ``judge`` begins to judge that, and is told
-    which one serves; ``make_app`` is called in each worker after the fork."""
+    """What serves. ``name``: how the process is called; ``read``: the configuration, as it is now; ``judge`` begins to
+    judge that, and is told which one serves; ``make_app`` is called in each worker after the fork."""
 
     name: str
     read: Callable[[], cfg.ConfigOpts]
@@ -63,7 +69,8 @@ class Program:
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """All that workers begin with is held in memory, the certificate too: files that have become wrong since do no harm."""
+    """All that workers begin with is held in memory, the certificate too: files that have become wrong since do no
+    harm."""
 
     def __init__(self, conf: cfg.ConfigOpts, program: Program) -> None:
         self.cfg: Any = None
@@ -96,7 +103,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             return None
 
     def read_again(self, refusal: str | None) -> bool:
-        """Take the configuration and all files that it names as they are now, or, when a start would refuse them, keep everything and say so."""
+        """Take the configuration and all files that it names as they are now, or, when a start would refuse them, keep
+        everything and say so."""
         refusal = refusal or self._taken()
         _metrics().CONFIGURATION_VALID.set(0 if refusal else 1)
         if refusal:
@@ -110,8 +118,12 @@ class Server(BaseApplication):  # type: ignore[misc]
             conf = self._program.read()
             for option in AT_START_ONLY:
                 if conf[option] != self._conf[option]:
-                    LOG.error("[DEFAULT] %s = %s: it is read at the start only, and stays %s; restart the service for it", option, conf[option],
-                              self._conf[option])
+                    LOG.error(
+                        "[DEFAULT] %s = %s: it is read at the start only, and stays %s; restart the service for it",
+                        option,
+                        conf[option],
+                        self._conf[option],
+                    )
                     conf.set_override(option, self._conf[option])
             self._use(conf)
             self.load_default_config()
@@ -149,17 +161,27 @@ def settings(conf: cfg.ConfigOpts, name: str = "glance-api") -> dict[str, Any]:
     server = conf.server
     bind = conf.bind_host if conf.bind_host.startswith("unix:") else f"{_bracketed(conf.bind_host)}:{conf.bind_port}"
     found: dict[str, Any] = {
-        "bind": bind, "workers": conf.workers, "threads": server.threads, "worker_class": "glancecore.server.worker.Worker",
+        "bind": bind,
+        "workers": conf.workers,
+        "threads": server.threads,
+        "worker_class": "glancecore.server.worker.Worker",
         "backlog": conf.backlog,
-        "keepalive": int(server.keepalive), "graceful_timeout": server.graceful_timeout, "timeout": 120,
-        "limit_request_line": server.limit_request_line, "limit_request_fields": server.limit_request_fields,
+        "keepalive": int(server.keepalive),
+        "graceful_timeout": server.graceful_timeout,
+        "timeout": 120,
+        "limit_request_line": server.limit_request_line,
+        "limit_request_fields": server.limit_request_fields,
         "limit_request_field_size": server.limit_request_field_size,
         "sendfile": None if server.sendfile else False,  # gunicorn takes anything that is set, True as well, for a no
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
         # what proxies say is looked at in one place, http/outside.py; gunicorn believes whoever comes by a Unix socket
-        "forwarded_allow_ips": "", "secure_scheme_headers": {}, "forwarder_headers": "",
+        "forwarded_allow_ips": "",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
         "umask": 0o007,  # of a Unix socket: its owner and group may connect
-        "control_socket_disable": True, "proc_name": name, "logger_class": "glancecore.server.log.Logger",
+        "control_socket_disable": True,
+        "proc_name": name,
+        "logger_class": "glancecore.server.log.Logger",
         "child_exit": _worker_gone,
         "accesslog": "-" if server.access_log else None,
     }

@@ -33,7 +33,9 @@ class Shares:
                 raise errors.ServerBusy(f"{limits.transfers} transfers are under way; try again later")
             if address and limits.of_address and self._addresses[address] >= limits.of_address:
                 metrics.SERVER_REFUSED.labels("transfers of an address").inc()
-                raise errors.TooManyTransfers(f"{limits.of_address} transfers of your address are under way; try again when one of them has ended")
+                raise errors.TooManyTransfers(
+                    f"{limits.of_address} transfers of your address are under way; try again when one of them has ended"
+                )
             self._count += 1
             self._addresses[address] += 1
         return Transfer(self, address)
@@ -43,7 +45,9 @@ class Shares:
         with self._lock:
             if limit and self._projects[project] >= limit:
                 metrics.SERVER_REFUSED.labels("transfers of a project").inc()
-                raise errors.TooManyTransfers(f"{limit} transfers of your project are under way; try again when one of them has ended")
+                raise errors.TooManyTransfers(
+                    f"{limit} transfers of your project are under way; try again when one of them has ended"
+                )
             self._projects[project] += 1
 
     def end(self, address: str, project: str | None) -> None:

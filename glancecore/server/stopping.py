@@ -1,4 +1,5 @@
-"""How a worker learns that it is to end, how long what it serves may take then, and what becomes of one that can't begin."""
+"""How a worker learns that it is to end, how long what it serves may take then, and what becomes of one that can't
+begin."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from glancecore.server.arbiter import REPLACED
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
 
-#: Seconds before the end of graceful_timeout or reload_timeout at which transfers are broken off, so that they can clean up.
+#: Seconds before the end of graceful_timeout or reload_timeout at which transfers are broken off, so that they can
+#: clean up.
 STOP_EARLY = 2.0
 #: Seconds after which another worker takes the place of one that could not begin.
 BEGIN_AGAIN = 10
@@ -40,9 +42,14 @@ class StoppingWorker(base.Worker):  # type: ignore[misc]
         signal.siginterrupt(REPLACED, False)
 
     def _try_again_later(self, exc: Exception) -> None:
-        """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
-        place, after a while, and those that serve go on."""
-        self.log.error("a worker can't begin: %s; tried again in %d seconds", exc, BEGIN_AGAIN, exc_info=not isinstance(exc, errors.GlanceError))
+        """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole
+        service; another worker takes this one's place, after a while, and those that serve go on."""
+        self.log.error(
+            "a worker can't begin: %s; tried again in %d seconds",
+            exc,
+            BEGIN_AGAIN,
+            exc_info=not isinstance(exc, errors.GlanceError),
+        )
         end = time.monotonic() + BEGIN_AGAIN
         while self.alive and time.monotonic() < end and self.ppid == os.getppid():
             time.sleep(TICK)
@@ -58,7 +65,8 @@ class StoppingWorker(base.Worker):  # type: ignore[misc]
         self._end_within(self.cfg.graceful_timeout)
 
     def _handle_replaced(self, sig: int, frame: Any) -> None:  # noqa: ARG002
-        """Only a note is made here: the signal may have come in the middle of anything, also before there is an application."""
+        """Only a note is made here: the signal may have come in the middle of anything, also before there is an
+        application."""
         self._replaced = True
         self._end_within(self._limits.reload_timeout)
 

@@ -1,8 +1,7 @@
 """A gunicorn worker in which only requests that can go on hold a thread.
 
-One loop accepts, shakes hands, collects headers and small bodies, and waits for clients that take their answers slowly. Threads do the
-rest (``serving``); they are divided into lanes.
-"""
+One loop accepts, shakes hands, collects headers and small bodies, and waits for clients that take their answers slowly.
+Threads do the rest (``serving``); they are divided into lanes."""
 
 from __future__ import annotations
 
@@ -52,8 +51,14 @@ class Worker(StoppingWorker):
         self._calls.init()
         self._tls: ssl.SSLContext | None = self.app.tls
         self._shares = Shares(self._limits.shares)
-        threads = {Lane.PROBE: PROBE_THREADS, Lane.QUICK: self.cfg.threads, Lane.TRANSFER: self._limits.shares.transfers}
-        self._pools = {lane: ThreadPoolExecutor(count, thread_name_prefix=lane.value) for lane, count in threads.items()}
+        threads = {
+            Lane.PROBE: PROBE_THREADS,
+            Lane.QUICK: self.cfg.threads,
+            Lane.TRANSFER: self._limits.shares.transfers,
+        }
+        self._pools = {
+            lane: ThreadPoolExecutor(count, thread_name_prefix=lane.value) for lane, count in threads.items()
+        }
         #: Requests of each lane that have a thread, or wait for one.
         self._running: Counter[Lane] = Counter(dict.fromkeys(Lane, 0))
         self._connections: dict[Connection, None] = {}
@@ -73,7 +78,7 @@ class Worker(StoppingWorker):
         finally:
             self._leave()
 
-    # -- the loop ------------------------------------------------------------------------------------------------------
+    # -- the loop ----------------------------------------------------------------------------------
     def run(self) -> None:
         self._epoll.register(self._calls.fileno(), select.EPOLLIN)
         self._targets[self._calls.fileno()] = lambda: self._calls.run_callbacks(None)
@@ -109,7 +114,9 @@ class Worker(StoppingWorker):
                 if target is not None:
                     target()
                 continue
-            if target.state is not State.RUNNING:  # what is told of a descriptor may be of one that was closed since, in the same turn
+            if (
+                target.state is not State.RUNNING
+            ):  # what is told of a descriptor may be of one that was closed since, in the same turn
                 self._call(target, target.callback)
         if time.monotonic() - self._swept >= TICK:
             self._sweep()
@@ -182,7 +189,9 @@ class Worker(StoppingWorker):
             except OSError:
                 sock.close()
                 continue
-            if len(self._connections) >= self._limits.connections:  # only now: the one that gives way may have come just before
+            if (
+                len(self._connections) >= self._limits.connections
+            ):  # only now: the one that gives way may have come just before
                 self._evict()
             self._connections[connection] = None
             self._call(connection, self._readable)
@@ -224,7 +233,13 @@ class Worker(StoppingWorker):
                 self._end(connection)
             elif state is not State.RUNNING and connection.deadline < now:
                 if state is State.BODY:
-                    self._refuse(connection, HTTPStatus.REQUEST_TIMEOUT, "truncated_body", "the body came too slowly", "slow body")
+                    self._refuse(
+                        connection,
+                        HTTPStatus.REQUEST_TIMEOUT,
+                        "truncated_body",
+                        "the body came too slowly",
+                        "slow body",
+                    )
                     continue
                 if state in (State.HANDSHAKE, State.HEADER) and (connection.buffer or state is State.HANDSHAKE):
                     metrics.SERVER_REFUSED.labels("slow header").inc()
@@ -235,7 +250,7 @@ class Worker(StoppingWorker):
             metrics.SERVER_RUNNING.labels(lane.value).set(count)
         metrics.SERVER_TRANSFERS.set(self._shares.count)
 
-    # -- before a thread ---------------------------------------------------------------------------------------------
+    # -- before a thread ---------------------------------------------------------------------------
     def _readable(self, connection: Connection) -> None:
         try:
             if connection.state is State.HANDSHAKE:
@@ -263,8 +278,13 @@ class Worker(StoppingWorker):
         head = connection.head()
         if head is None:
             if len(connection.buffer) > self._limits.header_size:
-                self._refuse(connection, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large",
-                             f"the header is larger than [server] limit_request_header, {self._limits.header_size} bytes", "header too large")
+                self._refuse(
+                    connection,
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "header_too_large",
+                    f"the header is larger than [server] limit_request_header, {self._limits.header_size} bytes",
+                    "header too large",
+                )
                 return
         elif len(connection.buffer) < head.size:
             if connection.state is State.HEADER:
@@ -366,7 +386,7 @@ class Worker(StoppingWorker):
         else:
             self._end(connection)
 
-    # -- answers that wait for their client --------------------------------------------------------------------------------
+    # -- answers that wait for their client --------------------------------------------------------
     def _park(self, connection: Connection) -> None:
         self._watch(connection, connection.sending(self._limits.pace).wants, self._takes_more)
 

@@ -37,12 +37,21 @@ class Other:
 
     def __init__(self, cache: Cache) -> None:
         cls = type(cache)
-        task = {"module": cls.__module__, "class": cls.__qualname__, "file": inspect.getfile(cls),
-                "options": {opt.dest: cache.conf[opt.dest] for opt in cls.options},
-                "max_size": cache.settings.max_size, "folder": str(cache.settings.folder) if cache.settings.folder else None}
-        self._process = subprocess.Popen([sys.executable, "-P", "-W", "ignore", __file__], stdin=subprocess.PIPE,  # noqa: S603
-                                         stdout=subprocess.PIPE, text=True,
-                                         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        task = {
+            "module": cls.__module__,
+            "class": cls.__qualname__,
+            "file": inspect.getfile(cls),
+            "options": {opt.dest: cache.conf[opt.dest] for opt in cls.options},
+            "max_size": cache.settings.max_size,
+            "folder": str(cache.settings.folder) if cache.settings.folder else None,
+        }
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-W", "ignore", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
         self._send(task)
 
     def ask(self, order: str, **arguments: Any) -> Any:
@@ -55,7 +64,9 @@ class Other:
     def __enter__(self) -> Other:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process.poll() is None:
             self.kill()
         assert self._process.stdin is not None

@@ -1,4 +1,5 @@
-"""What the kit for extensions works on: whole services with the extension switched on, and a note of all that they commit and ask for."""
+"""What the kit for extensions works on: whole services with the extension switched on, and a note of all that they
+commit and ask for."""
 
 from __future__ import annotations
 
@@ -70,7 +71,11 @@ class Watch:
     @property
     def operations(self) -> set[str]:
         """Of leases that were taken or changed; not those that the core has taken, as its own names tell."""
-        return {x.lease.operation for x in self.changes if isinstance(x, (LeaseTaken, LeaseChanged)) and not isinstance(x.lease.operation, Operation)}
+        return {
+            x.lease.operation
+            for x in self.changes
+            if isinstance(x, (LeaseTaken, LeaseChanged)) and not isinstance(x.lease.operation, Operation)
+        }
 
     def forget(self) -> None:
         self.changes.clear()
@@ -120,7 +125,11 @@ class Tracebacks(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info or "Traceback (most recent call last)" in record.getMessage():
-            self.found.append(f"{record.name}: {record.getMessage()}: {record.exc_info[1]!r}" if record.exc_info else record.getMessage())
+            self.found.append(
+                f"{record.name}: {record.getMessage()}: {record.exc_info[1]!r}"
+                if record.exc_info
+                else record.getMessage()
+            )
 
 
 @contextlib.contextmanager
@@ -192,9 +201,21 @@ class Bench:
         self.name, self.folder = name, folder
         self._policy = folder / "policy.yaml"
         self._policy.write_text("{}")
-        self.file = written(merged(basic(folder, database), {
-            "DEFAULT": {"enabled_extensions": ", ".join(sorted({name, *needs(name)})), "enabled_import_methods": "[]"},
-            "lease": {"ttl": 2, "reap_interval": 0.2}, "oslo_policy": {"policy_file": self._policy}}, config), folder)
+        self.file = written(
+            merged(
+                basic(folder, database),
+                {
+                    "DEFAULT": {
+                        "enabled_extensions": ", ".join(sorted({name, *needs(name)})),
+                        "enabled_import_methods": "[]",
+                    },
+                    "lease": {"ttl": 2, "reap_interval": 0.2},
+                    "oslo_policy": {"policy_file": self._policy},
+                },
+                config,
+            ),
+            folder,
+        )
         synced(read(self.file))
 
     def policy(self, rules: Mapping[str, str]) -> None:

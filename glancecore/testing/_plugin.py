@@ -18,8 +18,11 @@ from glancecore.ports.options import Options, Section, section
 T = TypeVar("T")
 
 
-def configured(name: str, options: Options, values: dict[str, Any], config: cfg.ConfigOpts | None = None) -> tuple[Section, cfg.ConfigOpts]:
-    """The section ``name`` with ``options`` and ``values``, and nothing that was not declared; and the whole that it is part of."""
+def configured(
+    name: str, options: Options, values: dict[str, Any], config: cfg.ConfigOpts | None = None
+) -> tuple[Section, cfg.ConfigOpts]:
+    """The section ``name`` with ``options`` and ``values``, and nothing that was not declared; and the whole that it is
+    part of."""
     conf = config
     if conf is None:
         conf = cfg.ConfigOpts()
@@ -78,6 +81,7 @@ def within(seconds: float, call: Callable[[], T], what: str) -> T:
 @contextmanager
 def offline(monkeypatch: pytest.MonkeyPatch, why: str) -> Iterator[None]:
     """Whoever connects or sleeps meanwhile fails."""
+
     def refuse(*_args: object, **_named: object) -> NoReturn:
         raise AssertionError(why)
 

@@ -47,7 +47,7 @@ class StoreKit:
     _keys: list[str]
     _urls: list[str]
 
-    # -- fixtures and helpers --------------------------------------------------------------------------------------------
+    # -- fixtures and helpers ----------------------------------------------------------------------
     @pytest.fixture
     def store(self) -> Store:
         pytest.fail("the driver's tests must have a fixture `store`")
@@ -97,7 +97,7 @@ class StoreKit:
 
     def put(self, store: Store, data: bytes, key: str = "", size: int | None = None, piece: int = CHUNK) -> str:
         """Store ``data``; it is deleted after the test."""
-        url = store.put(key or self.key(), (data[start:start + piece] for start in range(0, len(data), piece)), size)
+        url = store.put(key or self.key(), (data[start : start + piece] for start in range(0, len(data), piece)), size)
         self._urls.append(url)
         return url
 

@@ -47,13 +47,38 @@ def _classes(root: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def source_errors() -> list[BaseException]:
-    """One of each class that may come out of ``chunks``: of sockets, of a client's protocol, of mistakes, and all of the core's."""
+    """One of each class that may come out of ``chunks``: of sockets, of a client's protocol, of mistakes, and all of
+    the core's."""
     system: list[BaseException] = [
-        OSError("kit"), OSError(28, "No space left on device"), ConnectionError("kit"), ConnectionResetError(104, "kit"), ConnectionAbortedError(103, "kit"),
-        ConnectionRefusedError(111, "kit"), BrokenPipeError(32, "kit"), TimeoutError("kit"), BlockingIOError(11, "kit"), InterruptedError(4, "kit"),
-        FileNotFoundError(2, "kit"), FileExistsError(17, "kit"), PermissionError(13, "kit"), IsADirectoryError(21, "kit"), ssl.SSLError("kit"),
-        http.client.IncompleteRead(b""), http.client.HTTPException("kit"), EOFError("kit"), ValueError("kit"), TypeError("kit"), KeyError("kit"),
-        AttributeError("kit"), RuntimeError("kit"), MemoryError("kit"), StopAsyncIteration(), asyncio.CancelledError(), SystemExit(3), KeyboardInterrupt()]
+        OSError("kit"),
+        OSError(28, "No space left on device"),
+        ConnectionError("kit"),
+        ConnectionResetError(104, "kit"),
+        ConnectionAbortedError(103, "kit"),
+        ConnectionRefusedError(111, "kit"),
+        BrokenPipeError(32, "kit"),
+        TimeoutError("kit"),
+        BlockingIOError(11, "kit"),
+        InterruptedError(4, "kit"),
+        FileNotFoundError(2, "kit"),
+        FileExistsError(17, "kit"),
+        PermissionError(13, "kit"),
+        IsADirectoryError(21, "kit"),
+        ssl.SSLError("kit"),
+        http.client.IncompleteRead(b""),
+        http.client.HTTPException("kit"),
+        EOFError("kit"),
+        ValueError("kit"),
+        TypeError("kit"),
+        KeyError("kit"),
+        AttributeError("kit"),
+        RuntimeError("kit"),
+        MemoryError("kit"),
+        StopAsyncIteration(),
+        asyncio.CancelledError(),
+        SystemExit(3),
+        KeyboardInterrupt(),
+    ]
     core: list[BaseException] = []
     for each in dict.fromkeys(_classes(errors.GlanceError)):
         error = each.__new__(each, "kit")  # some want more than a text; nobody reads it here
@@ -76,9 +101,10 @@ def fastest(operation: Callable[[], object]) -> float:
 
 
 class Depth(StoreKit):
-    # -- what lies far behind ----------------------------------------------------------------------------------------------
+    # -- what lies far behind ----------------------------------------------------------------------
     def test_large_blob_is_right_at_every_edge(self, store: Store, backdoor: Backdoor | None) -> None:
-        """One blob, whole and in ranges: around each power of two, over several rows or parts, to the end, and where nobody looks."""
+        """One blob, whole and in ranges: around each power of two, over several rows or parts, to the end, and where
+        nobody looks."""
         data = sample(self.large)
         url = self.blob(store, backdoor, data)
         assert store.size(url) == len(data)
@@ -110,7 +136,8 @@ class Depth(StoreKit):
 
     @needs(Cap.WRITE)
     def test_every_class_of_error_of_the_source_passes_unchanged(self, store: Store, backdoor: Backdoor | None) -> None:
-        """The very object, whatever it is: also what the store's own library raises, and catches, when its connection breaks."""
+        """The very object, whatever it is: also what the store's own library raises, and catches, when its connection
+        breaks."""
         before, key = self.names(store, backdoor), self.key()
         for error in source_errors():
             with pytest.raises(type(error)) as caught:
@@ -118,12 +145,15 @@ class Depth(StoreKit):
             assert caught.value is error, f"{type(error).__name__} came out as another object"
         assert self.names(store, backdoor) == before
 
-    # -- other instances ---------------------------------------------------------------------------------------------------
+    # -- other instances ---------------------------------------------------------------------------
     def test_place_does_not_depend_on_the_name(self, store: Store) -> None:
-        """Else two stores of different names on one place are not refused at start, and one destroys the other's data."""
+        """Else two stores of different names on one place are not refused at start, and one destroys the other's
+        data."""
         if not {Cap.WRITE, Cap.DELETE} & store.caps:
             return
-        other = _store_process.build(type(store), "kit-by-another-name", {opt.dest: store.conf[opt.dest] for opt in store.options})
+        other = _store_process.build(
+            type(store), "kit-by-another-name", {opt.dest: store.conf[opt.dest] for opt in store.options}
+        )
         other.start()
         place = other.place
         other.close()
@@ -168,12 +198,12 @@ class Depth(StoreKit):
             self.assert_stored(store, backdoor, url, sample(size, seed))
             assert store_bytes != sample(size, seed)
             if Cap.RANGE in store.caps:
-                assert self.read(store, url, size // 2, None) == sample(size, seed)[size // 2:]
+                assert self.read(store, url, size // 2, None) == sample(size, seed)[size // 2 :]
             if Cap.LIST in store.caps:
                 assert [(blob.url, blob.size) for blob in store.list()] == [(url, size)]
         other.close()
 
-    # -- many at once, and for long ----------------------------------------------------------------------------------------
+    # -- many at once, and for long ----------------------------------------------------------------
     @needs(Cap.WRITE, Cap.DELETE)
     def test_puts_do_not_wait_for_each_other(self, store: Store) -> None:
         """Two clients that send slowly: each waits for the other's next piece, and meanwhile a third one is served."""
@@ -197,7 +227,9 @@ class Depth(StoreKit):
             return ""
 
         keys = [self.key() for _ in range(3)]
-        for url in filter(None, at_once(2 * self.patience, *(partial(store.put, key, source()) for key in keys[:2]), third)):
+        for url in filter(
+            None, at_once(2 * self.patience, *(partial(store.put, key, source()) for key in keys[:2]), third)
+        ):
             self._urls.append(url)
             assert self.read(store, url) == sample(CHUNK) + sample(CHUNK, 1)
 
@@ -238,7 +270,7 @@ class Depth(StoreKit):
         assert after[0] <= fds + self.pool, "file descriptors leak"
         assert after[1] <= threads + self.pool, "threads leak"
 
-    # -- time --------------------------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
     def test_ping_answers_in_time(self, store: Store) -> None:
         """The readiness check waits for it."""
         assert fastest(store.ping) <= ANSWER, "ping takes longer than the port allows"
@@ -255,19 +287,31 @@ class Depth(StoreKit):
             backdoor.mend()
         store.ping()
 
-    # -- silence -----------------------------------------------------------------------------------------------------------
-    def test_output_and_logs_have_no_url_and_no_credential(self, store: Store, backdoor: Backdoor | None, capfd: pytest.CaptureFixture[str],
-                                                           caplog: pytest.LogCaptureFixture) -> None:
-        """Nothing at all goes to the standard output, which is a command's answer. Logs are sent away and kept: at INFO and above whoever writes,
-        and at DEBUG the driver itself."""
+    # -- silence -----------------------------------------------------------------------------------
+    def test_output_and_logs_have_no_url_and_no_credential(
+        self,
+        store: Store,
+        backdoor: Backdoor | None,
+        capfd: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Nothing at all goes to the standard output, which is a command's answer. Logs are sent away and kept: at INFO
+        and above whoever writes, and at DEBUG the driver itself."""
         caplog.set_level(logging.DEBUG)
         capfd.readouterr()
-        own = type(store).__module__.partition(".")[0] if type(store).__module__.startswith("glancecore_") else type(store).__module__
+        own = (
+            type(store).__module__.partition(".")[0]
+            if type(store).__module__.startswith("glancecore_")
+            else type(store).__module__
+        )
         hidden = self.secrets(store) | set(self.all_operations(store, backdoor))
         out, err = capfd.readouterr()
         assert out == "", "the store writes to the standard output"
-        texts = [err] + [f"{record.name}: {record.getMessage()} {record.exc_text or ''}" for record in caplog.records
-                         if record.levelno >= logging.INFO or f"{record.name}.".startswith(f"{own}.")]
+        texts = [err] + [
+            f"{record.name}: {record.getMessage()} {record.exc_text or ''}"
+            for record in caplog.records
+            if record.levelno >= logging.INFO or f"{record.name}.".startswith(f"{own}.")
+        ]
         for text in texts:
             for value in hidden - {""}:
                 assert value not in text, f"{value!r} in {text!r}"

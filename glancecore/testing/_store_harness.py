@@ -18,7 +18,21 @@ from glancecore.ports.store import CHUNK, Cap, Store, StoredPart
 from glancecore.testing import _store_process
 from glancecore.testing._store_process import sample
 
-__all__ = ["MIB", "REFUSALS", "Backdoor", "Reach", "SourceBroke", "broken", "close", "make_store", "needs", "open_things", "reaches", "refuses", "sample"]
+__all__ = [
+    "MIB",
+    "REFUSALS",
+    "Backdoor",
+    "Reach",
+    "SourceBroke",
+    "broken",
+    "close",
+    "make_store",
+    "needs",
+    "open_things",
+    "reaches",
+    "refuses",
+    "sample",
+]
 
 MIB = 1 << 20
 #: What a store may answer to a URL that it did not make.
@@ -29,7 +43,8 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def make_store(cls: type[AnyStore], name: str = "kit", **options: Any) -> AnyStore:
-    """A started store of ``cls``, never used before, whose section holds ``options``, and nothing that the driver did not declare."""
+    """A started store of ``cls``, never used before, whose section holds ``options``, and nothing that the driver did
+    not declare."""
     store = _store_process.build(cls, name, options)
     assert isinstance(store, cls)
     store.create()
@@ -59,7 +74,8 @@ class Backdoor:
         raise NotImplementedError
 
     def names(self) -> set[str]:
-        """Everything that lies in the store's room: blobs, parts, temporary files, under whatever names. Markers may be among them."""
+        """Everything that lies in the store's room: blobs, parts, temporary files, under whatever names. Markers may be
+        among them."""
         raise NotImplementedError
 
     def unmark(self) -> None:
@@ -121,8 +137,12 @@ def refuses(store: Store, cap: Cap) -> None:
         Cap.ADOPT: [lambda: store.adopt("kit-undeclared", Path(__file__))],
         Cap.PRESIGN: [lambda: store.presign(url, 60)],
         Cap.MARK: [store.markers, lambda: store.mark("kit", b"kit")],
-        Cap.PARTS: [lambda: store.begin_parts(None, "kit-undeclared"), lambda: store.put_part("kit-undeclared", "kit", 0, 0, iter([b"x"])),
-                    lambda: store.open_parts("kit-undeclared", "kit", [StoredPart(0, 1)]), lambda: store.complete_parts("kit-undeclared", "kit", [StoredPart(0, 1)])],
+        Cap.PARTS: [
+            lambda: store.begin_parts(None, "kit-undeclared"),
+            lambda: store.put_part("kit-undeclared", "kit", 0, 0, iter([b"x"])),
+            lambda: store.open_parts("kit-undeclared", "kit", [StoredPart(0, 1)]),
+            lambda: store.complete_parts("kit-undeclared", "kit", [StoredPart(0, 1)]),
+        ],
         Cap.EXTERNAL: [],  # such URLs are among the foreign ones, which have a test of their own
     }
     for operation in operations[cap]:
@@ -137,7 +157,7 @@ class SourceBroke(Exception):
 def broken(data: bytes, exc: BaseException, piece: int = CHUNK) -> Iterator[bytes]:
     """All of ``data``, then ``exc``."""
     for start in range(0, len(data), piece):
-        yield data[start:start + piece]
+        yield data[start : start + piece]
     raise exc
 
 

@@ -34,7 +34,8 @@ def split(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 
 
 def same(reader: Iterator[bytes], data: bytes) -> bool:
-    """Compared out of sight of pytest, which would look for the difference in megabytes each time that Hypothesis shrinks."""
+    """Compared out of sight of pytest, which would look for the difference in megabytes each time that Hypothesis
+    shrinks."""
     return b"".join(reader) == data
 
 

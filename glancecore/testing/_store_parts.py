@@ -85,9 +85,16 @@ class PartsRules(StoreKit):
     def test_parts_outlive_a_writer_that_is_killed(self, store: Store, backdoor: Backdoor | None) -> None:
         key = self.key()
         handle, parts = self.begun(store, key, self.part(0))
-        answer = _store_process.run(store, "part and die", self.patience, key=key, handle=handle, number=1, offset=parts[0].size, size=1000)
+        answer = _store_process.run(
+            store, "part and die", self.patience, key=key, handle=handle, number=1, offset=parts[0].size, size=1000
+        )
         assert answer is None
-        self.assert_stored(store, backdoor, self.completed(store, key, handle, [*parts, StoredPart(1, 1000)]), self.part(0) + sample(1000))
+        self.assert_stored(
+            store,
+            backdoor,
+            self.completed(store, key, handle, [*parts, StoredPart(1, 1000)]),
+            self.part(0) + sample(1000),
+        )
 
     @needs(Cap.PARTS)
     def test_a_part_that_failed_counts_for_nothing(self, store: Store, backdoor: Backdoor | None) -> None:
@@ -100,11 +107,15 @@ class PartsRules(StoreKit):
         self.add(store, key, handle, parts, 1, bytes(len(self.part(1))))
         store.put_part(key, handle, 2, sum(x.size for x in parts), [self.part(8)])
         self.add(store, key, handle, parts, 3, b"end")
-        self.assert_stored(store, backdoor, self.completed(store, key, handle, parts), self.part(0) + bytes(len(self.part(1))) + b"end")
+        self.assert_stored(
+            store, backdoor, self.completed(store, key, handle, parts), self.part(0) + bytes(len(self.part(1))) + b"end"
+        )
 
     @needs(Cap.PARTS)
     @pytest.mark.parametrize("complete", [False, True])
-    def test_what_a_writer_sends_that_was_overtaken_changes_nothing(self, store: Store, backdoor: Backdoor | None, *, complete: bool) -> None:
+    def test_what_a_writer_sends_that_was_overtaken_changes_nothing(
+        self, store: Store, backdoor: Backdoor | None, *, complete: bool
+    ) -> None:
         """However late it wakes up: the bytes of the newer part are hashed already."""
         key, overtaken, over = self.key(), threading.Event(), threading.Event()
         handle, parts = self.begun(store, key, self.part(0))
@@ -130,8 +141,12 @@ class PartsRules(StoreKit):
         thread.join(self.patience)
         assert not thread.is_alive()
         other.close()
-        self.assert_stored(store, backdoor, store.complete_parts(key, handle, parts) if complete else self.completed(store, key, handle, parts),
-                           self.part(0) + self.part(2))
+        self.assert_stored(
+            store,
+            backdoor,
+            store.complete_parts(key, handle, parts) if complete else self.completed(store, key, handle, parts),
+            self.part(0) + self.part(2),
+        )
 
     @needs(Cap.PARTS)
     def test_parts_can_be_read_before_they_are_complete(self, store: Store) -> None:
@@ -142,7 +157,9 @@ class PartsRules(StoreKit):
         handle, parts = self.begun(store, key, self.part(0), self.part(1))
         other = self.again(store)
         for count in (1, 2):
-            assert b"".join(other.open_parts(key, handle, parts[:count])) == b"".join(self.part(x) for x in range(count))
+            assert b"".join(other.open_parts(key, handle, parts[:count])) == b"".join(
+                self.part(x) for x in range(count)
+            )
         other.close()
         store.discard(key)
         with pytest.raises(errors.BlobNotFound):

@@ -39,18 +39,34 @@ def build(cls: type[Store], name: str, options: dict[str, Any]) -> Store:
 
 
 def run(store: Store, order: str, patience: float, **arguments: Any) -> dict[str, Any] | None:
-    """Let another process do ``order`` on an equal store; None when it was killed, as the orders "die", "put and die" and "part and die" want.
+    """Let another process do ``order`` on an equal store; None when it was killed, as the orders "die", "put and die"
+    and "part and die" want.
 
     It fails when it takes longer than ``PATIENCES`` times ``patience`` seconds."""
     cls = type(store)
-    task = {"module": cls.__module__, "class": cls.__qualname__, "file": inspect.getfile(cls), "name": store.name,
-            "options": {opt.dest: store.conf[opt.dest] for opt in cls.options}, "order": order, **arguments}
+    task = {
+        "module": cls.__module__,
+        "class": cls.__qualname__,
+        "file": inspect.getfile(cls),
+        "name": store.name,
+        "options": {opt.dest: store.conf[opt.dest] for opt in cls.options},
+        "order": order,
+        **arguments,
+    }
     try:
-        done = subprocess.run([sys.executable, "-P", "-W", "ignore", __file__], input=json.dumps(task), capture_output=True,  # noqa: S603
-                              text=True, check=False, timeout=PATIENCES * patience,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-W", "ignore", __file__],
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCES * patience,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
     except subprocess.TimeoutExpired:
-        raise AssertionError(f"{order} in another process did not return within {PATIENCES * patience:g} s: it hangs") from None
+        raise AssertionError(
+            f"{order} in another process did not return within {PATIENCES * patience:g} s: it hangs"
+        ) from None
     if done.returncode == -signal.SIGKILL:
         return None
     assert done.returncode == 0, f"the other process failed: {done.stderr}"

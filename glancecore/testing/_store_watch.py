@@ -18,8 +18,31 @@ from glancecore.ports.store import Store
 
 T = TypeVar("T")
 #: What a store is asked to do. ``place`` and ``properties`` are no calls.
-OPERATIONS = ("create", "start", "ping", "markers", "mark", "put", "put_for", "delete", "discard", "discard_for", "adopt", "canonical", "open", "size",
-              "local_path", "presign", "list", "free", "close", "begin_parts", "put_part", "open_parts", "complete_parts")
+OPERATIONS = (
+    "create",
+    "start",
+    "ping",
+    "markers",
+    "mark",
+    "put",
+    "put_for",
+    "delete",
+    "discard",
+    "discard_for",
+    "adopt",
+    "canonical",
+    "open",
+    "size",
+    "local_path",
+    "presign",
+    "list",
+    "free",
+    "close",
+    "begin_parts",
+    "put_part",
+    "open_parts",
+    "complete_parts",
+)
 #: The least that is left of somebody else's timer, which ran on while it was put aside.
 _LEAST = 0.001
 
@@ -30,7 +53,8 @@ def hangs(what: str, seconds: float) -> None:
 
 @contextmanager
 def limit(what: str, seconds: float) -> Iterator[None]:
-    """What takes longer in the main thread is broken off there and fails. Other threads are left alone: whoever waits for them has a limit.
+    """What takes longer in the main thread is broken off there and fails. Other threads are left alone: whoever waits
+    for them has a limit.
 
     A timer of somebody else's that rings earlier (a limit for the whole test) stays.
     """
@@ -81,13 +105,16 @@ def _watched(operation: Callable[..., Any], name: str, seconds: float) -> Callab
     def run(*args: Any, **kwargs: Any) -> Any:
         with limit(name, seconds):
             answer = operation(*args, **kwargs)
-        return Watched(answer, f"the next piece of {name}", seconds) if name in {"open", "list", "open_parts"} else answer
+        return (
+            Watched(answer, f"the next piece of {name}", seconds) if name in {"open", "list", "open_parts"} else answer
+        )
 
     return run
 
 
 def at_once(seconds: float, *functions: Callable[[], T]) -> list[T]:
-    """The answers of ``functions``, each called in a thread of its own at the same time. Fails when one of them hangs, which leaves its thread behind."""
+    """The answers of ``functions``, each called in a thread of its own at the same time. Fails when one of them hangs,
+    which leaves its thread behind."""
     answers: list[concurrent.futures.Future[T]] = [concurrent.futures.Future() for _ in functions]
 
     def work(function: Callable[[], T], answer: concurrent.futures.Future[T]) -> None:

@@ -1,13 +1,13 @@
 """The conformance kit for authentication: one test for each rule of ``glancecore.ports.auth``.
 
-    class TestMine(AuthConformance):
-        @pytest.fixture
-        def auth(self): ...         # a started plugin, from make_auth
-        @pytest.fixture
-        def callers(self): ...      # two Callers at least, who are not the same
-        @pytest.fixture
-        def strangers(self): ...    # requests with wrong credentials, as a Caller's environ
-        own = frozenset({"HTTP_AUTHORIZATION"})
+class TestMine(AuthConformance):
+    @pytest.fixture
+    def auth(self): ...         # a started plugin, from make_auth
+    @pytest.fixture
+    def callers(self): ...      # two Callers at least, who are not the same
+    @pytest.fixture
+    def strangers(self): ...    # requests with wrong credentials, as a Caller's environ
+    own = frozenset({"HTTP_AUTHORIZATION"})
 """
 
 from __future__ import annotations
@@ -32,18 +32,91 @@ if TYPE_CHECKING:
 AnyAuth = TypeVar("AnyAuth", bound=Auth)
 #: What the kit lets a stranger say of himself.
 SPOOFED = "spoofed"
-_NAMES = (*sorted(IDENTITY), "X-Auth-Token", "Authorization", "Proxy-Authorization", "Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Forwarded-Email",
-          "X-Forwarded-For", "Forwarded", "X-Real-IP", "X-User", "X-User-Name", "X-Project-Name", "X-Role", "X-Service-Identity-Status", "X-Is-Admin-Project",
-          "X-SSL-Client-S-DN", "Cookie")
+_NAMES = (
+    *sorted(IDENTITY),
+    "X-Auth-Token",
+    "Authorization",
+    "Proxy-Authorization",
+    "Remote-User",
+    "X-Remote-User",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-For",
+    "Forwarded",
+    "X-Real-IP",
+    "X-User",
+    "X-User-Name",
+    "X-Project-Name",
+    "X-Role",
+    "X-Service-Identity-Status",
+    "X-Is-Admin-Project",
+    "X-SSL-Client-S-DN",
+    "Cookie",
+)
 #: Ways in which a web server may hand a header on.
-_SPELLINGS = (lambda name: f"HTTP_{name.upper().replace('-', '_')}", lambda name: f"HTTP_{name.upper()}", lambda name: f"HTTP_{name.lower().replace('-', '_')}",
-              lambda name: f"http_{name.lower().replace('-', '_')}", lambda name: name.upper().replace("-", "_"), lambda name: name)
+_SPELLINGS = (
+    lambda name: f"HTTP_{name.upper().replace('-', '_')}",
+    lambda name: f"HTTP_{name.upper()}",
+    lambda name: f"HTTP_{name.lower().replace('-', '_')}",
+    lambda name: f"http_{name.lower().replace('-', '_')}",
+    lambda name: name.upper().replace("-", "_"),
+    lambda name: name,
+)
 #: Of the server, not of a client: no way to spoof them.
 _SERVERS = frozenset({"REMOTE_USER", "AUTHORIZATION"})
-HOSTILE = ("", " ", ",", ":", "\x00", "a\x00b", "a\r\nX-Roles: admin", "\x7f", "\xff\xfe", "\u00e9\u00e8", "\ud800", "\U0001f600", "x" * 100_000, "Basic", "Basic ",
-           "Basic =", "Basic ####", "Basic \xff", "Basic \ud800", "Basic " + "A" * 100_000, "Basic Og==", "Basic AA==", "Basic /////w==", "Basic gDpw", "Bearer", "Bearer \x00",
-           "Digest username=x", "{}", "[]", "null", "true", "-1", "None", "%00", "%s%n", "../../etc/passwd", "' OR 1=1 --", "${jndi:x}", "Confirmed,Confirmed")
-_ADDRESSES = ("", "unknown", "localhost", "256.1.1.1", "1.2.3.4:80", "[::1]", "fe80::1%eth0", "::ffff:1.2.3.4", "\ud800", "x" * 10_000)
+HOSTILE = (
+    "",
+    " ",
+    ",",
+    ":",
+    "\x00",
+    "a\x00b",
+    "a\r\nX-Roles: admin",
+    "\x7f",
+    "\xff\xfe",
+    "\u00e9\u00e8",
+    "\ud800",
+    "\U0001f600",
+    "x" * 100_000,
+    "Basic",
+    "Basic ",
+    "Basic =",
+    "Basic ####",
+    "Basic \xff",
+    "Basic \ud800",
+    "Basic " + "A" * 100_000,
+    "Basic Og==",
+    "Basic AA==",
+    "Basic /////w==",
+    "Basic gDpw",
+    "Bearer",
+    "Bearer \x00",
+    "Digest username=x",
+    "{}",
+    "[]",
+    "null",
+    "true",
+    "-1",
+    "None",
+    "%00",
+    "%s%n",
+    "../../etc/passwd",
+    "' OR 1=1 --",
+    "${jndi:x}",
+    "Confirmed,Confirmed",
+)
+_ADDRESSES = (
+    "",
+    "unknown",
+    "localhost",
+    "256.1.1.1",
+    "1.2.3.4:80",
+    "[::1]",
+    "fe80::1%eth0",
+    "::ffff:1.2.3.4",
+    "\ud800",
+    "x" * 10_000,
+)
 #: A browser adds these to requests that any web site makes it send.
 _BROWSERS = frozenset({"HTTP_COOKIE", "REMOTE_USER", "REMOTE_ADDR", PEER})
 _BROWSERS_SCHEMES = ("basic", "digest", "negotiate", "ntlm")
@@ -51,7 +124,8 @@ _BROWSERS_SCHEMES = ("basic", "digest", "negotiate", "ntlm")
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody with good credentials: what his requests have in their environ, whom that makes him, and what of it is secret."""
+    """Somebody with good credentials: what his requests have in their environ, whom that makes him, and what of it is
+    secret."""
 
     environ: Mapping[str, Any]
     user: str | None
@@ -61,7 +135,8 @@ class Caller:
 
 
 def make_auth(cls: type[AnyAuth], config: cfg.ConfigOpts | None = None, **options: Any) -> AnyAuth:
-    """A started plugin of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with other sections that it reads."""
+    """A started plugin of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``:
+    with other sections that it reads."""
     auth = cls(*configured("auth", cls.options, options, config))
     auth.start()
     return auth
@@ -69,8 +144,20 @@ def make_auth(cls: type[AnyAuth], config: cfg.ConfigOpts | None = None, **option
 
 def request(**more: Any) -> WSGIEnvironment:
     """A request without credentials, from far away."""
-    return {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/v2/images", "QUERY_STRING": "", "SERVER_NAME": "image", "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "image", "REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "http", "wsgi.version": (1, 0), **more}
+    return {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/v2/images",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "image",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "image",
+        "REMOTE_ADDR": "192.0.2.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.version": (1, 0),
+        **more,
+    }
 
 
 def _start(sent: list[tuple[str, str]]) -> Any:
@@ -103,7 +190,7 @@ class AuthConformance:
     def strangers(self) -> Sequence[Mapping[str, Any]]:
         raise NotImplementedError("give the kit requests with wrong credentials")
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, auth: Auth) -> None:
         check_options(auth.options)
 
@@ -119,23 +206,36 @@ class AuthConformance:
         if auth.ambient:
             return
         for caller in callers:
-            refused(auth, {key: value for key, value in caller.environ.items() if _is_of_a_browser(key, value)}, "set ambient: a browser sends by itself what it takes")
+            refused(
+                auth,
+                {key: value for key, value in caller.environ.items() if _is_of_a_browser(key, value)},
+                "set ambient: a browser sends by itself what it takes",
+            )
 
     def test_scheme_is_honest(self, auth: Auth, callers: Sequence[Caller]) -> None:
         """Who logs people in makes credentials of that kind. None: only its own clients can."""
         if auth.scheme is Scheme.OPEN:
             assert auth.open_to_all, "scheme says that nothing is proved, and open_to_all that something is"
         if auth.scheme is Scheme.PROXY:
-            assert self.proxied, "scheme says that a proxy tells who it is, and the kit is told that credentials are checked: set proxied of the kit"
+            assert self.proxied, (
+                "scheme says that a proxy tells who it is, and the kit is told that credentials are checked: set"
+                " proxied of the kit"
+            )
         for caller in callers:
             if auth.scheme is Scheme.BASIC:
-                assert str(caller.environ.get("HTTP_AUTHORIZATION", "")).startswith("Basic "), "scheme says BASIC, and its callers have no Authorization: Basic"
+                assert str(caller.environ.get("HTTP_AUTHORIZATION", "")).startswith("Basic "), (
+                    "scheme says BASIC, and its callers have no Authorization: Basic"
+                )
             if auth.scheme is Scheme.TOKEN:
                 assert "HTTP_X_AUTH_TOKEN" in caller.environ, "scheme says TOKEN, and its callers have no X-Auth-Token"
         service = auth.token_service
-        assert (service is not None) == (auth.scheme is Scheme.TOKEN), "token_service is for Scheme.TOKEN, which can't do without"
+        assert (service is not None) == (auth.scheme is Scheme.TOKEN), (
+            "token_service is for Scheme.TOKEN, which can't do without"
+        )
         if service is not None:
-            assert all(x.startswith(("http://", "https://")) for x in (service.url, service.public_url)), "token_service has URLs"
+            assert all(x.startswith(("http://", "https://")) for x in (service.url, service.public_url)), (
+                "token_service has URLs"
+            )
 
     def test_the_challenge_can_be_sent(self, auth: Auth) -> None:
         """A 401 has exactly one: the plugin's, or its middleware's own."""
@@ -155,7 +255,7 @@ class AuthConformance:
         list(auth.wrap(app)(request(), _start(sent)))
         assert sum(name.lower() == "www-authenticate" for name, _ in sent) == 1, f"a 401 has one challenge: {sent}"
 
-    # -- who one is ----------------------------------------------------------------------------------------------------
+    # -- who one is --------------------------------------------------------------------------------
     def test_good_credentials_say_who_one_is(self, auth: Auth, callers: Sequence[Caller]) -> None:
         for caller in callers:
             for _ in range(2):  # the second answer may come from a memory
@@ -182,7 +282,7 @@ class AuthConformance:
             for caller, ctx in zip(asked, pool.map(lambda caller: ask(auth, caller.environ), asked), strict=True):
                 is_caller(ctx, caller)
 
-    # -- who one is not ------------------------------------------------------------------------------------------------
+    # -- who one is not ----------------------------------------------------------------------------
     def test_wrong_credentials_are_refused(self, auth: Auth, strangers: Sequence[Mapping[str, Any]]) -> None:
         if not auth.open_to_all:
             assert strangers, "name some"
@@ -196,7 +296,11 @@ class AuthConformance:
             if key in self.own or key in _SERVERS:
                 continue
             for value in (SPOOFED, "Confirmed", "admin", "127.0.0.1", "for=127.0.0.1", "all"):
-                said = {"HTTP_X_IDENTITY_STATUS": "Confirmed", key: value} if "HTTP_X_IDENTITY_STATUS" not in self.own else {key: value}
+                said = (
+                    {"HTTP_X_IDENTITY_STATUS": "Confirmed", key: value}
+                    if "HTTP_X_IDENTITY_STATUS" not in self.own
+                    else {key: value}
+                )
                 if not auth.open_to_all:
                     refused(auth, said, f"{key} is not its own, and was believed")
                 is_caller(ask(auth, {**said, **callers[0].environ}), callers[0])
@@ -204,8 +308,16 @@ class AuthConformance:
     def test_all_of_it_at_once_is_not_believed(self, auth: Auth) -> None:
         if auth.open_to_all:
             return
-        said = {"HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_USER_ID": SPOOFED, "HTTP_X_PROJECT_ID": SPOOFED, "HTTP_X_ROLES": "admin",
-                "HTTP_X_FORWARDED_FOR": "127.0.0.1", "HTTP_FORWARDED": "for=127.0.0.1", "HTTP_X_REAL_IP": "127.0.0.1", "HTTP_X_REMOTE_USER": SPOOFED}
+        said = {
+            "HTTP_X_IDENTITY_STATUS": "Confirmed",
+            "HTTP_X_USER_ID": SPOOFED,
+            "HTTP_X_PROJECT_ID": SPOOFED,
+            "HTTP_X_ROLES": "admin",
+            "HTTP_X_FORWARDED_FOR": "127.0.0.1",
+            "HTTP_FORWARDED": "for=127.0.0.1",
+            "HTTP_X_REAL_IP": "127.0.0.1",
+            "HTTP_X_REMOTE_USER": SPOOFED,
+        }
         refused(auth, said)
 
     @pytest.mark.parametrize("value", HOSTILE, ids=_shown)
@@ -217,7 +329,9 @@ class AuthConformance:
             except (NotAuthenticated, TooManyAttempts) as exc:
                 check_sentence(exc)
                 continue
-            assert self.proxied or auth.open_to_all or ctx.user == callers[0].user, f"{key} = {value[:40]!r} made somebody else"
+            assert self.proxied or auth.open_to_all or ctx.user == callers[0].user, (
+                f"{key} = {value[:40]!r} made somebody else"
+            )
             check_storable(ctx)
 
     @pytest.mark.parametrize("address", _ADDRESSES, ids=_shown)
@@ -228,8 +342,10 @@ class AuthConformance:
             except (NotAuthenticated, TooManyAttempts) as exc:
                 check_sentence(exc)
 
-    # -- the way there -------------------------------------------------------------------------------------------------
-    def test_its_middleware_lets_everybody_through(self, auth: Auth, callers: Sequence[Caller], strangers: Sequence[Mapping[str, Any]]) -> None:
+    # -- the way there -----------------------------------------------------------------------------
+    def test_its_middleware_lets_everybody_through(
+        self, auth: Auth, callers: Sequence[Caller], strangers: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Versions and health are public: ``identify`` refuses."""
         came: list[WSGIEnvironment] = []
 
@@ -244,7 +360,9 @@ class AuthConformance:
             list(wrapped(request(**environ), _start([])))
         assert len(came) == len(asked), "a request did not come through: let identify refuse it"
 
-    def test_no_credential_is_told(self, auth: Auth, callers: Sequence[Caller], caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_credential_is_told(
+        self, auth: Auth, callers: Sequence[Caller], caplog: pytest.LogCaptureFixture
+    ) -> None:
         """In no log, at no level, and in no error."""
         caplog.set_level(logging.DEBUG)
         said: list[object] = []

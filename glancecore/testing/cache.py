@@ -95,16 +95,15 @@ class CacheConformance:
             def backdoor(self, tmp_path):
                 return FolderBackdoor(tmp_path / "cache")
 
-    ``cache`` is started, empty, and has the bound that ``make_cache`` gives it unless told otherwise. The kit closes it.
-    A rule that can't hold for a cache is switched off by its name with the reason beside it.
-    """
+    ``cache`` is started, empty, and has the bound that ``make_cache`` gives it unless told otherwise. The kit closes
+    it. A rule that can't hold for a cache is switched off by its name with the reason beside it."""
 
     #: How often an operation is repeated to see a leak, and how many descriptors or threads a driver may keep.
     repeats: ClassVar[int] = 20
     pool: ClassVar[int] = 6
     threads: ClassVar[int] = 16
 
-    # -- fixtures and helpers ------------------------------------------------------------------------------------------
+    # -- fixtures and helpers ----------------------------------------------------------------------
     @pytest.fixture
     def cache(self) -> Cache:
         pytest.fail("the driver's tests must have a fixture `cache`")
@@ -129,7 +128,7 @@ class CacheConformance:
         image_id = image_id or str(uuid4())
         fill = self.claimed(cache, image_id, data)
         for start in range(0, len(data), 64 * KIB):
-            fill.write(data[start:start + 64 * KIB])
+            fill.write(data[start : start + 64 * KIB])
         fill.publish()
         return image_id
 
@@ -153,7 +152,7 @@ class CacheConformance:
     def ids(self, cache: Cache) -> list[str]:
         return [x.image_id for x in cache.entries()]
 
-    # -- what the driver says of itself --------------------------------------------------------------------------------
+    # -- what the driver says of itself ------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, cache: Cache) -> None:
         """Every option has a help text, and is no copy of what the core has."""
         for option in cache.options:
@@ -161,7 +160,7 @@ class CacheConformance:
             assert option.help
             assert not option.dest.startswith("image_cache_")
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def test_entry_has_the_bytes_that_were_filled(self, cache: Cache) -> None:
         data = sample(300 * KIB + 7)
         image_id = self.fill(cache, data)
@@ -175,7 +174,7 @@ class CacheConformance:
         with file:
             assert file.tell() == 0
             assert file.seek(70 * KIB) == 70 * KIB
-            assert file.read(5) == data[70 * KIB:70 * KIB + 5]
+            assert file.read(5) == data[70 * KIB : 70 * KIB + 5]
 
     def test_fileno_leads_to_the_bytes(self, cache: Cache) -> None:
         """sendfile is given the descriptor."""
@@ -238,11 +237,11 @@ class CacheConformance:
             file = cache.open(image_id, seal(b"data"), count=count)
             assert file is not None
             file.close()
-        entry, = cache.entries()
+        (entry,) = cache.entries()
         assert entry.hits == 2
         assert entry.accessed >= before - timedelta(milliseconds=1)
 
-    # -- filling -------------------------------------------------------------------------------------------------------
+    # -- filling -----------------------------------------------------------------------------------
     def test_one_filler_among_threads(self, cache: Cache) -> None:
         """Single flight: all others follow."""
         barrier = threading.Barrier(self.threads)
@@ -361,7 +360,7 @@ class CacheConformance:
             fill.write(b"a.")
         fill.abort()
 
-    # -- the bound -----------------------------------------------------------------------------------------------------
+    # -- the bound ---------------------------------------------------------------------------------
     def test_too_large_is_not_taken(self, cache: Cache) -> None:
         kept = self.fill(cache, sample(100 * KIB))
         assert cache.claim("a", Seal(ROOM + 1, "sha256", "00")) is None
@@ -429,7 +428,7 @@ class CacheConformance:
                 fill = cache.claim(f"image-{number}-{turn}", seal(data))
                 if isinstance(fill, Fill):
                     for start in range(0, len(data), 16 * KIB):
-                        fill.write(data[start:start + 16 * KIB])
+                        fill.write(data[start : start + 16 * KIB])
                     fill.publish()
 
         watcher = threading.Thread(target=watch)
@@ -444,7 +443,7 @@ class CacheConformance:
         assert sum(x.seal.size for x in cache.entries()) <= ROOM
         assert 0 < most[0] <= ROOM
 
-    # -- care ----------------------------------------------------------------------------------------------------------
+    # -- care --------------------------------------------------------------------------------------
     def test_entries_tell_the_facts(self, cache: Cache) -> None:
         before = datetime.now(UTC) - timedelta(milliseconds=1)
         ids = [self.fill(cache, sample(10 * KIB, x)) for x in range(3)]
@@ -510,8 +509,10 @@ class CacheConformance:
         ids = [self.fill(cache, sample(100 * KIB, x)) for x in range(3)]
         backdoor.litter()
         names = backdoor.names()
-        run: dict[str, Callable[[bool], object]] = {"prune": lambda dry: cache.prune(100 * KIB, dry_run=dry),
-                                                    "clean": lambda dry: cache.clean(math.inf, dry_run=dry)}
+        run: dict[str, Callable[[bool], object]] = {
+            "prune": lambda dry: cache.prune(100 * KIB, dry_run=dry),
+            "clean": lambda dry: cache.clean(math.inf, dry_run=dry),
+        }
         told = run[operation](True)
         assert self.ids(cache) == ids[::-1]
         assert backdoor.names() == names
@@ -556,7 +557,7 @@ class CacheConformance:
         assert backdoor.names() == before
         assert self.read(cache, image_id, b"data") == b"data"
 
-    # -- the queue -----------------------------------------------------------------------------------------------------
+    # -- the queue ---------------------------------------------------------------------------------
     def test_queue_is_first_in_first_out(self, cache: Cache) -> None:
         ids = [f"image-{x}" for x in (3, 1, 2)]
         for image_id in [*ids, ids[0]]:
@@ -574,14 +575,20 @@ class CacheConformance:
             assert other.ask("queued") == ["a"]
         assert list(self.again(cache).queued()) == ["a"]
 
-    # -- trouble -------------------------------------------------------------------------------------------------------
+    # -- trouble -----------------------------------------------------------------------------------
     def test_broken_cache_says_so(self, cache: Cache, backdoor: Backdoor) -> None:
         """Nothing but CacheUnavailable comes out, so that the service goes on without it."""
         image_id = self.fill(cache, b"data")
         backdoor.break_()
         try:
-            for operation in (lambda: cache.claim("a", seal(b"more")), lambda: cache.open(image_id, seal(b"data")),
-                              cache.entries, cache.queued, lambda: cache.clean(math.inf), lambda: cache.drop(image_id)):
+            for operation in (
+                lambda: cache.claim("a", seal(b"more")),
+                lambda: cache.open(image_id, seal(b"data")),
+                cache.entries,
+                cache.queued,
+                lambda: cache.clean(math.inf),
+                lambda: cache.drop(image_id),
+            ):
                 with pytest.raises(errors.CacheUnavailable):
                     operation()
         finally:

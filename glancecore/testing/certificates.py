@@ -1,10 +1,10 @@
 """The conformance kit for sources of certificates: one test for each rule of ``glancecore.ports.certificates``.
 
-    class TestMine(CertificatesConformance):
-        @pytest.fixture
-        def source(self): ...       # started, from make_source
-        @pytest.fixture
-        def kept(self): ...         # two Kept at least: certificates that are there, each with a token that may read it
+class TestMine(CertificatesConformance):
+    @pytest.fixture
+    def source(self): ...       # started, from make_source
+    @pytest.fixture
+    def kept(self): ...         # two Kept at least: certificates that are there, each with a token that may read it
 """
 
 from __future__ import annotations
@@ -26,8 +26,29 @@ from glancecore.testing._plugin import check_hidden, check_options, check_senten
 
 AnySource = TypeVar("AnySource", bound=CertificateSource)
 #: ``{id}`` stands for that of a certificate which is there.
-HOSTILE = ("", " ", "unknown", "../{id}", "/etc/passwd", "{id}/../{id}", "{id}\x00", "{id}\n", " {id}", "{id}.pem", "urn:uuid:{id}", "{{{id}}}", "{id}?x=y", "{id}#x", "%2e%2e/{id}",
-           "x" * 100_000, "\ud800", "\u0661" * 32, "*", "http://127.0.0.1:1/{id}", "file:///etc/passwd")
+HOSTILE = (
+    "",
+    " ",
+    "unknown",
+    "../{id}",
+    "/etc/passwd",
+    "{id}/../{id}",
+    "{id}\x00",
+    "{id}\n",
+    " {id}",
+    "{id}.pem",
+    "urn:uuid:{id}",
+    "{{{id}}}",
+    "{id}?x=y",
+    "{id}#x",
+    "%2e%2e/{id}",
+    "x" * 100_000,
+    "\ud800",
+    "\u0661" * 32,
+    "*",
+    "http://127.0.0.1:1/{id}",
+    "file:///etc/passwd",
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +61,16 @@ class Kept:
 
 
 def make_source(cls: type[AnySource], config: cfg.ConfigOpts | None = None, **options: Any) -> AnySource:
-    """A started source of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with other sections that it reads."""
+    """A started source of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``:
+    with other sections that it reads."""
     source = cls(*configured("certificates", cls.options, options, config))
     source.start()
     return source
 
 
 class CertificatesConformance:
-    """``secrets``: what it is told beside tokens, and must tell nobody. ``patience``: seconds that an answer may take: a user waits for it."""
+    """``secrets``: what it is told beside tokens, and must tell nobody. ``patience``: seconds that an answer may take:
+    a user waits for it."""
 
     secrets: ClassVar[tuple[str, ...]] = ()
     patience: ClassVar[float] = 30.0
@@ -65,7 +88,7 @@ class CertificatesConformance:
         """Makes what ``source`` reads unreachable; None: it can't be."""
         return None
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, source: CertificateSource) -> None:
         check_options(source.options)
 
@@ -79,7 +102,7 @@ class CertificatesConformance:
             source.certificate(kept[0].uuid, None)
         check_sentence(told.value)
 
-    # -- certificates --------------------------------------------------------------------------------------------------
+    # -- certificates ------------------------------------------------------------------------------
     def read(self, source: CertificateSource, name: str, token: str | None) -> bytes:
         """As DER. Raises what ``certificate`` raises."""
         raw = within(self.patience, lambda: source.certificate(name, token), "certificate")
@@ -102,7 +125,11 @@ class CertificatesConformance:
     def test_what_is_no_id_is_told(self, source: CertificateSource, kept: Sequence[Kept], name: str) -> None:
         """A user has written it: it is never a path, or a URL."""
         with pytest.raises(SignatureInvalid) as told:
-            within(self.patience, lambda: source.certificate(name.replace("{id}", kept[0].uuid), kept[0].token), "certificate")
+            within(
+                self.patience,
+                lambda: source.certificate(name.replace("{id}", kept[0].uuid), kept[0].token),
+                "certificate",
+            )
         check_sentence(told.value)
         assert len(str(told.value)) < 1000, "the sentence repeats what the user wrote"
 
@@ -112,8 +139,10 @@ class CertificatesConformance:
             for each, found in zip(asked, pool.map(lambda x: self.read(source, x.uuid, x.token), asked), strict=True):
                 assert found == each.der
 
-    # -- failures ------------------------------------------------------------------------------------------------------
-    def test_certificates_that_are_away_are_told(self, source: CertificateSource, kept: Sequence[Kept], take_away: Callable[[], None] | None) -> None:
+    # -- failures ----------------------------------------------------------------------------------
+    def test_certificates_that_are_away_are_told(
+        self, source: CertificateSource, kept: Sequence[Kept], take_away: Callable[[], None] | None
+    ) -> None:
         """It is nobody's fault: the signature may be right."""
         if take_away is None:
             return
@@ -122,8 +151,13 @@ class CertificatesConformance:
             within(self.patience, lambda: source.certificate(kept[0].uuid, kept[0].token), "certificate")
         check_sentence(told.value)
 
-    def test_no_secret_is_told(self, source: CertificateSource, kept: Sequence[Kept], take_away: Callable[[], None] | None,
-                               caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_secret_is_told(
+        self,
+        source: CertificateSource,
+        kept: Sequence[Kept],
+        take_away: Callable[[], None] | None,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         """In no log, at no level, and in no error; a token is a secret."""
         caplog.set_level(logging.DEBUG)
         said: list[object] = []

@@ -31,8 +31,13 @@ def after(seconds: float) -> datetime:
 
 def make_image(second: float = 0, **fields: Any) -> Image:
     """A queued, shared image of OWNER's project, made ``second`` seconds after START."""
-    given: dict[str, Any] = {"id": str(uuid.uuid4()), "created_at": after(second), "updated_at": after(second),
-                             "owner": OWNER.project, **fields}
+    given: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "created_at": after(second),
+        "updated_at": after(second),
+        "owner": OWNER.project,
+        **fields,
+    }
     return Image(**given).tagged(*given.get("tags", ()))
 
 
@@ -56,15 +61,25 @@ def make_member(image: Image, project: str = "friends", status: MemberStatus = P
 
 
 def make_lease(image: Image, **fields: Any) -> Lease:
-    given: dict[str, Any] = {"operation": Operation.UPLOAD, "holder": "process-1", "stable": Status.QUEUED,
-                             "project": image.owner, **fields}
+    given: dict[str, Any] = {
+        "operation": Operation.UPLOAD,
+        "holder": "process-1",
+        "stable": Status.QUEUED,
+        "project": image.owner,
+        **fields,
+    }
     return Lease(image.id, **given)
 
 
 def make_namespace(name: str = "ns", second: float = 0, **fields: Any) -> Namespace:
     """A private namespace of OWNER's project, made ``second`` seconds after START."""
-    given: dict[str, Any] = {"id": str(uuid.uuid4()), "created_at": after(second), "updated_at": after(second),
-                             "owner": OWNER.project, **fields}
+    given: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "created_at": after(second),
+        "updated_at": after(second),
+        "owner": OWNER.project,
+        **fields,
+    }
     return Namespace(name=name, **given)
 
 
@@ -86,4 +101,6 @@ def make_tag(name: str = "tag", second: float = 0) -> Tag:
 
 def saved_namespace(namespace: Namespace, **changes: Any) -> Namespace:
     """The next version, saved a second later."""
-    return replace(namespace, version=namespace.version + 1, updated_at=namespace.updated_at + timedelta(seconds=1), **changes)
+    return replace(
+        namespace, version=namespace.version + 1, updated_at=namespace.updated_at + timedelta(seconds=1), **changes
+    )

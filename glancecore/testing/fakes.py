@@ -41,8 +41,15 @@ class _State:
     records: memory_records.Kept = field(default_factory=dict)
 
     def copy(self) -> _State:
-        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed), dict(self.tasks),
-                      dict(self.outbox), dict(self.records))
+        return _State(
+            dict(self.images),
+            dict(self.members),
+            dict(self.leases),
+            dict(self.removed),
+            dict(self.tasks),
+            dict(self.outbox),
+            dict(self.records),
+        )
 
 
 class MemoryDatabase(port.Database):
@@ -98,7 +105,7 @@ class MemoryImages(port.ImageRepository):
         #: Usage is never kept here but always counted, so it is only wrong by what a test puts here.
         self.miscounted: dict[str | None, Usage] = {}
 
-    # -- reads -----------------------------------------------------------------------------------------------------
+    # -- reads -------------------------------------------------------------------------------------
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         image = self._seen_by(self.get_any(image_id), viewer)
         if not self.visible(image, viewer):
@@ -127,8 +134,8 @@ class MemoryImages(port.ImageRepository):
         start = 0 if marker is None else [x.id for x in found].index(marker.id) + 1
         if query.limit <= 0:
             return port.ImagePage()
-        window = found[start:start + query.most]
-        page = [x for x in window if self.matches(x, query)][:query.limit]
+        window = found[start : start + query.most]
+        page = [x for x in window if self.matches(x, query)][: query.limit]
         before = itertools.accumulate((metadata.size(x) for x in page), initial=0)
         page = [x for x, count in zip(page, before, strict=False) if query.max_bytes is None or count < query.max_bytes]
         return port.ImagePage.ended(page, query, window[-1].id if len(found) > start + query.most else None)
@@ -139,8 +146,12 @@ class MemoryImages(port.ImageRepository):
 
     def has_name(self, name: str, project: str | None) -> bool:
         with self.lock:
-            return any(x.name == name and x.status not in HIDDEN and (self.own(x, Viewer(project)) or x.visibility in (Visibility.PUBLIC, Visibility.SHARED))
-                       for x in self.state.images.values())
+            return any(
+                x.name == name
+                and x.status not in HIDDEN
+                and (self.own(x, Viewer(project)) or x.visibility in (Visibility.PUBLIC, Visibility.SHARED))
+                for x in self.state.images.values()
+            )
 
     def member(self, image_id: str, member: str) -> Member:
         try:
@@ -177,7 +188,9 @@ class MemoryImages(port.ImageRepository):
 
     def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
         with self.lock:
-            return sorted((x for x, _ in self.state.leases.values() if x.image_id > after), key=lambda x: x.image_id)[:limit]
+            return sorted((x for x, _ in self.state.leases.values() if x.image_id > after), key=lambda x: x.image_id)[
+                :limit
+            ]
 
     def expired(self, limit: int = 100) -> list[Lease]:
         with self.lock:
@@ -186,8 +199,11 @@ class MemoryImages(port.ImageRepository):
 
     def unleased(self, limit: int = 100) -> list[Image]:
         with self.lock:
-            left = [x for x in self.state.images.values() if x.id not in self.state.leases
-                    and x.status in (Status.SAVING, Status.IMPORTING, Status.DELETING)]
+            left = [
+                x
+                for x in self.state.images.values()
+                if x.id not in self.state.leases and x.status in (Status.SAVING, Status.IMPORTING, Status.DELETING)
+            ]
         return sorted(left, key=lambda x: (x.updated_at, x.id))[:limit]
 
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
@@ -197,7 +213,9 @@ class MemoryImages(port.ImageRepository):
 
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
         with self.lock:
-            found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before]
+            found = [
+                x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before
+            ]
         return sorted(found, key=lambda x: (x.updated_at, x.id))[:limit]
 
     def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
@@ -208,7 +226,7 @@ class MemoryImages(port.ImageRepository):
             found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.owner == project]
         return sorted((x for x in found if behind is None or place(x) < place(behind)), key=place, reverse=True)[:limit]
 
-    # -- who sees what ---------------------------------------------------------------------------------------------
+    # -- who sees what -----------------------------------------------------------------------------
     def _seen_by(self, image: Image, viewer: Viewer) -> Image:
         is_member = image.visibility is Visibility.SHARED and (image.id, viewer.project) in self.state.members
         return replace(image, as_member=viewer.project if is_member else None)
@@ -249,33 +267,44 @@ class MemoryImages(port.ImageRepository):
         return at is not None and record is not None and str(record.keys[0]) <= unlisted.moment(at)
 
     def matches(self, image: Image, query: port.ImageQuery) -> bool:
-        return (all(getattr(image, name) in allowed for name, allowed in query.equal.items())
-                and set(query.tags) <= set(image.tags)
-                and all(image.properties.get(name) == value for name, value in query.properties.items())
-                and all(self.in_time(getattr(image, x.field.value), x) for x in query.times)
-                and all(self.in_range(getattr(image, x.field), x) for x in query.ranges))
+        return (
+            all(getattr(image, name) in allowed for name, allowed in query.equal.items())
+            and set(query.tags) <= set(image.tags)
+            and all(image.properties.get(name) == value for name, value in query.properties.items())
+            and all(self.in_time(getattr(image, x.field.value), x) for x in query.times)
+            and all(self.in_range(getattr(image, x.field), x) for x in query.ranges)
+        )
 
     def in_time(self, value: datetime, wanted: port.TimeFilter) -> bool:
         ours, theirs = value.replace(microsecond=0), wanted.value.replace(microsecond=0)
         compare: dict[port.TimeOp, bool] = {
-            port.TimeOp.GT: ours > theirs, port.TimeOp.GTE: ours >= theirs, port.TimeOp.LT: ours < theirs,
-            port.TimeOp.LTE: ours <= theirs, port.TimeOp.EQ: ours == theirs, port.TimeOp.NEQ: ours != theirs}
+            port.TimeOp.GT: ours > theirs,
+            port.TimeOp.GTE: ours >= theirs,
+            port.TimeOp.LT: ours < theirs,
+            port.TimeOp.LTE: ours <= theirs,
+            port.TimeOp.EQ: ours == theirs,
+            port.TimeOp.NEQ: ours != theirs,
+        }
         return compare[wanted.op]
 
     def in_range(self, value: int | None, wanted: port.RangeFilter) -> bool:
-        return (value is not None and (wanted.minimum is None or value >= wanted.minimum)
-                and (wanted.maximum is None or value <= wanted.maximum))
+        return (
+            value is not None
+            and (wanted.minimum is None or value >= wanted.minimum)
+            and (wanted.maximum is None or value <= wanted.maximum)
+        )
 
     def sort(self, images: list[Image], query: port.ImageQuery) -> None:
         by_id = port.Sort(port.SortField.ID, query.sort[-1].descending if query.sort else True)
         for key in reversed([*query.sort, by_id]):
+
             def value(image: Image, name: str = key.field.value) -> tuple[bool, object]:
                 found = getattr(image, name)
                 return found is not None, found if found is not None else 0
 
             images.sort(key=value, reverse=key.descending)
 
-    # -- commit ----------------------------------------------------------------------------------------------------
+    # -- commit ------------------------------------------------------------------------------------
     def commit(self, *changes: port.Change) -> None:
         with self.lock:
             state = self.state.copy()
@@ -295,7 +324,11 @@ class MemoryImages(port.ImageRepository):
 
     def _usage(self, state: _State, project: str | None) -> Usage:
         stored = sum((weigh(x) for x in state.images.values() if x.owner == project), Usage())
-        return stored + self.miscounted.get(project, Usage()) + Usage(bytes=sum(x.reserved for x, _ in state.leases.values() if x.project == project))
+        return (
+            stored
+            + self.miscounted.get(project, Usage())
+            + Usage(bytes=sum(x.reserved for x, _ in state.leases.values() if x.project == project))
+        )
 
     def judge(self, state: _State, change: port.WithinLimits) -> None:
         used, limits = self._usage(state, change.project), change.limits
@@ -384,7 +417,12 @@ class MemoryImages(port.ImageRepository):
 
     def change_task(self, state: _State, change: task_port.TaskChanged) -> None:
         before, after = change.before, change.after
-        if (after.id, after.type, after.created_at, after.version) != (before.id, before.type, before.created_at, before.version + 1):
+        if (after.id, after.type, after.created_at, after.version) != (
+            before.id,
+            before.type,
+            before.created_at,
+            before.version + 1,
+        ):
             raise ValueError("after must be the next version of before, with its id, type and created_at")
         stored = state.tasks.get(before.id)
         if stored is None:
@@ -426,8 +464,11 @@ class MemoryTasks(task_port.TaskRepository):
         return found
 
     def find(self, query: task_port.TaskQuery) -> list[Task]:
-        found = [x for x in self._alive(query.now) if query.owner in (None, x.owner) and query.status in (None, x.status)
-                 and query.type in (None, x.type)]
+        found = [
+            x
+            for x in self._alive(query.now)
+            if query.owner in (None, x.owner) and query.status in (None, x.status) and query.type in (None, x.type)
+        ]
         if query.marker is not None:
             marker = self._images.state.tasks.get(query.marker)
             if marker is None:
@@ -438,7 +479,7 @@ class MemoryTasks(task_port.TaskRepository):
         for key, descending in reversed(keys):
             found.sort(key=lambda x, name=key.value: getattr(x, name), reverse=descending)  # type: ignore[misc]
         start = 0 if query.marker is None else [x.id for x in found].index(query.marker) + 1
-        return found[start:start + max(query.limit, 0)]
+        return found[start : start + max(query.limit, 0)]
 
     def of_image(self, image_id: str, now: datetime, limit: int = 1000) -> list[Task]:
         found = [x for x in self._alive(now) if x.image_id == image_id]
@@ -453,13 +494,20 @@ class MemoryTasks(task_port.TaskRepository):
     def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
         queued = {x.id for x in self._images.state.images.values() if x.status is Status.QUEUED}
         keeping = [(x.kept_until, x.id, x) for x in self._images.state.tasks.values() if x.kept_until is not None]
-        return [task for until, _, task in sorted(keeping, key=lambda x: x[:2]) if until <= now or task.image_id not in queued][:limit]
+        return [
+            task
+            for until, _, task in sorted(keeping, key=lambda x: x[:2])
+            if until <= now or task.image_id not in queued
+        ][:limit]
 
     def forget(self, before: datetime, limit: int = 1000) -> int:
         with self._images.lock:
             tasks = self._images.state.tasks
-            old = sorted((x.expires_at, x.id) for x in tasks.values()
-                         if x.expires_at is not None and x.expires_at < before and x.kept_until is None)[:limit]
+            old = sorted(
+                (x.expires_at, x.id)
+                for x in tasks.values()
+                if x.expires_at is not None and x.expires_at < before and x.kept_until is None
+            )[:limit]
             for _, id_ in old:
                 del tasks[id_]
         return len(old)
@@ -529,15 +577,30 @@ class MemoryPlaces(PlaceRepository):
         return len(self.holding(store, limit=len(self._database.images.state.images)))
 
     def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
-        found = [x for x in self._database.images.state.images.values() if any(y.store == store for y in x.locations) and x.id > after]
+        found = [
+            x
+            for x in self._database.images.state.images.values()
+            if any(y.store == store for y in x.locations) and x.id > after
+        ]
         return sorted(found, key=lambda x: x.id)[:limit]
 
 
 #: Which method applies which change.
 _APPLY: dict[type[port.Change], str] = {
-    port.ImageAdded: "add_image", port.ImageChanged: "change_image", port.ImageRemoved: "remove_image",
-    port.MemberAdded: "add_member", port.MemberChanged: "change_member", port.MemberRemoved: "remove_member",
-    port.LeaseTaken: "take_lease", port.LeaseChanged: "change_lease", port.LeaseEnded: "end_lease",
-    port.WithinLimits: "at_the_end", task_port.TaskAdded: "add_task", task_port.TaskChanged: "change_task",
-    outbox_port.EventsRecorded: "record", record_port.RecordAdded: "add_record", record_port.RecordChanged: "change_record",
-    record_port.RecordRemoved: "remove_record"}
+    port.ImageAdded: "add_image",
+    port.ImageChanged: "change_image",
+    port.ImageRemoved: "remove_image",
+    port.MemberAdded: "add_member",
+    port.MemberChanged: "change_member",
+    port.MemberRemoved: "remove_member",
+    port.LeaseTaken: "take_lease",
+    port.LeaseChanged: "change_lease",
+    port.LeaseEnded: "end_lease",
+    port.WithinLimits: "at_the_end",
+    task_port.TaskAdded: "add_task",
+    task_port.TaskChanged: "change_task",
+    outbox_port.EventsRecorded: "record",
+    record_port.RecordAdded: "add_record",
+    record_port.RecordChanged: "change_record",
+    record_port.RecordRemoved: "remove_record",
+}

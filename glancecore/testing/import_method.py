@@ -146,11 +146,11 @@ class ImportMethodConformance:
         _close(first)
         part = method.fetch(work, offset, first.validator)
         assert part.offset in (0, offset), "somewhere else"
-        same(read(part), DATA[part.offset:])
+        same(read(part), DATA[part.offset :])
 
     def test_without_a_validator_it_begins_again_or_does_as_asked(self, method: ImportMethod, source: Source) -> None:
         part = method.fetch(Work(source.good), 1000, None)
-        same(read(part), DATA[part.offset:])
+        same(read(part), DATA[part.offset :])
 
     def test_other_content_is_never_taken_for_the_same(self, method: ImportMethod, source: Source) -> None:
         work = Work(source.good)
@@ -160,7 +160,9 @@ class ImportMethodConformance:
         part = method.fetch(work, 1000, first.validator)
         if part.offset:
             pytest.fail("it goes on in other content")
-        assert first.validator is None or part.validator != first.validator, "the validator does not tell contents apart"
+        assert first.validator is None or part.validator != first.validator, (
+            "the validator does not tell contents apart"
+        )
         same(read(part), OTHER)
 
     def test_a_broken_source_is_told(self, method: ImportMethod, source: Source) -> None:

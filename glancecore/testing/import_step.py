@@ -48,11 +48,19 @@ def make_step(cls: type[AnyStep], **options: Any) -> AnyStep:
 
 
 class Bench:
-    """An ``ImportWork`` on one file in a folder. ``stop_after``: the call of check_alive, progress or reserve that raises; ``room``: most bytes that
-    may be reserved."""
+    """An ``ImportWork`` on one file in a folder. ``stop_after``: the call of check_alive, progress or reserve that
+    raises; ``room``: most bytes that may be reserved."""
 
-    def __init__(self, folder: Path, data: bytes, image: Image | None = None, *, roles: Sequence[str] = ("member",),
-                 stop_after: int | None = None, room: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: bytes,
+        image: Image | None = None,
+        *,
+        roles: Sequence[str] = ("member",),
+        stop_after: int | None = None,
+        room: int | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "staged"
         self._file.write_bytes(data)
@@ -105,8 +113,11 @@ class Bench:
         self._read_only()
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
-        self.image = replace(self.image, disk_format=disk_format or self.image.disk_format,
-                             container_format=container_format or self.image.container_format)
+        self.image = replace(
+            self.image,
+            disk_format=disk_format or self.image.disk_format,
+            container_format=container_format or self.image.container_format,
+        )
 
     def set_properties(self, **properties: str) -> None:
         for name, value in properties.items():
@@ -150,8 +161,12 @@ class ImportStepConformance:
         def make(data: bytes | None = None, **more: Any) -> Bench:
             nonlocal count
             count += 1
-            return Bench(tmp_path / str(count), self.good if data is None else data,
-                         make_image(properties={"mine": "kept"}, **self.image), **more)
+            return Bench(
+                tmp_path / str(count),
+                self.good if data is None else data,
+                make_image(properties={"mine": "kept"}, **self.image),
+                **more,
+            )
 
         return make
 
@@ -223,8 +238,19 @@ class ImportStepConformance:
         assert written <= MOST_UNRESERVED, f"{written} bytes were written before it asked for room: call reserve"
         assert not work.replaced
 
-    @pytest.mark.parametrize("data", [b"", b"\x00", os.urandom(5000), b"QFI\xfb" + bytes(600), b"\x1f\x8b\x08junk", b"PK\x03\x04junk",
-                                      b"\xfd7zXZ\x00junk", b"\x28\xb5\x2f\xfdjunk"])
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            b"\x00",
+            os.urandom(5000),
+            b"QFI\xfb" + bytes(600),
+            b"\x1f\x8b\x08junk",
+            b"PK\x03\x04junk",
+            b"\xfd7zXZ\x00junk",
+            b"\x28\xb5\x2f\xfdjunk",
+        ],
+    )
     def test_strange_data_is_taken_or_refused_with_a_sentence(self, step: ImportStep, bench: Make, data: bytes) -> None:
         work = bench(data)
         try:

@@ -1,8 +1,9 @@
-"""The conformance kit for periodic jobs of a database driver: one test for each rule of ``glancecore.ports.job_repository``.
+"""The conformance kit for periodic jobs of a database driver: one test for each rule of
+``glancecore.ports.job_repository``.
 
-    class TestMine(JobConformance):
-        @pytest.fixture
-        def database(self): ...     # a synced and empty Database
+class TestMine(JobConformance):
+    @pytest.fixture
+    def database(self): ...     # a synced and empty Database
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class JobConformance:
     def database(self) -> Database:
         raise NotImplementedError("give the kit a synced and empty database")
 
-    # -- holding -----------------------------------------------------------------------------------------------------
+    # -- holding -----------------------------------------------------------------------------------
     def test_one_holds_it(self, database: Database) -> None:
         jobs = database.jobs
         assert jobs.holder("auditor") is None
@@ -74,13 +75,15 @@ class JobConformance:
         assert jobs.holder("auditor") is None
         assert jobs.hold("auditor", "b", 60)
 
-    # -- records -----------------------------------------------------------------------------------------------------
+    # -- records -----------------------------------------------------------------------------------
     def test_a_record_is_read_as_it_was_kept(self, database: Database) -> None:
         jobs = database.jobs
         assert jobs.record("auditor") == JobRecord()
         assert jobs.hold("auditor", "a", 60)
         assert jobs.record("auditor") == JobRecord()
-        record = JobRecord(after(0.5), after(9), {"at": "x", "passes": 3, "seen": [1, None]}, {"counts": {"checked": 1}, "errors": []})
+        record = JobRecord(
+            after(0.5), after(9), {"at": "x", "passes": 3, "seen": [1, None]}, {"counts": {"checked": 1}, "errors": []}
+        )
         jobs.keep("auditor", "a", record)
         assert jobs.record("auditor") == record
         jobs.keep("auditor", "a", JobRecord(after(10)))

@@ -25,7 +25,7 @@ class MemoryMetadefs(port.MetadefRepository):
         self.namespaces: dict[str, Namespace] = {}
         self.types: dict[str, ResourceType] = {}
 
-    # -- reads -----------------------------------------------------------------------------------------------------
+    # -- reads -------------------------------------------------------------------------------------
     def get(self, name: str, viewer: Viewer = EVERYTHING) -> Namespace:
         found = self.namespaces.get(name)
         if found is None or not self.visible(found, viewer):
@@ -43,7 +43,7 @@ class MemoryMetadefs(port.MetadefRepository):
             found.append(marker)
         self.sort(found, query)
         start = 0 if marker is None else found.index(marker) + 1
-        return found[start:start + max(query.limit, 0)]
+        return found[start : start + max(query.limit, 0)]
 
     def resource_types(self) -> list[ResourceType]:
         with self.lock:
@@ -54,19 +54,21 @@ class MemoryMetadefs(port.MetadefRepository):
         return viewer.admin or own or namespace.visibility is MetadefVisibility.PUBLIC
 
     def matches(self, namespace: Outline, query: port.MetadefQuery) -> bool:
-        return (query.visibility in (None, namespace.visibility)
-                and (not query.resource_types or any(x.name in query.resource_types for x in namespace.associations)))
+        return query.visibility in (None, namespace.visibility) and (
+            not query.resource_types or any(x.name in query.resource_types for x in namespace.associations)
+        )
 
     def sort(self, namespaces: list[Namespace], query: port.MetadefQuery) -> None:
         by_name = port.MetadefSort(port.MetadefField.NAMESPACE, query.sort[-1].descending if query.sort else True)
         for key in reversed([*query.sort, by_name]):
+
             def value(namespace: Namespace, name: str = key.field.value) -> tuple[bool, object]:
                 found = getattr(namespace, "name" if name == "namespace" else name)
                 return found is not None, found if found is not None else ""
 
             namespaces.sort(key=value, reverse=key.descending)
 
-    # -- commit ----------------------------------------------------------------------------------------------------
+    # -- commit ------------------------------------------------------------------------------------
     def commit(self, *changes: port.MetadefChange) -> None:
         with self.lock:
             before = dict(self.namespaces), dict(self.types)

@@ -38,7 +38,9 @@ class MemoryOutbox(port.OutboxRepository):
     def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         now, token = time.monotonic(), uuid.uuid4().hex
         with self._images.lock:
-            claimed = [replace(x, attempts=x.attempts + 1, token=token) for x in self.due(destination, now)[:max(limit, 0)]]
+            claimed = [
+                replace(x, attempts=x.attempts + 1, token=token) for x in self.due(destination, now)[: max(limit, 0)]
+            ]
             self.kept.update({x.position: (x, now + ttl) for x in claimed})
         return claimed
 
@@ -65,7 +67,9 @@ class MemoryOutbox(port.OutboxRepository):
                 if outcome.delivered:
                     del self.kept[position]
                 else:
-                    left = replace(stored[0], error=stored[0].error if outcome.error is None else outcome.error, token=None)
+                    left = replace(
+                        stored[0], error=stored[0].error if outcome.error is None else outcome.error, token=None
+                    )
                     self.kept[position] = (left, time.monotonic() + outcome.delay)
 
     def waiting(self) -> list[port.Backlog]:
@@ -73,25 +77,34 @@ class MemoryOutbox(port.OutboxRepository):
             by_name: defaultdict[str, list[port.Delivery]] = defaultdict(list)
             for delivery, _ in self.kept.values():
                 by_name[delivery.event.destination].append(delivery)
-        return [port.Backlog(name, len(found), min(x.event.at for x in found), sum(x.error is not None for x in found))
-                for name, found in sorted(by_name.items())]
+        return [
+            port.Backlog(name, len(found), min(x.event.at for x in found), sum(x.error is not None for x in found))
+            for name, found in sorted(by_name.items())
+        ]
 
     def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[port.Delivery]:
         with self._images.lock:
-            found = [x for position, (x, _) in sorted(self.kept.items())
-                     if position > behind and destination in (None, x.event.destination)]
-        return found[:max(limit, 0)]
+            found = [
+                x
+                for position, (x, _) in sorted(self.kept.items())
+                if position > behind and destination in (None, x.event.destination)
+            ]
+        return found[: max(limit, 0)]
 
     def retry(self, destination: str | None = None) -> int:
         now = time.monotonic()
         with self._images.lock:
-            late = [x for x, due in self.kept.values() if due > now and x.token is None and destination in (None, x.event.destination)]
+            late = [
+                x
+                for x, due in self.kept.values()
+                if due > now and x.token is None and destination in (None, x.event.destination)
+            ]
             self.kept.update({x.position: (x, now) for x in late})
         return len(late)
 
     def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[port.Delivery]:
         with self._images.lock:
-            old = [x for x in self.find(destination, len(self.kept)) if x.event.at < before][:max(limit, 0)]
+            old = [x for x in self.find(destination, len(self.kept)) if x.event.at < before][: max(limit, 0)]
             for x in old:
                 del self.kept[x.position]
         return old

@@ -34,20 +34,29 @@ class MemoryRecords(RecordRepository):
             return [self._images.state.records[x] for x in dict.fromkeys(named) if x in self._images.state.records]
 
     def find(self, query: RecordQuery) -> list[Record]:
-        found = [(key, x.id, x) for x in self._images.state.records.values()
-                 if x.collection == query.collection and (key := _key(x, query.key)) is not None]
+        found = [
+            (key, x.id, x)
+            for x in self._images.state.records.values()
+            if x.collection == query.collection and (key := _key(x, query.key)) is not None
+        ]
         found = [x for x in found if x[0].startswith(query.prefix) and (query.equal is None or x[0] in query.equal)]
         found.sort(key=lambda x: x[:2], reverse=query.descending)
         if query.after is not None:
             found = [x for x in found if (x[:2] < query.after if query.descending else x[:2] > query.after)]
-        return [x for _, _, x in found[:max(0, query.limit)]]
+        return [x for _, _, x in found[: max(0, query.limit)]]
 
     def of_image(self, image_id: str, collection: str) -> list[Record]:
-        return sorted((x for x in self._images.state.records.values() if x.image_id == image_id and x.collection == collection), key=lambda x: x.id)[:1000]
+        return sorted(
+            (x for x in self._images.state.records.values() if x.image_id == image_id and x.collection == collection),
+            key=lambda x: x.id,
+        )[:1000]
 
     def expired(self, collection: str, at: datetime, limit: int = 100) -> list[Record]:
-        old = [(x.expires_at, x.id, x) for x in self._images.state.records.values()
-               if x.collection == collection and x.expires_at is not None and x.expires_at <= at]
+        old = [
+            (x.expires_at, x.id, x)
+            for x in self._images.state.records.values()
+            if x.collection == collection and x.expires_at is not None and x.expires_at <= at
+        ]
         return [x for _, _, x in sorted(old, key=lambda x: x[:2])[:limit]]
 
 

@@ -53,7 +53,11 @@ class MemoryStore(Store):
     schemes = ("memory",)
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
     options: ClassVar[Options] = [
-        cfg.StrOpt("memory_store_place", default="", help="Stores with the same place share their blobs; empty: a place of its own."),
+        cfg.StrOpt(
+            "memory_store_place",
+            default="",
+            help="Stores with the same place share their blobs; empty: a place of its own.",
+        ),
     ]
 
     def __init__(self, name: str, conf: Section) -> None:

@@ -49,20 +49,46 @@ T = TypeVar("T")
 PUBLIC, PRIVATE = MetadefVisibility.PUBLIC, MetadefVisibility.PRIVATE
 BY_NAME = (MetadefSort(MetadefField.NAMESPACE, descending=False),)
 #: Who sees which visibility of OWNER's namespaces.
-SEES = {"owner": (OWNER, {PUBLIC, PRIVATE}), "stranger": (STRANGER, {PUBLIC}), "without project": (NOBODY, {PUBLIC}),
-        "admin": (ADMIN, {PUBLIC, PRIVATE}), "the service": (EVERYTHING, {PUBLIC, PRIVATE})}
+SEES = {
+    "owner": (OWNER, {PUBLIC, PRIVATE}),
+    "stranger": (STRANGER, {PUBLIC}),
+    "without project": (NOBODY, {PUBLIC}),
+    "admin": (ADMIN, {PUBLIC, PRIVATE}),
+    "the service": (EVERYTHING, {PUBLIC, PRIVATE}),
+}
 
 
 def full(name: str = "full", **fields: object) -> Namespace:
     """A namespace with everything."""
-    text = "😀 it's \"x\" \\ \n%s ?"
+    text = '😀 it\'s "x" \\ \n%s ?'
     given: dict[str, object] = {
-        "display_name": text, "description": text * 20, "visibility": PUBLIC, "protected": True,
-        "associations": (make_association("OS::Nova::Flavor", "hw:"), replace(make_association(text), properties_target=text)),
-        "properties": (make_property("z", enum=["a", "b"], default={"deep": [1, 2.5, None, True]}), make_property(text, minimum=-1.5), make_property("a")),
-        "objects": (make_object("o2", make_property("in"), make_property("also", type="integer", maximum=2**53), description=text,
-                                required=("in",)), make_object(text)),
-        "tags": (make_tag("t2"), make_tag(text, 5), make_tag("T3")), "version": 7, **fields}
+        "display_name": text,
+        "description": text * 20,
+        "visibility": PUBLIC,
+        "protected": True,
+        "associations": (
+            make_association("OS::Nova::Flavor", "hw:"),
+            replace(make_association(text), properties_target=text),
+        ),
+        "properties": (
+            make_property("z", enum=["a", "b"], default={"deep": [1, 2.5, None, True]}),
+            make_property(text, minimum=-1.5),
+            make_property("a"),
+        ),
+        "objects": (
+            make_object(
+                "o2",
+                make_property("in"),
+                make_property("also", type="integer", maximum=2**53),
+                description=text,
+                required=("in",),
+            ),
+            make_object(text),
+        ),
+        "tags": (make_tag("t2"), make_tag(text, 5), make_tag("T3")),
+        "version": 7,
+        **fields,
+    }
     return make_namespace(name, 1.234567, **given)
 
 
@@ -97,7 +123,7 @@ class MetadefConformance:
     def database(self) -> Database:
         raise NotImplementedError("give a synced and empty database")
 
-    # -- one namespace ---------------------------------------------------------------------------------------------
+    # -- one namespace -----------------------------------------------------------------------------
     def test_a_namespace_is_read_as_it_was_added(self, database: Database) -> None:
         namespace = full()
         add(database, namespace)
@@ -120,8 +146,15 @@ class MetadefConformance:
 
     @pytest.mark.parametrize("text", [x for x in TEXTS if x])
     def test_any_text_is_kept_and_compared_by_code_points(self, database: Database, text: str) -> None:
-        namespace = make_namespace(text, owner=f"o{text}", display_name=text, description=text, tags=(make_tag(text),),
-                                   associations=(make_association(f"t{text}", text),), properties=(make_property(text),))
+        namespace = make_namespace(
+            text,
+            owner=f"o{text}",
+            display_name=text,
+            description=text,
+            tags=(make_tag(text),),
+            associations=(make_association(f"t{text}", text),),
+            properties=(make_property(text),),
+        )
         add(database, namespace, *(make_namespace(x, visibility=PUBLIC) for x in TEXTS if x and x != text))
         assert database.metadefs.get(text, Viewer(f"o{text}")) == namespace
         assert both(database.metadefs, MetadefQuery(ADMIN, resource_types=(f"t{text}",))) == [text]
@@ -142,7 +175,7 @@ class MetadefConformance:
             add(database, make_namespace("a", owner="others"))
         assert database.metadefs.get("a").owner == OWNER.project
 
-    # -- who sees what ---------------------------------------------------------------------------------------------
+    # -- who sees what -----------------------------------------------------------------------------
     @pytest.mark.parametrize("visibility", MetadefVisibility)
     @pytest.mark.parametrize("who", SEES)
     def test_who_sees_a_namespace(self, database: Database, who: str, visibility: MetadefVisibility) -> None:
@@ -169,26 +202,48 @@ class MetadefConformance:
         assert both(database.metadefs, MetadefQuery(ADMIN, sort=BY_NAME)) == ["x", "y"]
 
     def test_an_own_public_namespace_is_found_once(self, database: Database) -> None:
-        add(database, make_namespace("x", visibility=PUBLIC, associations=(make_association("a"), make_association("b"))))
+        add(
+            database,
+            make_namespace("x", visibility=PUBLIC, associations=(make_association("a"), make_association("b"))),
+        )
         assert both(database.metadefs, MetadefQuery(OWNER)) == ["x"]
         assert both(database.metadefs, MetadefQuery(OWNER, resource_types=("a", "b"))) == ["x"]
 
-    # -- filters, order, pages -------------------------------------------------------------------------------------
+    # -- filters, order, pages ---------------------------------------------------------------------
     def test_resource_types_are_any_of_them_exactly(self, database: Database) -> None:
-        add(database, make_namespace("a", associations=(make_association("X"),)),
-            make_namespace("b", associations=(make_association("Y"), make_association("Z"))), make_namespace("c"))
-        for asked, expected in ((("X",), ["a"]), (("Y", "X"), ["a", "b"]), (("x",), []), (("X ",), []), ((), ["a", "b", "c"])):
+        add(
+            database,
+            make_namespace("a", associations=(make_association("X"),)),
+            make_namespace("b", associations=(make_association("Y"), make_association("Z"))),
+            make_namespace("c"),
+        )
+        for asked, expected in (
+            (("X",), ["a"]),
+            (("Y", "X"), ["a", "b"]),
+            (("x",), []),
+            (("X ",), []),
+            ((), ["a", "b", "c"]),
+        ):
             assert both(database.metadefs, MetadefQuery(OWNER, resource_types=asked, sort=BY_NAME)) == expected, asked
 
     @pytest.mark.parametrize("descending", [True, False])
     @pytest.mark.parametrize("field", MetadefField)
     @pytest.mark.parametrize("viewer", [OWNER, ADMIN])
     def test_sorted_pages_give_each_namespace_once(
-            self, database: Database, viewer: Viewer, field: MetadefField, descending: bool) -> None:
+        self, database: Database, viewer: Viewer, field: MetadefField, descending: bool
+    ) -> None:
         rng = random.Random(1)  # noqa: S311 - to repeat a failure
-        made = [make_namespace(f"{rng.choice('aAbB')}{n}", n // 3, visibility=rng.choice((PUBLIC, PRIVATE)),
-                               display_name=rng.choice((None, "x", "X", "y")), owner=rng.choice(("ours", "theirs", None)),
-                               updated_at=after(rng.randrange(4))) for n in range(25)]
+        made = [
+            make_namespace(
+                f"{rng.choice('aAbB')}{n}",
+                n // 3,
+                visibility=rng.choice((PUBLIC, PRIVATE)),
+                display_name=rng.choice((None, "x", "X", "y")),
+                owner=rng.choice(("ours", "theirs", None)),
+                updated_at=after(rng.randrange(4)),
+            )
+            for n in range(25)
+        ]
         add(database, *made)
         model = MemoryDatabase()
         add(model, *made)
@@ -201,8 +256,12 @@ class MetadefConformance:
         assert database.metadefs.find(replace(query, limit=0)) == []
 
     def test_a_marker_need_not_match_but_must_be_seen(self, database: Database) -> None:
-        add(database, make_namespace("a", 0, visibility=PUBLIC), make_namespace("b", 1, owner="theirs"),
-            make_namespace("c", 2, visibility=PUBLIC))
+        add(
+            database,
+            make_namespace("a", 0, visibility=PUBLIC),
+            make_namespace("b", 1, owner="theirs"),
+            make_namespace("c", 2, visibility=PUBLIC),
+        )
         assert both(database.metadefs, MetadefQuery(ADMIN, marker="b")) == ["a"]
         assert both(database.metadefs, MetadefQuery(ADMIN, marker="b", visibility=PUBLIC)) == ["a"]
         for marker in ("b", "never", ""):
@@ -210,13 +269,22 @@ class MetadefConformance:
                 with pytest.raises(errors.NamespaceNotFound):
                     read(MetadefQuery(OWNER, marker=marker))
 
-    # -- changes ---------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------
     def test_a_change_replaces_everything(self, database: Database) -> None:
         before = full("before", version=1)
         changed = saved_namespace(
-            before, name="after", display_name=None, description=None, visibility=PRIVATE, protected=False, owner="theirs",
+            before,
+            name="after",
+            display_name=None,
+            description=None,
+            visibility=PRIVATE,
+            protected=False,
+            owner="theirs",
             associations=(make_association("OS::Nova::Flavor", "new:"), make_association("New")),
-            properties=(), objects=(make_object("o"),), tags=(make_tag("t2"),))
+            properties=(),
+            objects=(make_object("o"),),
+            tags=(make_tag("t2"),),
+        )
         add(database, before)
         database.metadefs.commit(NamespaceChanged(before, changed))
         assert database.metadefs.get("after") == changed
@@ -240,7 +308,9 @@ class MetadefConformance:
     def test_one_of_many_parallel_changes_wins(self, database: Database) -> None:
         first = make_namespace()
         add(database, first)
-        found = race(8, lambda n: database.metadefs.commit(NamespaceChanged(first, saved_namespace(first, display_name=str(n)))))
+        found = race(
+            8, lambda n: database.metadefs.commit(NamespaceChanged(first, saved_namespace(first, display_name=str(n))))
+        )
         assert sorted(type(x).__name__ for x in found) == ["ConcurrentChange"] * 7 + ["NoneType"]
 
     def test_one_of_many_parallel_additions_wins(self, database: Database) -> None:
@@ -250,8 +320,12 @@ class MetadefConformance:
     def test_a_wrong_next_version_is_the_callers_mistake(self, database: Database) -> None:
         first = make_namespace()
         add(database, first)
-        for wrong in (first, replace(first, version=3), replace(first, version=2, id="other"),
-                      replace(first, version=2, created_at=after(9))):
+        for wrong in (
+            first,
+            replace(first, version=3),
+            replace(first, version=2, id="other"),
+            replace(first, version=2, created_at=after(9)),
+        ):
             with pytest.raises(ValueError, match="next version"):
                 database.metadefs.commit(NamespaceChanged(first, wrong))
 
@@ -287,7 +361,10 @@ class MetadefConformance:
         changed = saved_namespace(second, associations=(make_association("C", second=7),))
         database.metadefs.commit(NamespaceAdded(second), NamespaceChanged(second, changed))
         assert database.metadefs.resource_types() == [
-            ResourceType("B", after(1.5), after(1.5)), ResourceType("C", after(7), after(7)), ResourceType("a", after(2), after(2))]
+            ResourceType("B", after(1.5), after(1.5)),
+            ResourceType("C", after(7), after(7)),
+            ResourceType("a", after(2), after(2)),
+        ]
 
     def test_a_commit_is_applied_whole_or_not_at_all(self, database: Database) -> None:
         kept, gone = make_namespace("kept"), make_namespace("gone")
@@ -295,18 +372,22 @@ class MetadefConformance:
         failing: list[tuple[MetadefChange, type[errors.GlanceError]]] = [
             (NamespaceAdded(make_namespace("kept")), errors.MetadefExists),
             (NamespaceChanged(gone, saved_namespace(gone)), errors.NamespaceNotFound),
-            (NamespaceRemoved(kept), errors.ConcurrentChange)]
+            (NamespaceRemoved(kept), errors.ConcurrentChange),
+        ]
         for last, error in failing:
             with pytest.raises(error):
                 database.metadefs.commit(
                     NamespaceAdded(make_namespace("new", associations=(make_association("New"),))),
-                    NamespaceChanged(kept, saved_namespace(kept, display_name="changed")), NamespaceRemoved(gone), last)
+                    NamespaceChanged(kept, saved_namespace(kept, display_name="changed")),
+                    NamespaceRemoved(gone),
+                    last,
+                )
             assert both(database.metadefs, MetadefQuery(OWNER, sort=BY_NAME)) == ["gone", "kept"]
             assert database.metadefs.get("kept") == kept
             assert database.metadefs.resource_types() == []
         database.metadefs.commit()
 
-    # -- against a model -------------------------------------------------------------------------------------------
+    # -- against a model ---------------------------------------------------------------------------
     @pytest.mark.parametrize("seed", range(3))
     def test_a_random_history_ends_as_in_memory(self, database: Database, seed: int) -> None:
         rng = random.Random(seed)  # noqa: S311 - to repeat a failure
@@ -317,17 +398,27 @@ class MetadefConformance:
         assert database.metadefs.resource_types() == model.metadefs.resource_types()
         for _ in range(80):
             query = MetadefQuery(
-                Viewer(rng.choice(("ours", "theirs", None)), admin=rng.random() < 0.3), rng.choice((None, None, *MetadefVisibility)),
-                rng.choice(((), ("A",), ("A", "B"))), tuple(MetadefSort(x, rng.random() < 0.5) for x in rng.sample(list(MetadefField), 2)),
-                rng.choice((None, "n1", "n2", "n3")), rng.choice((1, 3, 50)))
+                Viewer(rng.choice(("ours", "theirs", None)), admin=rng.random() < 0.3),
+                rng.choice((None, None, *MetadefVisibility)),
+                rng.choice(((), ("A",), ("A", "B"))),
+                tuple(MetadefSort(x, rng.random() < 0.5) for x in rng.sample(list(MetadefField), 2)),
+                rng.choice((None, "n1", "n2", "n3")),
+                rng.choice((1, 3, 50)),
+            )
             assert _answer(database, query) == _answer(model, query), query
 
 
 def _random_change(rng: random.Random, model: MemoryDatabase, step: int) -> MetadefChange:
     def own() -> dict[str, object]:
-        return {"visibility": rng.choice(list(MetadefVisibility)), "owner": rng.choice(("ours", "theirs", None)),
-                "display_name": rng.choice((None, "x", "X")), "tags": tuple(make_tag(x) for x in rng.sample("abc", 2)),
-                "associations": tuple(make_association(x, rng.choice((None, "p_")), step) for x in rng.sample("ABC", rng.randrange(3)))}
+        return {
+            "visibility": rng.choice(list(MetadefVisibility)),
+            "owner": rng.choice(("ours", "theirs", None)),
+            "display_name": rng.choice((None, "x", "X")),
+            "tags": tuple(make_tag(x) for x in rng.sample("abc", 2)),
+            "associations": tuple(
+                make_association(x, rng.choice((None, "p_")), step) for x in rng.sample("ABC", rng.randrange(3))
+            ),
+        }
 
     name = f"n{rng.randrange(6)}"
     stored = model.metadefs.namespaces.get(name)
@@ -336,7 +427,9 @@ def _random_change(rng: random.Random, model: MemoryDatabase, step: int) -> Meta
     if rng.random() < 0.3:
         return NamespaceRemoved(stored if rng.random() < 0.8 else replace(stored, version=99))
     after_change = saved_namespace(stored, **own())
-    return NamespaceChanged(stored, replace(after_change, name=f"n{rng.randrange(6)}") if rng.random() < 0.3 else after_change)
+    return NamespaceChanged(
+        stored, replace(after_change, name=f"n{rng.randrange(6)}") if rng.random() < 0.3 else after_change
+    )
 
 
 def _outcome(database: Database, changes: Sequence[MetadefChange]) -> type[errors.GlanceError] | None:

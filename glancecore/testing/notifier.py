@@ -1,6 +1,7 @@
 """The conformance kits for notifiers: one test for each rule of ``glancecore.ports.notifier``.
 
-    class TestMine(NotifierConformance):            # or DurableNotifierConformance, for one whose events go through the outbox
+    class TestMine(NotifierConformance):            # or DurableNotifierConformance, for one whose events go through the
+    outbox
         @pytest.fixture
         def receiver(self): ...                     # a Receiver: a real one, that can be taken away
         @pytest.fixture
@@ -71,11 +72,12 @@ CLOSING = 10.0
 #: Seconds that ``deliver`` may take beyond its timeout; the outbox waits no longer for it when the process ends.
 SLACK = 2.0
 WHO = Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file")
-_ODD = "\u00e4 \U0001f600 \" \\ % %s {} \n\r\t\x00 </x>"
+_ODD = '\u00e4 \U0001f600 " \\ % %s {} \n\r\t\x00 </x>'
 
 
 def make_notifier(cls: type[AnyNotifier], config: cfg.ConfigOpts | None = None, **options: Any) -> AnyNotifier:
-    """A notifier of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with other sections that it reads."""
+    """A notifier of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with
+    other sections that it reads."""
     return cls(*configured("notify", cls.options, options, config))
 
 
@@ -86,7 +88,8 @@ class Receiver(ABC):
 
     @abstractmethod
     def heard(self, number: int) -> Sequence[str]:
-        """The types of all events that have come, as the service names them, in order; waits until they are ``number`` at least."""
+        """The types of all events that have come, as the service names them, in order; waits until they are ``number``
+        at least."""
 
     def stop(self) -> None:
         """It is away from now on. An immediate notifier has none that could be."""
@@ -107,11 +110,18 @@ class Receiver(ABC):
 
 def examples() -> list[Event]:
     """One event of each type and shape."""
-    image = with_data(make_image(name=_ODD.replace("\x00", ""), properties={"os": "x" * 1000}, tags=("a", "b")), 1 << 40, 2)
+    image = with_data(
+        make_image(name=_ODD.replace("\x00", ""), properties={"os": "x" * 1000}, tags=("a", "b")), 1 << 40, 2
+    )
     bare = make_image(owner=None)
     task = Task(str(uuid.uuid4()), TaskType.API_IMAGE_IMPORT, START, after(1), image_id=image.id, owner="ours")
     namespace = make_namespace()
-    parts: dict[str, Part] = {"object": make_object("group", make_property()), "property": make_property(), "tag": make_tag(), "resource_type": make_association()}
+    parts: dict[str, Part] = {
+        "object": make_object("group", make_property()),
+        "property": make_property(),
+        "tag": make_tag(),
+        "resource_type": make_association(),
+    }
     found: list[Event] = []
     for kind in EventType:
         word = kind.value.partition(".")[0]
@@ -122,11 +132,22 @@ def examples() -> list[Event]:
         elif word == "image":
             found += [ImageEvent(kind, image, "fast"), ImageEvent(kind, bare)]
         elif word == "task":
-            found += [TaskEvent(kind, task), TaskEvent(kind, replace(task, image_id=None, owner=None, status=TaskStatus.FAILURE, message=_ODD, result={"a": [1]}))]
+            found += [
+                TaskEvent(kind, task),
+                TaskEvent(
+                    kind,
+                    replace(
+                        task, image_id=None, owner=None, status=TaskStatus.FAILURE, message=_ODD, result={"a": [1]}
+                    ),
+                ),
+            ]
         else:
             found.append(MetadefEvent(kind, namespace, parts.get(word.removeprefix("metadef_")), "old"))
-    found += [ExtensionEvent(EventName("census.take"), image.id), ExtensionEvent(EventName("a" * 64), "", {"a": None, "b": [1.5, {"c": _ODD}], "": True}),
-              ExtensionEvent(EventName("census.end"), "x" * 300, {"text": "y" * 100_000})]
+    found += [
+        ExtensionEvent(EventName("census.take"), image.id),
+        ExtensionEvent(EventName("a" * 64), "", {"a": None, "b": [1.5, {"c": _ODD}], "": True}),
+        ExtensionEvent(EventName("census.end"), "x" * 300, {"text": "y" * 100_000}),
+    ]
     return found
 
 
@@ -172,7 +193,7 @@ class NotifierConformance(_Kit):
         yield made
         made.close()
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, notifier: Notifier) -> None:
         check_options(notifier.options)
         if not notifier.immediate:
@@ -182,14 +203,16 @@ class NotifierConformance(_Kit):
     def test_it_is_no_durable_one(self, notifier: Notifier) -> None:
         assert not isinstance(notifier, DurableNotifier), "use DurableNotifierConformance"
 
-    # -- telling -------------------------------------------------------------------------------------------------------
+    # -- telling -----------------------------------------------------------------------------------
     @pytest.mark.parametrize("event", EXAMPLES, ids=_name)
     def test_any_event_arrives(self, notifier: Notifier, receiver: Receiver, event: Event) -> None:
         before = len(receiver.heard(0))
         notifier.notify(told(event))
         assert [*receiver.heard(before + 1)[before:]] == [event.type.value]
 
-    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")])
+    @pytest.mark.parametrize(
+        "who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")]
+    )
     def test_whoever_did_it(self, notifier: Notifier, receiver: Receiver, who: Initiator | None) -> None:
         before = len(receiver.heard(0))
         notifier.notify(told(EXAMPLES[0], who))
@@ -210,7 +233,9 @@ class NotifierConformance(_Kit):
             notifier.notify(told(event))
             assert json.dumps(payload(event, START)) == before, "the event was changed"
 
-    def test_an_immediate_one_waits_for_nothing(self, notifier: Notifier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_immediate_one_waits_for_nothing(
+        self, notifier: Notifier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """It is called in the threads of requests, by several at once."""
         if not notifier.immediate:
             return
@@ -222,7 +247,7 @@ class NotifierConformance(_Kit):
             list(pool.map(lambda event: notifier.notify(told(event)), events))
         assert sorted(receiver.heard(before + 200)[before:]) == sorted(x.type.value for x in events)
 
-    # -- failures ------------------------------------------------------------------------------------------------------
+    # -- failures ----------------------------------------------------------------------------------
     def test_what_is_not_sent_is_told(self, notifier: Notifier, receiver: Receiver) -> None:
         """What ``notify`` raises is counted. One that says nothing loses events in silence."""
         if notifier.immediate:
@@ -237,7 +262,9 @@ class NotifierConformance(_Kit):
             return
         pytest.fail("the receiver is away, and notify raised nothing")
 
-    def test_no_secret_is_told(self, make: Callable[[], Notifier], receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_secret_is_told(
+        self, make: Callable[[], Notifier], receiver: Receiver, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """In no log, at no level, and in no error."""
         caplog.set_level(logging.DEBUG)
         said: list[object] = []
@@ -252,7 +279,7 @@ class NotifierConformance(_Kit):
         notifier.close()
         check_hidden(receiver.secrets, caplog.text, *said)
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
     def test_close_ends_soon(self, make: Callable[[], Notifier]) -> None:
         """Used or not. It is the last call."""
         for use in (False, True):
@@ -305,7 +332,7 @@ class DurableNotifierConformance(_Kit):
         for each in made:
             each.close()
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, make: Callable[[], DurableNotifier]) -> None:
         check_options(make().options)
 
@@ -332,14 +359,18 @@ class DurableNotifierConformance(_Kit):
                 assert isinstance(found, bool)
                 assert destination.wants(name) is found
 
-    # -- delivering ----------------------------------------------------------------------------------------------------
+    # -- delivering --------------------------------------------------------------------------------
     @pytest.mark.parametrize("event", EXAMPLES, ids=_name)
-    def test_any_event_has_arrived_when_deliver_returns(self, destination: Destination, receiver: Receiver, event: Event) -> None:
+    def test_any_event_has_arrived_when_deliver_returns(
+        self, destination: Destination, receiver: Receiver, event: Event
+    ) -> None:
         before = len(receiver.heard(0))
         destination.deliver(parcel(event, destination.name))
         assert [*receiver.heard(0)[before:]] == [event.type.value]
 
-    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")])
+    @pytest.mark.parametrize(
+        "who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")]
+    )
     def test_whoever_did_it(self, destination: Destination, receiver: Receiver, who: Initiator | None) -> None:
         before = len(receiver.heard(0))
         destination.deliver(parcel(EXAMPLES[0], destination.name, who))
@@ -381,7 +412,7 @@ class DurableNotifierConformance(_Kit):
         assert descriptors() <= before + self.pool, "close keeps descriptors"
         assert threading.active_count() <= threads + self.pool, "close keeps threads"
 
-    # -- failures ------------------------------------------------------------------------------------------------------
+    # -- failures ----------------------------------------------------------------------------------
     def test_a_receiver_that_is_away_is_told(self, destination: Destination, receiver: Receiver) -> None:
         receiver.stop()
         assert not_delivered(destination).unreachable, "nothing else would arrive there now: set unreachable"
@@ -405,7 +436,9 @@ class DurableNotifierConformance(_Kit):
         assert not_delivered(destination).unreachable, "nothing else would arrive there now: set unreachable"
         within(CLOSING, destination.close, "close, while the receiver does not answer,")
 
-    def test_no_secret_is_told(self, destination: Destination, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_secret_is_told(
+        self, destination: Destination, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """In no log, at no level, and in no error."""
         caplog.set_level(logging.DEBUG)
         said: list[object] = [destination]
@@ -420,7 +453,9 @@ class DurableNotifierConformance(_Kit):
 
 def not_delivered(destination: Destination) -> NotDelivered:
     try:
-        within(destination.timeout + SLACK, lambda: destination.deliver(parcel(EXAMPLES[0], destination.name)), "deliver")
+        within(
+            destination.timeout + SLACK, lambda: destination.deliver(parcel(EXAMPLES[0], destination.name)), "deliver"
+        )
     except NotDelivered as exc:
         check_sentence(exc)
         return exc

@@ -1,8 +1,9 @@
-"""The conformance kit for the outbox of a database driver: one test for each rule of ``glancecore.ports.outbox_repository``.
+"""The conformance kit for the outbox of a database driver: one test for each rule of
+``glancecore.ports.outbox_repository``.
 
-    class TestMine(OutboxConformance):
-        @pytest.fixture
-        def database(self): ...     # a synced and empty Database
+class TestMine(OutboxConformance):
+    @pytest.fixture
+    def database(self): ...     # a synced and empty Database
 """
 
 from __future__ import annotations
@@ -25,9 +26,14 @@ from glancecore.testing.repository import TEXTS, race
 
 
 def make_event(subject: str = "s", second: float = 0, destination: str = "d", **fields: Any) -> OutboxEvent:
-    given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject},
-                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"),
-                             "traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01", **fields}
+    given: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "type": "image.update",
+        "data": {"id": subject},
+        "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"),
+        "traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01",
+        **fields,
+    }
     return OutboxEvent(destination=destination, subject=subject, at=after(second), **given)
 
 
@@ -62,10 +68,21 @@ class OutboxConformance:
     def database(self) -> Database:
         raise NotImplementedError("give the kit a synced and empty database")
 
-    # -- recording ---------------------------------------------------------------------------------------------------
+    # -- recording ---------------------------------------------------------------------------------
     def test_an_event_is_claimed_as_it_was_recorded(self, database: Database) -> None:
-        event = make_event(str(uuid.uuid4()), 1.25, type="image.create", data={"id": "x", "tags": ["a", "b"], "size": None, "properties": {"k": "v"},
-                                                                          "min_ram": 1 << 40, "protected": True})
+        event = make_event(
+            str(uuid.uuid4()),
+            1.25,
+            type="image.create",
+            data={
+                "id": "x",
+                "tags": ["a", "b"],
+                "size": None,
+                "properties": {"k": "v"},
+                "min_ram": 1 << 40,
+                "protected": True,
+            },
+        )
         record(database, event, make_event("of no trace", 2, "none", initiator=None, traceparent=None))
         untraced = only(database.outbox.find("none")).event
         assert (untraced.initiator, untraced.traceparent) == (None, None)
@@ -100,7 +117,10 @@ class OutboxConformance:
     def test_an_event_is_recorded_with_its_change_or_not_at_all(self, database: Database) -> None:
         image, event = make_image(), make_event()
         database.images.commit(ImageAdded(image), EventsRecorded((event,)))
-        for changes in ((EventsRecorded((make_event(),)), ImageAdded(image)), (ImageAdded(image), EventsRecorded((make_event(),)))):
+        for changes in (
+            (EventsRecorded((make_event(),)), ImageAdded(image)),
+            (ImageAdded(image), EventsRecorded((make_event(),))),
+        ):
             with pytest.raises(errors.ImageExists):
                 database.images.commit(*changes)
         assert events(database.outbox.find()) == [event]
@@ -109,18 +129,26 @@ class OutboxConformance:
         namespace, event = make_namespace(), make_event()
         database.metadefs.commit(NamespaceAdded(namespace), EventsRecorded((event,)))
         again = replace(namespace, id=str(uuid.uuid4()))
-        for changes in ((EventsRecorded((make_event(),)), NamespaceAdded(again)), (NamespaceAdded(again), EventsRecorded((make_event(),)))):
+        for changes in (
+            (EventsRecorded((make_event(),)), NamespaceAdded(again)),
+            (NamespaceAdded(again), EventsRecorded((make_event(),))),
+        ):
             with pytest.raises(errors.MetadefExists):
                 database.metadefs.commit(*changes)
         assert events(database.outbox.find()) == [event]
 
-    # -- claims ------------------------------------------------------------------------------------------------------
+    # -- claims ------------------------------------------------------------------------------------
     def test_a_claim_takes_the_first_up_to_its_limit_of_its_destination(self, database: Database) -> None:
         made = [make_event(str(n), destination="d" if n % 2 else "e") for n in range(8)]
         record(database, *made)
         assert events(database.outbox.claim("d", 2, 60)) == made[1:5:2]
         assert events(database.outbox.claim("d", 10, 60)) == made[5::2]
-        assert database.outbox.claim("d", 10, 60) == database.outbox.claim("nobody", 10, 60) == database.outbox.claim("e", 0, 60) == []
+        assert (
+            database.outbox.claim("d", 10, 60)
+            == database.outbox.claim("nobody", 10, 60)
+            == database.outbox.claim("e", 0, 60)
+            == []
+        )
 
     def test_what_is_claimed_is_due_again_when_its_time_is_over(self, database: Database) -> None:
         event = make_event()
@@ -141,15 +169,20 @@ class OutboxConformance:
         while claimed := database.outbox.claim("d", 7, 60):
             taken.append(claimed)
             assert sum(map(len, taken)) <= len(made), "something is claimed twice"
-        assert Counter(x.position for part in taken for x in part) == Counter(x.position for x in database.outbox.find()) - Counter(
-            x.position for x in database.outbox.find() if x.token is None)
+        assert Counter(x.position for part in taken for x in part) == Counter(
+            x.position for x in database.outbox.find()
+        ) - Counter(x.position for x in database.outbox.find() if x.token is None)
         for part in taken:
             assert part == sorted(part, key=lambda x: x.position)
             for delivery in part:
-                before = [x for x in database.outbox.find() if x.event.subject == delivery.event.subject and x.position < delivery.position]
+                before = [
+                    x
+                    for x in database.outbox.find()
+                    if x.event.subject == delivery.event.subject and x.position < delivery.position
+                ]
                 assert {x.token for x in before} <= {delivery.token}, "two work on one subject"
 
-    # -- order -------------------------------------------------------------------------------------------------------
+    # -- order -------------------------------------------------------------------------------------
     def test_what_is_claimed_holds_back_its_subject_only(self, database: Database) -> None:
         made = [make_event("one"), make_event("one"), make_event("two"), make_event("one", destination="e")]
         record(database, *made)
@@ -175,7 +208,7 @@ class OutboxConformance:
         assert first.event == made[0]
         assert events(database.outbox.claim("d", 10, 60)) == made[1:]
 
-    # -- settling ----------------------------------------------------------------------------------------------------
+    # -- settling ----------------------------------------------------------------------------------
     def test_what_is_delivered_is_gone(self, database: Database) -> None:
         record(database, make_event("one"), make_event("two"))
         first, second = several(2, database.outbox.claim("d", 10, 0))
@@ -187,16 +220,16 @@ class OutboxConformance:
     def test_what_has_failed_comes_again_after_its_delay_with_its_error(self, database: Database) -> None:
         record(database, make_event())
         delivery = only(database.outbox.claim("d", 10, 60))
-        database.outbox.settle([failed(delivery, 0.3, "it's \"full\" 😀")])
+        database.outbox.settle([failed(delivery, 0.3, 'it\'s "full" 😀')])
         assert database.outbox.claim("d", 10, 60) == []
         waiting = only(database.outbox.find())
-        assert (waiting.error, waiting.token, waiting.attempts) == ("it's \"full\" 😀", None, 1)
+        assert (waiting.error, waiting.token, waiting.attempts) == ('it\'s "full" 😀', None, 1)
         time.sleep(0.4)
         again = only(database.outbox.claim("d", 10, 60))
-        assert (again.event.id, again.attempts, again.error) == (delivery.event.id, 2, "it's \"full\" 😀")
+        assert (again.event.id, again.attempts, again.error) == (delivery.event.id, 2, 'it\'s "full" 😀')
         database.outbox.settle([failed(again, 0, None)])
         last = only(database.outbox.claim("d", 10, 60))
-        assert last.error == "it's \"full\" 😀", "not tried: the error before stays"
+        assert last.error == 'it\'s "full" 😀', "not tried: the error before stays"
 
     @pytest.mark.parametrize("outcome", [delivered, failed])
     def test_a_claim_that_was_lost_settles_nothing(self, database: Database, outcome: Any) -> None:
@@ -211,7 +244,7 @@ class OutboxConformance:
         database.outbox.settle([delivered(new)])
         assert database.outbox.find() == []
 
-    # -- for operators -----------------------------------------------------------------------------------------------
+    # -- for operators -----------------------------------------------------------------------------
     def test_what_waits_is_counted_by_destination(self, database: Database) -> None:
         assert database.outbox.waiting() == []
         record(database, make_event("one", 5), make_event("two", 3), make_event("three", 4, "e"))

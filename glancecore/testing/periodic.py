@@ -28,7 +28,8 @@ from glancecore.testing._plugin import check_hidden, check_options, configured, 
 AnyJob = TypeVar("AnyJob", bound=PeriodicJob)
 #: Seconds that a run may take, all in all, and from when it was told to stop.
 RUN_TIMEOUT, STOPPING = 60.0, 5.0
-#: Bytes of a remembered state, and kinds of counts and findings that one job may have: they are words for programs, not ids.
+#: Bytes of a remembered state, and kinds of counts and findings that one job may have: they are words for programs, not
+#: ids.
 MOST_STATE, MOST_KINDS = 1 << 16, 20
 #: Characters of such a word.
 LONGEST_WORD = 40
@@ -43,7 +44,8 @@ def make_job(cls: type[AnyJob], tools: JobTools | Any, **options: Any) -> AnyJob
 
 
 class Place(ABC):
-    """A database and stores, or whatever the job works on. ``secrets``: what the job may see there, and must tell nobody."""
+    """A database and stores, or whatever the job works on. ``secrets``: what the job may see there, and must tell
+    nobody."""
 
     secrets: tuple[str, ...] = ()
 
@@ -53,14 +55,16 @@ class Place(ABC):
 
     @abstractmethod
     def seen(self) -> object:
-        """All that the job may change, to be compared: equal for two places that were filled alike and on which the same was done."""
+        """All that the job may change, to be compared: equal for two places that were filled alike and on which the
+        same was done."""
 
     def elsewhere(self) -> object:
         """All that is another machine's; only a job of the machine has such."""
         return None
 
     def rest(self) -> None:  # noqa: B027 (most have nothing to wait for)
-        """Wait until what others do at the job's wish, such as an import, has ended: it goes on when the job is stopped."""
+        """Wait until what others do at the job's wish, such as an import, has ended: it goes on when the job is
+        stopped."""
 
     def close(self) -> None:  # noqa: B027 (nor to give back)
         """Give it back."""
@@ -71,11 +75,18 @@ class Killed(BaseException):
 
 
 class KitTurn:
-    """A ``Turn``. ``stop_after``: the call of check, pause or remember that raises JobStopped; ``die_after``: the call of anything that is the
-    last one of its process."""
+    """A ``Turn``. ``stop_after``: the call of check, pause or remember that raises JobStopped; ``die_after``: the call
+    of anything that is the last one of its process."""
 
-    def __init__(self, place: Place, state: Mapping[str, object] | None = None, *, dry_run: bool = False, stop_after: int | None = None,
-                 die_after: int | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        state: Mapping[str, object] | None = None,
+        *,
+        dry_run: bool = False,
+        stop_after: int | None = None,
+        die_after: int | None = None,
+    ) -> None:
         self._place = place
         self._dry_run = dry_run
         self._stop_after = stop_after
@@ -190,7 +201,7 @@ class PeriodicJobConformance:
         for each in made:
             each.close()
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_it_can_be_declared_and_shown(self, places: MakePlace) -> None:
         job = places(False).job()
         check_options(job.options)
@@ -209,7 +220,7 @@ class PeriodicJobConformance:
         place.job()
         assert (place.seen(), place.elsewhere()) == before
 
-    # -- one run -------------------------------------------------------------------------------------------------------
+    # -- one run -----------------------------------------------------------------------------------
     def test_an_empty_place_is_no_fault(self, places: MakePlace) -> None:
         place = places(False)
         before = place.seen()
@@ -221,7 +232,9 @@ class PeriodicJobConformance:
     def test_it_tells_what_it_does(self, places: MakePlace) -> None:
         turn = run(places(True))
         assert turn.counts or turn.findings, "count, or find"
-        assert len(turn.counts) <= MOST_KINDS, f"{len(turn.counts)} kinds of counts: they are words for programs, not ids"
+        assert len(turn.counts) <= MOST_KINDS, (
+            f"{len(turn.counts)} kinds of counts: they are words for programs, not ids"
+        )
         assert not turn.errors, turn.errors
 
     def test_it_settles(self, places: MakePlace) -> None:
@@ -250,11 +263,13 @@ class PeriodicJobConformance:
         """A job of the machine touches that machine's; one of the deployment has no machine."""
         place = places(True)
         before = place.elsewhere()
-        assert place.job().of_machine == (before is not None), "of_machine, and only then, something is another machine's"
+        assert place.job().of_machine == (before is not None), (
+            "of_machine, and only then, something is another machine's"
+        )
         run(place)
         assert place.elsewhere() == before, "what another machine has was changed"
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
     def test_it_asks_before_each_piece_of_work(self, places: MakePlace) -> None:
         turn = run(places(True))
         assert turn.checks >= self.units, f"{turn.checks} calls of check for {self.units} pieces of work"
@@ -276,7 +291,9 @@ class PeriodicJobConformance:
             turn = KitTurn(place, stop_after=point)
             cut_off(place, turn)
             run(place, turn.state)
-            assert place.seen() == wanted, f"stopped at check {point} of {whole.checks}: the next run does not finish it"
+            assert place.seen() == wanted, (
+                f"stopped at check {point} of {whole.checks}: the next run does not finish it"
+            )
 
     def test_what_a_dead_process_left_is_finished_by_the_next(self, places: MakePlace) -> None:
         """It finds its way from what the database, the stores and the state say."""
@@ -288,7 +305,7 @@ class PeriodicJobConformance:
             run(place, turn.state)
             assert place.seen() == wanted, f"killed at call {point} of {whole.calls}: the next run does not finish it"
 
-    # -- what it tells -------------------------------------------------------------------------------------------------
+    # -- what it tells -----------------------------------------------------------------------------
     def test_no_secret_is_told(self, places: MakePlace, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         for dry in (True, False):
@@ -306,7 +323,8 @@ def run(place: Place, state: Mapping[str, object] | None = None, *, dry_run: boo
 
 
 def cut_off(place: Place, turn: KitTurn) -> None:
-    """A run up to the point where it is stopped or killed. One that has to wait for others may have fewer points than the one before: it ends."""
+    """A run up to the point where it is stopped or killed. One that has to wait for others may have fewer points than
+    the one before: it ends."""
     try:
         within(RUN_TIMEOUT, lambda: place.job().run(turn), "a run")
     except (errors.JobStopped, Killed):

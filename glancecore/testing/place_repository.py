@@ -1,8 +1,9 @@
-"""The conformance kit for what a database driver knows of stores' places: one test for each rule of ``glancecore.ports.place_repository``.
+"""The conformance kit for what a database driver knows of stores' places: one test for each rule of
+``glancecore.ports.place_repository``.
 
-    class TestMine(PlaceConformance):
-        @pytest.fixture
-        def database(self): ...     # a synced and empty Database
+class TestMine(PlaceConformance):
+    @pytest.fixture
+    def database(self): ...     # a synced and empty Database
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class PlaceConformance:
     def database(self) -> Database:
         raise NotImplementedError("give the kit a synced and empty database")
 
-    # -- records -----------------------------------------------------------------------------------------------------
+    # -- records -----------------------------------------------------------------------------------
     def test_at_first_nothing_is_expected(self, database: Database) -> None:
         assert database.places.get("fast") is None
         assert database.places.all() == []
@@ -83,7 +84,7 @@ class PlaceConformance:
         assert all(isinstance(x, errors.ConcurrentChange) for x in told if x is not None)
         assert database.places.get("fast") == wanted[winner]
 
-    # -- images ------------------------------------------------------------------------------------------------------
+    # -- images ------------------------------------------------------------------------------------
     def image(self, database: Database, *stores: str) -> Image:
         image = make_image(locations=tuple(make_location(f"{number}-{x}", x) for number, x in enumerate(stores)))
         database.images.commit(ImageAdded(image))

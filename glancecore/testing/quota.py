@@ -1,10 +1,10 @@
 """The conformance kit for quotas: one test for each rule of ``glancecore.ports.quota``.
 
-    class TestMine(QuotaConformance):
-        @pytest.fixture
-        def quota(self): ...        # made by make_quota
-        @pytest.fixture
-        def expected(self): ...     # project -> Limits, for some projects; None: who has no project
+class TestMine(QuotaConformance):
+    @pytest.fixture
+    def quota(self): ...        # made by make_quota
+    @pytest.fixture
+    def expected(self): ...     # project -> Limits, for some projects; None: who has no project
 """
 
 from __future__ import annotations
@@ -26,17 +26,36 @@ from glancecore.testing._plugin import check_hidden, check_options, check_senten
 AnyQuota = TypeVar("AnyQuota", bound=Quota)
 Break = Callable[[], Quota]
 #: Ids that no cloud has given to a project.
-HOSTILE = ("", " ", "unknown", "0" * 32, "x" * 255, "x" * 100_000, "../x", "a/b?c=d&e#f", "%00", "\x00", "a\r\nb", "\u00e4 \U0001f600", "\ud800", "' OR 1=1 --", "{}", "None", "*")
+HOSTILE = (
+    "",
+    " ",
+    "unknown",
+    "0" * 32,
+    "x" * 255,
+    "x" * 100_000,
+    "../x",
+    "a/b?c=d&e#f",
+    "%00",
+    "\x00",
+    "a\r\nb",
+    "\u00e4 \U0001f600",
+    "\ud800",
+    "' OR 1=1 --",
+    "{}",
+    "None",
+    "*",
+)
 
 
 def make_quota(cls: type[AnyQuota], config: cfg.ConfigOpts | None = None, **options: Any) -> AnyQuota:
-    """A quota of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with other sections that it reads."""
+    """A quota of ``cls`` whose section holds ``options``, and nothing that it did not declare. ``config``: with other
+    sections that it reads."""
     return cls(*configured("quota", cls.options, options, config))
 
 
 class QuotaConformance:
-    """``secrets``: what it is told so that it may ask for limits, and must tell nobody. ``patience``: seconds that an answer may take, at most:
-    a user waits for it."""
+    """``secrets``: what it is told so that it may ask for limits, and must tell nobody. ``patience``: seconds that an
+    answer may take, at most: a user waits for it."""
 
     secrets: ClassVar[tuple[str, ...]] = ()
     patience: ClassVar[float] = 15.0
@@ -54,7 +73,7 @@ class QuotaConformance:
         """Makes a quota whose source can't be reached; None: it has none."""
         return None
 
-    # -- what it says of itself ----------------------------------------------------------------------------------------
+    # -- what it says of itself --------------------------------------------------------------------
     def test_options_can_be_declared_and_shown(self, quota: Quota) -> None:
         check_options(quota.options)
 
@@ -63,7 +82,7 @@ class QuotaConformance:
         assert isinstance(quota.shows_usage, bool)
         assert quota.shows_usage is type(quota).shows_usage, "say it in the class"
 
-    # -- limits --------------------------------------------------------------------------------------------------------
+    # -- limits ------------------------------------------------------------------------------------
     def test_limits_are_those_of_the_project(self, quota: Quota, expected: Mapping[str | None, Limits]) -> None:
         assert None in expected, "say also what somebody without a project has"
         for _ in range(2):  # the second answer may come from a memory
@@ -78,7 +97,9 @@ class QuotaConformance:
         except GlanceError as exc:
             check_sentence(exc)
 
-    def test_an_id_that_is_asked_for_changes_nothing_for_others(self, quota: Quota, expected: Mapping[str | None, Limits]) -> None:
+    def test_an_id_that_is_asked_for_changes_nothing_for_others(
+        self, quota: Quota, expected: Mapping[str | None, Limits]
+    ) -> None:
         for hostile in HOSTILE:
             try:
                 ask(quota, hostile, self.patience)
@@ -93,7 +114,7 @@ class QuotaConformance:
             for project, limits in zip(asked, pool.map(quota.limits, asked), strict=True):
                 assert limits == expected[project], project
 
-    # -- failures ------------------------------------------------------------------------------------------------------
+    # -- failures ----------------------------------------------------------------------------------
     def test_a_source_that_is_away_is_told(self, away: Break | None) -> None:
         """By an error that says to come again: nobody stores without a limit."""
         if away is None:
@@ -128,5 +149,7 @@ def ask(quota: Quota, project: str | None, patience: float) -> Limits:
     assert isinstance(found, Limits)
     for each in dataclasses.fields(found):
         value = getattr(found, each.name)
-        assert value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0), f"{each.name} = {value!r}: None is no limit"
+        assert value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0), (
+            f"{each.name} = {value!r}: None is no limit"
+        )
     return found

@@ -1,8 +1,9 @@
-"""The conformance kit for records of a database driver: one test for each rule of ``glancecore.ports.record_repository``.
+"""The conformance kit for records of a database driver: one test for each rule of
+``glancecore.ports.record_repository``.
 
-    class TestMine(RecordConformance):
-        @pytest.fixture
-        def database(self): ...     # a synced and empty Database
+class TestMine(RecordConformance):
+    @pytest.fixture
+    def database(self): ...     # a synced and empty Database
 """
 
 from __future__ import annotations
@@ -47,10 +48,20 @@ class RecordConformance:
     def found(self, database: Database, **conditions: Any) -> list[str]:
         return [x.id for x in database.records.find(RecordQuery(**{"collection": MINE, **conditions}))]
 
-    # -- one record ------------------------------------------------------------------------------------------------------
+    # -- one record --------------------------------------------------------------------------------
     def test_it_is_read_as_it_was_added(self, database: Database) -> None:
-        data = {"text": "é\u2028\U0001f600", "number": 1 << 52, "real": 1.5, "none": None, "list": [1, {"a": []}], "true": True, "": {}}
-        full = make(data=data, keys=("a", None, "c", None), image_id=self.image(database).id, expires_at=after(1.25), version=3)
+        data = {
+            "text": "é\u2028\U0001f600",
+            "number": 1 << 52,
+            "real": 1.5,
+            "none": None,
+            "list": [1, {"a": []}],
+            "true": True,
+            "": {},
+        }
+        full = make(
+            data=data, keys=("a", None, "c", None), image_id=self.image(database).id, expires_at=after(1.25), version=3
+        )
         bare = make()
         self.add(database, full, bare)
         assert database.records.get(MINE, full.id) == full
@@ -93,7 +104,7 @@ class RecordConformance:
         with pytest.raises(ValueError):
             self.add(database, make(keys=("k",) * (MOST_KEYS + 1)))
 
-    # -- changes ---------------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------
     def test_a_change_replaces_all_of_it(self, database: Database) -> None:
         record = make(data={"a": 1}, keys=("a", "b"), image_id=self.image(database).id, expires_at=after(1))
         self.add(database, record)
@@ -117,8 +128,12 @@ class RecordConformance:
     def test_another_version_collection_or_id_is_the_callers_mistake(self, database: Database) -> None:
         record = make()
         self.add(database, record)
-        for wrong in (replace(record, data={"a": 1}), replace(record, version=3), replace(record, version=2, id="other"),
-                      replace(record, version=2, collection=OTHERS)):
+        for wrong in (
+            replace(record, data={"a": 1}),
+            replace(record, version=3),
+            replace(record, version=2, id="other"),
+            replace(record, version=2, collection=OTHERS),
+        ):
             with pytest.raises(ValueError):
                 database.images.commit(RecordChanged(record, wrong))
 
@@ -142,13 +157,15 @@ class RecordConformance:
     def test_it_is_in_the_commit_with_everything_else(self, database: Database) -> None:
         image, record = make_image(), make()
         with pytest.raises(errors.RecordExists):
-            database.images.commit(ImageAdded(image), RecordAdded(replace(record, image_id=image.id)), RecordAdded(record))
+            database.images.commit(
+                ImageAdded(image), RecordAdded(replace(record, image_id=image.id)), RecordAdded(record)
+            )
         with pytest.raises(errors.ImageNotFound):
             database.images.get_any(image.id)
         database.images.commit(ImageAdded(image), RecordAdded(replace(record, image_id=image.id)))
         assert database.records.of_image(image.id, MINE) == [replace(record, image_id=image.id)]
 
-    # -- images ----------------------------------------------------------------------------------------------------------
+    # -- images ------------------------------------------------------------------------------------
     def test_it_goes_with_its_image(self, database: Database) -> None:
         image, other = self.image(database), self.image(database)
         ours = [make(name, image_id=image.id) for name in ("b", "a")]
@@ -166,18 +183,27 @@ class RecordConformance:
         with pytest.raises(errors.ImageNotFound):
             database.images.commit(changed(record, image_id=str(uuid.uuid4())))
 
-    # -- finding ---------------------------------------------------------------------------------------------------------
+    # -- finding -----------------------------------------------------------------------------------
     @pytest.mark.parametrize("descending", [False, True])
     @pytest.mark.parametrize("key", [None, 0, MOST_KEYS - 1])
     def test_pages_have_each_once_and_in_order(self, database: Database, key: int | None, descending: bool) -> None:
         names = ["", "A", "a", "aa", "b", "é", "\uffff", "\U0001f600"]
-        self.add(database, *(make(f"{n}{name}", keys=(name,) * MOST_KEYS) for name in names for n in range(3)), make("x", keys=(None,) * MOST_KEYS),
-                 make("y"), make(keys=("a",) * MOST_KEYS, collection=OTHERS))
+        self.add(
+            database,
+            *(make(f"{n}{name}", keys=(name,) * MOST_KEYS) for name in names for n in range(3)),
+            make("x", keys=(None,) * MOST_KEYS),
+            make("y"),
+            make(keys=("a",) * MOST_KEYS, collection=OTHERS),
+        )
         seen: list[Record] = []
-        while page := database.records.find(RecordQuery(MINE, key, descending=descending, limit=5, after=self._last(seen, key))):
+        while page := database.records.find(
+            RecordQuery(MINE, key, descending=descending, limit=5, after=self._last(seen, key))
+        ):
             seen += page
         wanted = sorted(((x.keys[key] if key is not None else x.id) or "", x.id) for x in seen)
-        assert [((x.keys[key] if key is not None else x.id), x.id) for x in seen] == (wanted[::-1] if descending else wanted)
+        assert [((x.keys[key] if key is not None else x.id), x.id) for x in seen] == (
+            wanted[::-1] if descending else wanted
+        )
         assert len({x.id for x in seen}) == len(seen) == 3 * len(names) + (2 if key is None else 0)
 
     def _last(self, seen: list[Record], key: int | None) -> tuple[str, str] | None:
@@ -186,7 +212,13 @@ class RecordConformance:
         return (seen[-1].id if key is None else seen[-1].keys[key] or ""), seen[-1].id
 
     def test_by_equal_keys(self, database: Database) -> None:
-        self.add(database, make("1", keys=("a", "x")), make("2", keys=("b", "x")), make("3", keys=("a", "y")), make("4", keys=(None, "x")))
+        self.add(
+            database,
+            make("1", keys=("a", "x")),
+            make("2", keys=("b", "x")),
+            make("3", keys=("a", "y")),
+            make("4", keys=(None, "x")),
+        )
         assert self.found(database, key=0, equal=["a"]) == ["1", "3"]
         assert self.found(database, key=0, equal=["b", "a", "none"]) == ["1", "3", "2"]
         assert self.found(database, key=1, equal=["x"], limit=2) == ["1", "2"]
@@ -205,10 +237,21 @@ class RecordConformance:
 
     def test_several_of_several_collections(self, database: Database) -> None:
         image = self.image(database)
-        here, there = make("a", keys=("k", None), image_id=image.id, data={"x": 1}), make("a", collection=OTHERS, expires_at=after(1))
+        here, there = (
+            make("a", keys=("k", None), image_id=image.id, data={"x": 1}),
+            make("a", collection=OTHERS, expires_at=after(1)),
+        )
         more = [make(str(n)) for n in range(3)]
         self.add(database, here, there, *more)
-        named = [(MINE, "a"), (OTHERS, "a"), (MINE, "2"), (OTHERS, "2"), (MINE, "a"), (MINE, "none"), ("kit.empty", "a")]
+        named = [
+            (MINE, "a"),
+            (OTHERS, "a"),
+            (MINE, "2"),
+            (OTHERS, "2"),
+            (MINE, "a"),
+            (MINE, "none"),
+            ("kit.empty", "a"),
+        ]
         assert sorted(database.records.several(named), key=lambda x: (x.collection, x.id)) == [more[2], here, there]
         assert database.records.several([]) == []
 
@@ -218,8 +261,14 @@ class RecordConformance:
         assert len(self.found(database, key=0, limit=2)) == 2
 
     def test_what_has_expired_is_told_oldest_first(self, database: Database) -> None:
-        self.add(database, make("a", expires_at=after(3)), make("b", expires_at=after(1)), make("c"), make("d", expires_at=after(2)),
-                 make("e", expires_at=after(1), collection=OTHERS))
+        self.add(
+            database,
+            make("a", expires_at=after(3)),
+            make("b", expires_at=after(1)),
+            make("c"),
+            make("d", expires_at=after(2)),
+            make("e", expires_at=after(1), collection=OTHERS),
+        )
         assert [x.id for x in database.records.expired(MINE, after(2))] == ["b", "d"]
         assert [x.id for x in database.records.expired(MINE, after(9), limit=1)] == ["b"]
         assert database.records.expired(MINE, after(0.5)) == []

@@ -1,4 +1,5 @@
-"""A TCP relay that cuts the connection at a chosen message, as a failing network or a dying server would, or listens and forges."""
+"""A TCP relay that cuts the connection at a chosen message, as a failing network or a dying server would, or listens
+and forges."""
 
 from __future__ import annotations
 

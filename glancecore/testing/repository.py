@@ -1,8 +1,8 @@
 """The conformance kit for database drivers: one test for each rule of ``glancecore.ports.repository``.
 
-    class TestMine(RepositoryConformance):
-        @pytest.fixture
-        def database(self): ...     # a synced and empty Database
+class TestMine(RepositoryConformance):
+    @pytest.fixture
+    def database(self): ...     # a synced and empty Database
 """
 
 from __future__ import annotations
@@ -71,8 +71,23 @@ from glancecore.testing.fakes import MemoryDatabase
 PUBLIC, PRIVATE, SHARED, COMMUNITY = Visibility.PUBLIC, Visibility.PRIVATE, Visibility.SHARED, Visibility.COMMUNITY
 EVERY = frozenset(Visibility)
 #: Text that breaks careless quoting, JSON, LIKE, placeholders, 3-byte character sets or collations.
-TEXTS = ("plain", "Plain", "pláin", "pla\u0301in", "plain ", " plain", "", "😀 \U0001d4b3", "it's \"quoted\" \\ and\nbroken\t", "100% %s ?",
-         "[]", "{}", "null", "0", "日本語")
+TEXTS = (
+    "plain",
+    "Plain",
+    "pláin",
+    "pla\u0301in",
+    "plain ",
+    " plain",
+    "",
+    "😀 \U0001d4b3",
+    'it\'s "quoted" \\ and\nbroken\t',
+    "100% %s ?",
+    "[]",
+    "{}",
+    "null",
+    "0",
+    "日本語",
+)
 
 
 T = TypeVar("T")
@@ -81,8 +96,15 @@ T = TypeVar("T")
 class Relation:
     """Who looks at an image, and what he must see of each kind of question: written out, not computed."""
 
-    def __init__(self, viewer: Viewer, member: MemberStatus | None, get: Iterable[Visibility],
-                 default: Iterable[Visibility], by_visibility: Iterable[Visibility], everything: Iterable[Visibility]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        member: MemberStatus | None,
+        get: Iterable[Visibility],
+        default: Iterable[Visibility],
+        by_visibility: Iterable[Visibility],
+        everything: Iterable[Visibility],
+    ) -> None:
         self.viewer, self.member = viewer, member
         self.get, self.default = frozenset(get), frozenset(default)
         self.by_visibility, self.everything = frozenset(by_visibility), frozenset(everything)
@@ -100,7 +122,9 @@ RELATIONS = {
     "admin": Relation(ADMIN, None, EVERY, (PUBLIC, PRIVATE, SHARED), EVERY, EVERY),
     "admin without project": Relation(EVERYTHING, None, EVERY, (PUBLIC, PRIVATE, SHARED), EVERY, EVERY),
     "owning admin": Relation(Viewer(OWNER.project, admin=True), None, EVERY, EVERY, EVERY, EVERY),
-    "accepted admin": Relation(Viewer(FRIEND.project, admin=True), ACCEPTED, EVERY, (PUBLIC, PRIVATE, SHARED), EVERY, EVERY),
+    "accepted admin": Relation(
+        Viewer(FRIEND.project, admin=True), ACCEPTED, EVERY, (PUBLIC, PRIVATE, SHARED), EVERY, EVERY
+    ),
 }
 #: The same for an image without owner: nobody's own, and readable by everybody unless private.
 OWNERLESS = {
@@ -145,14 +169,17 @@ def each_page(database: Database, query: ImageQuery) -> Iterator[list[str]]:
         if page.marker is None:
             return
         assert page.images, "a page without images leads on"
-        database.images.get(page.marker, query.viewer)  # else its id is told to somebody who may not know it, and is no marker for him
+        database.images.get(
+            page.marker, query.viewer
+        )  # else its id is told to somebody who may not know it, and is no marker for him
         query = replace(query, marker=page.marker)
     pytest.fail("paging does not end")
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """``listed``: images that OWNER lists. ``by_all``: others that everybody lists by ``all_visible``. ``unseen``: what else only an admin sees."""
+    """``listed``: images that OWNER lists. ``by_all``: others that everybody lists by ``all_visible``. ``unseen``: what
+    else only an admin sees."""
 
     listed: Sequence[Image]
     by_all: Sequence[Image]
@@ -162,7 +189,11 @@ class Crowd:
         """What is listed without the filters, whatever the visibility."""
         listed = [x for x in self.listed if query.viewer != STRANGER or x.visibility is PUBLIC]
         if query.viewer.admin:
-            return [*listed, *self.unseen, *(x for x in self.by_all if query.all_visible or x.visibility is not COMMUNITY)]
+            return [
+                *listed,
+                *self.unseen,
+                *(x for x in self.by_all if query.all_visible or x.visibility is not COMMUNITY),
+            ]
         return [*listed, *(self.by_all if query.all_visible else ())]
 
 
@@ -170,6 +201,7 @@ def in_order(images: Iterable[Image], sort: Sequence[Sort]) -> list[str]:
     """Ids in the asked order: null before everything, text by code points."""
     ordered = list(images)
     for key in reversed(sort):
+
         def value(image: Image, name: str = key.field.value) -> tuple[bool, object]:
             known = getattr(image, name)
             return known is not None, 0 if known is None else known
@@ -180,6 +212,7 @@ def in_order(images: Iterable[Image], sort: Sequence[Sort]) -> list[str]:
 
 def race(count: int, work: Callable[[int], None]) -> list[BaseException | None]:
     """``work`` in ``count`` threads at once; what each raised."""
+
     def run(number: int) -> BaseException | None:
         try:
             work(number)
@@ -196,13 +229,37 @@ class RepositoryConformance:
     def database(self) -> Database:
         raise NotImplementedError("give a synced and empty database")
 
-    # -- one image -------------------------------------------------------------------------------------------------
+    # -- one image ---------------------------------------------------------------------------------
     def test_an_image_is_read_as_it_was_added(self, database: Database) -> None:
         image = Image(
-            str(uuid.uuid4()), after(0.123456), after(5.654321), "name", "ours", Status.ACTIVE, PUBLIC, True, True, "bare",
-            "qcow2", 512, 3, 2**40 + 1, 2**62 + 1, "c" * 32, "sha512", "f" * 128, ("a", "b"),
+            str(uuid.uuid4()),
+            after(0.123456),
+            after(5.654321),
+            "name",
+            "ours",
+            Status.ACTIVE,
+            PUBLIC,
+            True,
+            True,
+            "bare",
+            "qcow2",
+            512,
+            3,
+            2**40 + 1,
+            2**62 + 1,
+            "c" * 32,
+            "sha512",
+            "f" * 128,
+            ("a", "b"),
             {"os": "linux", "empty": "", "null": None},
-            (Location("file:///x", "fast", {"k": "v"}), Location("s3://y", "cheap", {}, LocationStatus.DELETING, damaged=True)), 7, 3, "why")
+            (
+                Location("file:///x", "fast", {"k": "v"}),
+                Location("s3://y", "cheap", {}, LocationStatus.DELETING, damaged=True),
+            ),
+            7,
+            3,
+            "why",
+        )
         add(database, image)
         assert database.images.get(image.id) == image
         assert database.images.get_any(image.id) == image
@@ -216,8 +273,14 @@ class RepositoryConformance:
 
     @pytest.mark.parametrize("text", TEXTS)
     def test_any_text_is_kept(self, database: Database, text: str) -> None:
-        image = make_image(name=text, owner=f"o{text}", tags=(text, f"{text}2"), properties={text: text, "p": text},
-                           last_error=text, locations=(Location(f"file:///{text}", "fast", {text: text}),))
+        image = make_image(
+            name=text,
+            owner=f"o{text}",
+            tags=(text, f"{text}2"),
+            properties={text: text, "p": text},
+            last_error=text,
+            locations=(Location(f"file:///{text}", "fast", {text: text}),),
+        )
         lease = make_lease(image, holder=text, blobs=(BlobRef("fast", text),))
         member = make_member(image, f"m{text}")
         database.images.commit(ImageAdded(image), LeaseTaken(lease, 60), MemberAdded(member))
@@ -226,8 +289,12 @@ class RepositoryConformance:
         assert database.images.lease(image.id) == lease
         assert database.images.members(image.id) == [member]
         assert listed(database.images, ImageQuery(Viewer(f"m{text}"), member_status=PENDING))[0].as_member == f"m{text}"
-        for asked in ({"equal": {"name": (text,)}}, {"tags": (text,)}, {"properties": {text: text}},
-                      {"equal": {"owner": (f"o{text}",)}}):
+        for asked in (
+            {"equal": {"name": (text,)}},
+            {"tags": (text,)},
+            {"properties": {text: text}},
+            {"equal": {"owner": (f"o{text}",)}},
+        ):
             assert listed(database.images, ImageQuery(me, **asked)) == [image], asked
 
     def test_an_unknown_image_is_not_found(self, database: Database) -> None:
@@ -242,10 +309,17 @@ class RepositoryConformance:
         add(database, image)
         database.images.commit(MemberAdded(make_member(image, status=ACCEPTED)))
         assert database.images.get_any(image.id).status is status
-        queries = [ImageQuery(x, all_visible=y, hidden=z) for x in (OWNER, FRIEND, ADMIN) for y in (True, False)
-                   for z in (True, False)]
-        queries += [ImageQuery(OWNER, tags=("t",)), ImageQuery(ADMIN, properties={"p": "v"}),
-                    ImageQuery(ADMIN, equal={"status": (status.value,)})]
+        queries = [
+            ImageQuery(x, all_visible=y, hidden=z)
+            for x in (OWNER, FRIEND, ADMIN)
+            for y in (True, False)
+            for z in (True, False)
+        ]
+        queries += [
+            ImageQuery(OWNER, tags=("t",)),
+            ImageQuery(ADMIN, properties={"p": "v"}),
+            ImageQuery(ADMIN, equal={"status": (status.value,)}),
+        ]
         if status in HIDDEN:
             with pytest.raises(errors.ImageNotFound):
                 database.images.get(image.id)
@@ -254,7 +328,7 @@ class RepositoryConformance:
             assert database.images.get(image.id).id == image.id
             assert [len(listed(database.images, x)) for x in queries] == [int(not x.hidden) for x in queries]
 
-    # -- who sees what ---------------------------------------------------------------------------------------------
+    # -- who sees what -----------------------------------------------------------------------------
     def _check_view(self, database: Database, who: Relation, image: Image) -> None:
         images, visibility = database.images, image.visibility
         add(database, image)
@@ -286,19 +360,24 @@ class RepositoryConformance:
     @pytest.mark.parametrize("visibility", Visibility)
     @pytest.mark.parametrize("relation", RELATIONS)
     def test_who_sees_an_image(self, database: Database, relation: str, visibility: Visibility) -> None:
-        self._check_view(database, RELATIONS[relation],
-                         make_image(visibility=visibility, tags=("t",), properties={"p": "v"}))
+        self._check_view(
+            database, RELATIONS[relation], make_image(visibility=visibility, tags=("t",), properties={"p": "v"})
+        )
 
     @pytest.mark.parametrize("visibility", Visibility)
     @pytest.mark.parametrize("relation", OWNERLESS)
     def test_who_sees_an_image_without_owner(self, database: Database, relation: str, visibility: Visibility) -> None:
-        self._check_view(database, OWNERLESS[relation],
-                         make_image(visibility=visibility, owner=None, tags=("t",), properties={"p": "v"}))
+        self._check_view(
+            database,
+            OWNERLESS[relation],
+            make_image(visibility=visibility, owner=None, tags=("t",), properties={"p": "v"}),
+        )
 
     @pytest.mark.parametrize("asked", [PENDING, ACCEPTED, REJECTED, None])
     @pytest.mark.parametrize("status", MemberStatus)
     def test_member_status_selects_what_is_shared_with_the_viewer(
-            self, database: Database, status: MemberStatus, asked: MemberStatus | None) -> None:
+        self, database: Database, status: MemberStatus, asked: MemberStatus | None
+    ) -> None:
         image, own = make_image(name="shared"), make_image(name="own", owner=FRIEND.project)
         add(database, image, own)
         database.images.commit(MemberAdded(make_member(image, status=status)))
@@ -311,31 +390,54 @@ class RepositoryConformance:
     def _unlisted(self, database: Database) -> None:
         """By name: when each is left out. ``stays`` are not public, or in no list of theirs."""
         owners, kinds = {"mine": "ours", "nobodys": None}, {"community": COMMUNITY, "shared": SHARED}
-        made = {x: make_image(n, name=x, owner=owners.get(x, "theirs"), visibility=kinds.get(x, PUBLIC), tags=("t",), properties={"p": "v"})
-                for n, x in enumerate(("old", "soon", "never", "mine", "nobodys", "community", "shared"))}
+        made = {
+            x: make_image(
+                n,
+                name=x,
+                owner=owners.get(x, "theirs"),
+                visibility=kinds.get(x, PUBLIC),
+                tags=("t",),
+                properties={"p": "v"},
+            )
+            for n, x in enumerate(("old", "soon", "never", "mine", "nobodys", "community", "shared"))
+        }
         add(database, *made.values())
         moments = {x: after(20 if x == "soon" else 10) for x in made if x != "never"}
-        database.images.commit(MemberAdded(make_member(made["shared"], "ours", ACCEPTED)),
-                               *(RecordAdded(unlisted.from_then_on(made[x].id, at)) for x, at in moments.items()))
+        database.images.commit(
+            MemberAdded(make_member(made["shared"], "ours", ACCEPTED)),
+            *(RecordAdded(unlisted.from_then_on(made[x].id, at)) for x, at in moments.items()),
+        )
 
     def test_what_is_unlisted_leaves_the_lists_of_others(self, database: Database) -> None:
         self._unlisted(database)
         everything = {"old", "soon", "never", "mine", "nobodys", "shared"}
         for filters in ({}, {"tags": ("t",)}, {"properties": {"p": "v"}}, {"tags": ("t",), "properties": {"p": "v"}}):
-            for at, expected in ((None, everything), (after(9.9), everything), (after(10), {"soon", "never", "mine", "shared"}), (after(20), {"never", "mine", "shared"})):
+            for at, expected in (
+                (None, everything),
+                (after(9.9), everything),
+                (after(10), {"soon", "never", "mine", "shared"}),
+                (after(20), {"never", "mine", "shared"}),
+            ):
                 asked: dict[str, object] = {**filters, "unlisted_at": at}
                 assert found(database, OWNER, **asked) == expected, (filters, at)
                 assert found(database, OWNER, all_visible=True, **asked) == {*expected, "community"}
                 assert found(database, OWNER, visibility=PUBLIC, **asked) == expected - {"shared"}
                 assert found(database, OWNER, visibility=COMMUNITY, **asked) == {"community"}
-                assert found(database, NOBODY, **asked) == expected - ({"shared"} if at in (None, after(9.9)) else {"mine", "shared"})
+                assert found(database, NOBODY, **asked) == expected - (
+                    {"shared"} if at in (None, after(9.9)) else {"mine", "shared"}
+                )
                 assert found(database, ADMIN, all_visible=True, **asked) == {*everything, "community"}
 
     def test_what_is_unlisted_is_left_out_of_filtered_lists(self, database: Database) -> None:
         self._unlisted(database)
         for sort in ((Sort(SortField.NAME),), (Sort(SortField.UPDATED_AT),), (Sort(SortField.SIZE),)):
             asked = {"unlisted_at": after(15), "sort": sort}
-            assert found(database, OWNER, equal={"owner": ("theirs",)}, all_visible=True, **asked) == {"soon", "never", "shared", "community"}
+            assert found(database, OWNER, equal={"owner": ("theirs",)}, all_visible=True, **asked) == {
+                "soon",
+                "never",
+                "shared",
+                "community",
+            }
             assert found(database, OWNER, equal={"owner": ("theirs",)}, **asked) == {"soon", "never", "shared"}
             assert found(database, OWNER, equal={"owner": ("ours",)}, **asked) == {"mine"}
             assert found(database, OWNER, equal={"name": ("old", "never")}, **asked) == {"never"}
@@ -351,25 +453,47 @@ class RepositoryConformance:
         database.images.commit(*(RecordAdded(unlisted.from_then_on(x.id, after(1))) for x in gone))
         query = ImageQuery(OWNER, limit=2, unlisted_at=after(1))
         assert list(each_page(database, query)) == [[made[20].id, made[10].id], [made[0].id]]
-        assert pages(database, replace(query, marker=made[25].id)) == [made[20].id, made[10].id, made[0].id], "who knows its id may go on behind it"
-        database.images.commit(RecordRemoved(database.records.get(unlisted.COLLECTION, made[25].id)), ImageRemoved(made[24], START))
+        assert pages(database, replace(query, marker=made[25].id)) == [made[20].id, made[10].id, made[0].id], (
+            "who knows its id may go on behind it"
+        )
+        database.images.commit(
+            RecordRemoved(database.records.get(unlisted.COLLECTION, made[25].id)), ImageRemoved(made[24], START)
+        )
         assert pages(database, query) == [made[25].id, made[20].id, made[10].id, made[0].id]
 
     def test_the_versions_of_images(self, database: Database) -> None:
-        one, hidden, other, gone = make_image(1), make_image(2, hidden=True), make_image(3, owner="theirs"), make_image(4)
+        one, hidden, other, gone = (
+            make_image(1),
+            make_image(2, hidden=True),
+            make_image(3, owner="theirs"),
+            make_image(4),
+        )
         deleted = make_image(5, status=Status.PENDING_DELETE)
         add(database, one, hidden, other, gone, deleted)
         database.images.commit(ImageChanged(one, saved(one, name="x")), ImageRemoved(gone, START))
         asked = [one.id, hidden.id, gone.id, deleted.id, str(uuid.uuid4())]
-        assert database.images.versions(asked) == {one.id: one.version + 1, hidden.id: hidden.version, deleted.id: deleted.version}
-        assert database.images.versions([*asked, *(str(uuid.uuid4()) for _ in range(1000 - len(asked)))]) == database.images.versions(asked)
+        assert database.images.versions(asked) == {
+            one.id: one.version + 1,
+            hidden.id: hidden.version,
+            deleted.id: deleted.version,
+        }
+        assert database.images.versions(
+            [*asked, *(str(uuid.uuid4()) for _ in range(1000 - len(asked)))]
+        ) == database.images.versions(asked)
         assert database.images.versions([]) == {}
 
     @pytest.mark.parametrize("hidden", [False, True])
     def test_whether_an_image_has_a_name(self, database: Database, hidden: bool) -> None:
         for owner, visibility in itertools.product(("ours", "theirs", None), Visibility):
-            add(database, make_image(name=f"{owner} {visibility.value}", owner=owner, visibility=visibility, hidden=hidden))
-        add(database, *(make_image(name=x.value, status=x, owner="ours", visibility=PUBLIC) for x in HIDDEN), make_image(owner="ours"))
+            add(
+                database,
+                make_image(name=f"{owner} {visibility.value}", owner=owner, visibility=visibility, hidden=hidden),
+            )
+        add(
+            database,
+            *(make_image(name=x.value, status=x, owner="ours", visibility=PUBLIC) for x in HIDDEN),
+            make_image(owner="ours"),
+        )
         has = database.images.has_name
         for visibility in Visibility:
             for owner in ("ours", "theirs", "None"):
@@ -395,34 +519,74 @@ class RepositoryConformance:
         for field in SortField:
             assert len(listed(database.images, ImageQuery(OWNER, sort=(Sort(field),)))) == 2
 
-    # -- filters ---------------------------------------------------------------------------------------------------
+    # -- filters -----------------------------------------------------------------------------------
     def _varied(self, database: Database) -> None:
         base = {"visibility": PUBLIC, "owner": "ours"}
         big = with_data(make_image(0, name="big", **base), 2**40)
-        add(database,
-            replace(big, min_ram=512, min_disk=10, virtual_size=2**41, checksum="c1", hash_algo="sha512", hash_value="h1",
-                    protected=True),
-            make_image(1, name="small", disk_format="iso", container_format="bare", size=5, virtual_size=6, checksum="c2",
-                       hash_algo="sha256", hash_value="h2", min_ram=1, **base),
+        add(
+            database,
+            replace(
+                big,
+                min_ram=512,
+                min_disk=10,
+                virtual_size=2**41,
+                checksum="c1",
+                hash_algo="sha512",
+                hash_value="h1",
+                protected=True,
+            ),
+            make_image(
+                1,
+                name="small",
+                disk_format="iso",
+                container_format="bare",
+                size=5,
+                virtual_size=6,
+                checksum="c2",
+                hash_algo="sha256",
+                hash_value="h2",
+                min_ram=1,
+                **base,
+            ),
             make_image(2, name="none", **base),
-            make_image(3, name="foreign", visibility=PUBLIC, owner="theirs"))
+            make_image(3, name="foreign", visibility=PUBLIC, owner="theirs"),
+        )
 
-    @pytest.mark.parametrize(("field", "values", "expected"), [
-        ("name", ("big",), {"big"}), ("name", ("big", "none", "never"), {"big", "none"}), ("name", ("Big",), set()),
-        ("name", ("big ",), set()), ("name", (), set()),
-        ("status", ("queued",), {"small", "none", "foreign"}), ("status", ("active", "saving"), {"big"}),
-        ("status", (Status.ACTIVE,), {"big"}),
-        ("container_format", ("bare",), {"big", "small"}), ("disk_format", ("raw", "iso"), {"big", "small"}),
-        ("disk_format", ("vdi",), set()),
-        ("owner", ("ours",), {"big", "small", "none"}), ("owner", ("theirs", "ours"), {"big", "small", "none", "foreign"}),
-        ("checksum", ("c1",), {"big"}), ("checksum", ("c1", "c2"), {"big", "small"}), ("checksum", ("C1",), set()),
-        ("hash_algo", ("sha256",), {"small"}), ("hash_value", ("h2",), {"small"}), ("hash_value", ("h1", "h2"), {"big", "small"}),
-        ("size", (5,), {"small"}), ("size", (2**40, 5), {"big", "small"}), ("size", (2**70,), set()),
-        ("virtual_size", (6,), {"small"}), ("min_ram", (0,), {"none", "foreign"}), ("min_disk", (10,), {"big"}),
-        ("protected", (True,), {"big"}), ("protected", (False,), {"small", "none", "foreign"}),
-    ])
+    @pytest.mark.parametrize(
+        ("field", "values", "expected"),
+        [
+            ("name", ("big",), {"big"}),
+            ("name", ("big", "none", "never"), {"big", "none"}),
+            ("name", ("Big",), set()),
+            ("name", ("big ",), set()),
+            ("name", (), set()),
+            ("status", ("queued",), {"small", "none", "foreign"}),
+            ("status", ("active", "saving"), {"big"}),
+            ("status", (Status.ACTIVE,), {"big"}),
+            ("container_format", ("bare",), {"big", "small"}),
+            ("disk_format", ("raw", "iso"), {"big", "small"}),
+            ("disk_format", ("vdi",), set()),
+            ("owner", ("ours",), {"big", "small", "none"}),
+            ("owner", ("theirs", "ours"), {"big", "small", "none", "foreign"}),
+            ("checksum", ("c1",), {"big"}),
+            ("checksum", ("c1", "c2"), {"big", "small"}),
+            ("checksum", ("C1",), set()),
+            ("hash_algo", ("sha256",), {"small"}),
+            ("hash_value", ("h2",), {"small"}),
+            ("hash_value", ("h1", "h2"), {"big", "small"}),
+            ("size", (5,), {"small"}),
+            ("size", (2**40, 5), {"big", "small"}),
+            ("size", (2**70,), set()),
+            ("virtual_size", (6,), {"small"}),
+            ("min_ram", (0,), {"none", "foreign"}),
+            ("min_disk", (10,), {"big"}),
+            ("protected", (True,), {"big"}),
+            ("protected", (False,), {"small", "none", "foreign"}),
+        ],
+    )
     def test_equal_finds_exact_values(
-            self, database: Database, field: str, values: tuple[str | int | bool, ...], expected: set[str]) -> None:
+        self, database: Database, field: str, values: tuple[str | int | bool, ...], expected: set[str]
+    ) -> None:
         self._varied(database)
         for viewer in (OWNER, STRANGER, ADMIN):
             assert found(database, viewer, equal={field: values}) == expected
@@ -431,28 +595,51 @@ class RepositoryConformance:
         one, two, three = (make_image(n) for n in range(3))
         add(database, one, two, three)
         assert ids(listed(database.images, ImageQuery(OWNER, equal={"id": (two.id,)}))) == [two.id]
-        assert ids(listed(database.images, ImageQuery(ADMIN, equal={"id": (one.id, three.id, "x")}))) == [three.id, one.id]
+        assert ids(listed(database.images, ImageQuery(ADMIN, equal={"id": (one.id, three.id, "x")}))) == [
+            three.id,
+            one.id,
+        ]
 
-    @pytest.mark.parametrize(("field", "low", "high", "expected"), [
-        ("size", 5, None, {"big", "small"}), ("size", 6, None, {"big"}), ("size", None, 5, {"small"}),
-        ("size", 5, 2**40, {"big", "small"}), ("size", None, None, {"big", "small"}), ("size", 2**70, None, set()),
-        ("size", -2**70, 2**70, {"big", "small"}), ("size", None, -2**70, set()),
-        ("min_ram", 1, 512, {"big", "small"}), ("min_ram", None, 0, {"none", "foreign"}), ("min_disk", 10, 10, {"big"}),
-        ("virtual_size", 7, None, {"big"}),
-    ])
+    @pytest.mark.parametrize(
+        ("field", "low", "high", "expected"),
+        [
+            ("size", 5, None, {"big", "small"}),
+            ("size", 6, None, {"big"}),
+            ("size", None, 5, {"small"}),
+            ("size", 5, 2**40, {"big", "small"}),
+            ("size", None, None, {"big", "small"}),
+            ("size", 2**70, None, set()),
+            ("size", -(2**70), 2**70, {"big", "small"}),
+            ("size", None, -(2**70), set()),
+            ("min_ram", 1, 512, {"big", "small"}),
+            ("min_ram", None, 0, {"none", "foreign"}),
+            ("min_disk", 10, 10, {"big"}),
+            ("virtual_size", 7, None, {"big"}),
+        ],
+    )
     def test_ranges_include_their_bounds_and_never_null(
-            self, database: Database, field: str, low: int | None, high: int | None, expected: set[str]) -> None:
+        self, database: Database, field: str, low: int | None, high: int | None, expected: set[str]
+    ) -> None:
         self._varied(database)
         for viewer in (OWNER, ADMIN):
             assert found(database, viewer, ranges=(RangeFilter(field, low, high),)) == expected
 
-    @pytest.mark.parametrize(("op", "expected"), [
-        (TimeOp.GT, {"after"}), (TimeOp.GTE, {"second", "end", "after"}), (TimeOp.LT, {"before"}),
-        (TimeOp.LTE, {"before", "second", "end"}), (TimeOp.EQ, {"second", "end"}), (TimeOp.NEQ, {"before", "after"})])
+    @pytest.mark.parametrize(
+        ("op", "expected"),
+        [
+            (TimeOp.GT, {"after"}),
+            (TimeOp.GTE, {"second", "end", "after"}),
+            (TimeOp.LT, {"before"}),
+            (TimeOp.LTE, {"before", "second", "end"}),
+            (TimeOp.EQ, {"second", "end"}),
+            (TimeOp.NEQ, {"before", "after"}),
+        ],
+    )
     @pytest.mark.parametrize("field", [SortField.CREATED_AT, SortField.UPDATED_AT])
     @pytest.mark.parametrize("fraction", [0.0, 0.5])
     def test_times_are_compared_at_whole_seconds(
-            self, database: Database, field: SortField, op: TimeOp, expected: set[str], fraction: float) -> None:
+        self, database: Database, field: SortField, op: TimeOp, expected: set[str], fraction: float
+    ) -> None:
         for name, at in (("before", 9.999999), ("second", 10), ("end", 10.999999), ("after", 11)):
             other = "updated_at" if field is SortField.CREATED_AT else "created_at"
             add(database, replace(make_image(at, name=name), **{other: START}))  # type: ignore[arg-type]
@@ -460,11 +647,16 @@ class RepositoryConformance:
             assert found(database, viewer, times=(TimeFilter(field, op, after(10 + fraction)),)) == expected
 
     def test_all_filters_must_hold(self, database: Database) -> None:
-        for n, (ram, tags, props) in enumerate(itertools.product((1, 2), (("a",), ("a", "b")), ({"p": "1"}, {"p": "2"}))):
+        for n, (ram, tags, props) in enumerate(
+            itertools.product((1, 2), (("a",), ("a", "b")), ({"p": "1"}, {"p": "2"}))
+        ):
             add(database, make_image(n, name=str(n), min_ram=ram, tags=tags, properties=props))
         assert found(database, equal={"min_ram": (1,)}, tags=("b",), properties={"p": "2"}) == {"3"}
         assert found(database, ranges=(RangeFilter("min_ram", 2),), tags=("b", "a")) == {"6", "7"}
-        times = (TimeFilter(SortField.CREATED_AT, TimeOp.GTE, after(2)), TimeFilter(SortField.CREATED_AT, TimeOp.LT, after(5)))
+        times = (
+            TimeFilter(SortField.CREATED_AT, TimeOp.GTE, after(2)),
+            TimeFilter(SortField.CREATED_AT, TimeOp.LT, after(5)),
+        )
         assert found(database, times=times) == {"2", "3", "4"}
         assert found(database, times=times, equal={"min_ram": (2,), "status": ("queued",)}) == {"4"}
 
@@ -486,8 +678,17 @@ class RepositoryConformance:
         return image
 
     def test_properties_must_equal_exactly(self, database: Database) -> None:
-        for name, properties in (("1", {"k": "v"}), ("2", {"k": "V"}), ("3", {"K": "v"}), ("4", {"k": "v", "l": "w"}),
-                                 ("5", {"k": None}), ("6", {"k": ""}), ("7", {}), ("8", {"k": "v "}), ("9", {"v": "k"})):
+        for name, properties in (
+            ("1", {"k": "v"}),
+            ("2", {"k": "V"}),
+            ("3", {"K": "v"}),
+            ("4", {"k": "v", "l": "w"}),
+            ("5", {"k": None}),
+            ("6", {"k": ""}),
+            ("7", {}),
+            ("8", {"k": "v "}),
+            ("9", {"v": "k"}),
+        ):
             add(database, make_image(name=name, properties=properties))
         for viewer in (OWNER, ADMIN):
             assert found(database, viewer, properties={"k": "v"}) == {"1", "4"}
@@ -509,20 +710,40 @@ class RepositoryConformance:
 
     def test_a_changed_image_is_found_by_what_it_is_now(self, database: Database) -> None:
         old = make_image(name="old", tags=("a", "b"), properties={"k": "1", "l": "1"}, checksum="c1", visibility=PUBLIC)
-        new = saved(old, name="new", tags=("b", "c"), properties={"k": "2", "l": "1"}, checksum="c2", owner="theirs",
-                    visibility=PRIVATE, min_ram=9)
+        new = saved(
+            old,
+            name="new",
+            tags=("b", "c"),
+            properties={"k": "2", "l": "1"},
+            checksum="c2",
+            owner="theirs",
+            visibility=PRIVATE,
+            min_ram=9,
+        )
         add(database, old)
         database.images.commit(ImageChanged(old, new))
         theirs = Viewer("theirs")
         stale: tuple[dict[str, object], ...] = (
-            {"equal": {"name": ("old",)}}, {"tags": ("a",)}, {"properties": {"k": "1"}}, {"equal": {"checksum": ("c1",)}},
-            {"equal": {"owner": ("ours",)}}, {"visibility": PUBLIC})
+            {"equal": {"name": ("old",)}},
+            {"tags": ("a",)},
+            {"properties": {"k": "1"}},
+            {"equal": {"checksum": ("c1",)}},
+            {"equal": {"owner": ("ours",)}},
+            {"visibility": PUBLIC},
+        )
         for asked in stale:
             assert found(database, theirs, **asked) == found(database, ADMIN, **asked) == set(), asked
         current: tuple[dict[str, object], ...] = (
-            {"equal": {"name": ("new",)}}, {"tags": ("c",)}, {"tags": ("b",)}, {"properties": {"k": "2"}},
-            {"properties": {"l": "1"}}, {"equal": {"checksum": ("c2",)}}, {"equal": {"owner": ("theirs",)}},
-            {"visibility": PRIVATE}, {"equal": {"min_ram": (9,)}})
+            {"equal": {"name": ("new",)}},
+            {"tags": ("c",)},
+            {"tags": ("b",)},
+            {"properties": {"k": "2"}},
+            {"properties": {"l": "1"}},
+            {"equal": {"checksum": ("c2",)}},
+            {"equal": {"owner": ("theirs",)}},
+            {"visibility": PRIVATE},
+            {"equal": {"min_ram": (9,)}},
+        )
         for asked in current:
             assert found(database, theirs, **asked) == found(database, ADMIN, **asked) == {"new"}, asked
             assert found(database, OWNER, **asked) == set(), asked
@@ -531,33 +752,50 @@ class RepositoryConformance:
         assert found(database, theirs, tags=("b",)) == set()
         assert found(database, theirs, tags=("b",), hidden=True) == {"new"}
 
-    # -- order and paging ------------------------------------------------------------------------------------------
+    # -- order and paging --------------------------------------------------------------------------
     def _mixture(self, database: Database) -> list[Image]:
         """Images with null and equal keys, own ones, others' public ones and shared ones: OWNER lists them all."""
         made = []
         for n in range(18):
             name = (None, "a", "B", "á", "b", "")[n % 6]
-            made.append(make_image(
-                n // 3, name=name, status=(Status.QUEUED, Status.ACTIVE, Status.SAVING)[n % 3],
-                container_format=(None, "bare")[n % 2], disk_format=(None, "raw", "iso")[n // 2 % 3],
-                size=(None, 0, 7, 2**40)[n // 2 % 4], owner=("ours", "theirs", "others")[n % 3],
-                visibility=(PRIVATE, PUBLIC, SHARED)[n % 3], tags=("all", f"n{n}"), properties={"of": "all"},
-                updated_at=after(100 - n // 4)))
+            made.append(
+                make_image(
+                    n // 3,
+                    name=name,
+                    status=(Status.QUEUED, Status.ACTIVE, Status.SAVING)[n % 3],
+                    container_format=(None, "bare")[n % 2],
+                    disk_format=(None, "raw", "iso")[n // 2 % 3],
+                    size=(None, 0, 7, 2**40)[n // 2 % 4],
+                    owner=("ours", "theirs", "others")[n % 3],
+                    visibility=(PRIVATE, PUBLIC, SHARED)[n % 3],
+                    tags=("all", f"n{n}"),
+                    properties={"of": "all"},
+                    updated_at=after(100 - n // 4),
+                )
+            )
         for start in range(0, 18, 6):
-            add(database, *made[start:start + 6])
+            add(database, *made[start : start + 6])
         shared = [x for x in made if x.visibility is SHARED]
         database.images.commit(*(MemberAdded(make_member(x, "ours", ACCEPTED)) for x in shared))
         # Not to be found.
-        add(database, make_image(owner="theirs"), make_image(visibility=COMMUNITY, owner="theirs", tags=("all",)),
-            make_image(hidden=True, tags=("all",)), make_image(status=Status.DELETING, tags=("all",)))
+        add(
+            database,
+            make_image(owner="theirs"),
+            make_image(visibility=COMMUNITY, owner="theirs", tags=("all",)),
+            make_image(hidden=True, tags=("all",)),
+            make_image(status=Status.DELETING, tags=("all",)),
+        )
         return made
 
     @pytest.mark.parametrize("descending", [False, True])
     @pytest.mark.parametrize("field", SortField)
     def test_sorted_pages_give_each_image_once(self, database: Database, field: SortField, descending: bool) -> None:
         made = self._mixture(database)
-        sorts = [(Sort(field, descending), Sort(SortField.ID, descending)), (Sort(field, descending), Sort(SortField.ID, True)),
-                 (Sort(field, descending), Sort(SortField.CREATED_AT, descending), Sort(SortField.ID, descending))]
+        sorts = [
+            (Sort(field, descending), Sort(SortField.ID, descending)),
+            (Sort(field, descending), Sort(SortField.ID, True)),
+            (Sort(field, descending), Sort(SortField.CREATED_AT, descending), Sort(SortField.ID, descending)),
+        ]
         for sort in sorts:
             expected = in_order(made, sort)
             for asked in ({}, {"tags": ("all",)}, {"properties": {"of": "all"}, "tags": ("all",)}):
@@ -580,28 +818,54 @@ class RepositoryConformance:
         assert len(everything) == 20
         for field, down in itertools.product(SortField, (False, True)):
             sort = (Sort(field, down), Sort(SortField.ID, down))
-            assert pages(database, ImageQuery(ADMIN, all_visible=True, sort=sort, limit=3)) == in_order(everything, sort)
+            assert pages(database, ImageQuery(ADMIN, all_visible=True, sort=sort, limit=3)) == in_order(
+                everything, sort
+            )
 
-    # -- pages that end early ------------------------------------------------------------------------------------
+    # -- pages that end early ----------------------------------------------------------------------
     def _crowd(self, database: Database) -> Crowd:
-        """One in five is ``iso``, the oldest one alone is ``vdi``; two of three of theirs, and of those without owner, OWNER may not see."""
-        made = [make_image(
-            n // 2, name=f"n{n % 7}" if n % 9 else None, owner=("ours", "theirs", "ours", "others")[n % 4],
-            visibility=(PRIVATE, PUBLIC, PUBLIC, SHARED)[n % 4], disk_format="vdi" if n == 0 else "raw" if n % 5 else "iso",
-            size=n * n % 11 or None, min_ram=n % 3, tags=("all", f"t{n % 3}"), properties={"k": str(n % 4)},
-            updated_at=after(60 + n * 7 % 40)) for n in range(40)]
-        aside = [make_image(
-            n // 2 + 0.5, name=f"n{n % 7}", owner=("theirs", "others", None)[n % 3], visibility=(PRIVATE, SHARED, COMMUNITY, PRIVATE, PRIVATE, SHARED)[n % 6],
-            disk_format="raw" if n % 5 else "iso", size=n % 11 or None, min_ram=n % 3, tags=("all", f"t{n % 3}"), properties={"k": str(n % 4)},
-            updated_at=after(60 + n * 7 % 40)) for n in range(40)]
+        """One in five is ``iso``, the oldest one alone is ``vdi``; two of three of theirs, and of those without owner,
+        OWNER may not see."""
+        made = [
+            make_image(
+                n // 2,
+                name=f"n{n % 7}" if n % 9 else None,
+                owner=("ours", "theirs", "ours", "others")[n % 4],
+                visibility=(PRIVATE, PUBLIC, PUBLIC, SHARED)[n % 4],
+                disk_format="vdi" if n == 0 else "raw" if n % 5 else "iso",
+                size=n * n % 11 or None,
+                min_ram=n % 3,
+                tags=("all", f"t{n % 3}"),
+                properties={"k": str(n % 4)},
+                updated_at=after(60 + n * 7 % 40),
+            )
+            for n in range(40)
+        ]
+        aside = [
+            make_image(
+                n // 2 + 0.5,
+                name=f"n{n % 7}",
+                owner=("theirs", "others", None)[n % 3],
+                visibility=(PRIVATE, SHARED, COMMUNITY, PRIVATE, PRIVATE, SHARED)[n % 6],
+                disk_format="raw" if n % 5 else "iso",
+                size=n % 11 or None,
+                min_ram=n % 3,
+                tags=("all", f"t{n % 3}"),
+                properties={"k": str(n % 4)},
+                updated_at=after(60 + n * 7 % 40),
+            )
+            for n in range(40)
+        ]
         add(database, *made, *aside)
         database.images.commit(*(MemberAdded(make_member(x, "ours", ACCEPTED)) for x in made if x.visibility is SHARED))
         by_all = [x for x in aside if x.visibility is COMMUNITY or (x.owner is None and x.visibility is SHARED)]
         return Crowd(made, by_all, [x for x in aside if x not in by_all])
 
     QUESTIONS: Sequence[tuple[dict[str, object], Callable[[Image], bool]]] = (
-        ({}, lambda _: True), ({"equal": {"disk_format": ("iso",)}}, lambda x: x.disk_format == "iso"),
-        ({"equal": {"disk_format": ("vdi",)}}, lambda x: x.disk_format == "vdi"), ({"tags": ("t1",)}, lambda x: "t1" in x.tags),
+        ({}, lambda _: True),
+        ({"equal": {"disk_format": ("iso",)}}, lambda x: x.disk_format == "iso"),
+        ({"equal": {"disk_format": ("vdi",)}}, lambda x: x.disk_format == "vdi"),
+        ({"tags": ("t1",)}, lambda x: "t1" in x.tags),
         ({"tags": ("t1", "all")}, lambda x: "t1" in x.tags),
         ({"tags": ("all",), "properties": {"k": "2"}}, lambda x: x.properties["k"] == "2"),
         ({"equal": {"name": ("n3",)}}, lambda x: x.name == "n3"),
@@ -611,7 +875,8 @@ class RepositoryConformance:
         ({"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(70)),)}, lambda x: x.updated_at > after(70)),
         ({"times": (TimeFilter(SortField.CREATED_AT, TimeOp.LT, after(9)),)}, lambda x: x.created_at < after(9)),
         ({"visibility": SHARED}, lambda x: x.visibility is SHARED),
-        ({"equal": {"owner": ("theirs",)}}, lambda x: x.owner == "theirs"))
+        ({"equal": {"owner": ("theirs",)}}, lambda x: x.owner == "theirs"),
+    )
 
     def _ask(self, database: Database, query: ImageQuery, expected: Sequence[str]) -> bool:
         """Whether it was answered to the end: then with what was expected, else with the first of it."""
@@ -620,7 +885,7 @@ class RepositoryConformance:
             for page in each_page(database, query):
                 seen += page
         except errors.TooBroad:
-            assert seen == expected[:len(seen)], query
+            assert seen == expected[: len(seen)], query
             return False
         assert seen == expected, query
         return True
@@ -639,21 +904,43 @@ class RepositoryConformance:
         """Those that he may not see are beside, and are not told by a marker; ``each_page`` looks."""
         crowd = self._crowd(database)
         narrower: tuple[tuple[dict[str, object], Callable[[Image], bool]], ...] = (
-            ({}, lambda _: True), ({"tags": ("all",)}, lambda _: True), ({"tags": ("t1",), "properties": {"k": "2"}}, lambda x: "t1" in x.tags and x.properties["k"] == "2"),
+            ({}, lambda _: True),
+            ({"tags": ("all",)}, lambda _: True),
+            ({"tags": ("t1",), "properties": {"k": "2"}}, lambda x: "t1" in x.tags and x.properties["k"] == "2"),
             ({"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(70)),)}, lambda x: x.updated_at > after(70)),
-            ({"equal": {"name": ("n3", "n4")}}, lambda x: x.name in ("n3", "n4")))
-        for field, viewer, everything in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (OWNER, STRANGER), (False, True)):
+            ({"equal": {"name": ("n3", "n4")}}, lambda x: x.name in ("n3", "n4")),
+        )
+        for field, viewer, everything in itertools.product(
+            (SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (OWNER, STRANGER), (False, True)
+        ):
             sort = tuple(Sort(x) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
-            for owners, (asked, fits) in itertools.product(((), ("theirs",), ("ours",), ("theirs", "others")), narrower):
+            for owners, (asked, fits) in itertools.product(
+                ((), ("theirs",), ("ours",), ("theirs", "others")), narrower
+            ):
                 query = ImageQuery(viewer, sort=sort, limit=4, most=most, all_visible=everything, **asked)  # type: ignore[arg-type]
                 expected = in_order((x for x in crowd.of(query) if fits(x) and (not owners or x.owner in owners)), sort)
-                self._ask(database, replace(query, equal={**query.equal, "owner": owners}) if owners else query, expected)
+                self._ask(
+                    database, replace(query, equal={**query.equal, "owner": owners}) if owners else query, expected
+                )
 
-    @pytest.mark.parametrize("asked", [{}, {"tags": ("all",)}, {"equal": {"status": ("queued",)}}, {"equal": {"min_ram": (0, 1, 2)}},
-                                       {"ranges": (RangeFilter("min_ram", 0, 2),)}, {"tags": ("all",), "equal": {"status": ("queued",)}}])
-    def test_what_most_images_fit_is_never_refused_in_the_order_of_an_index(self, database: Database, asked: dict[str, object]) -> None:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {},
+            {"tags": ("all",)},
+            {"equal": {"status": ("queued",)}},
+            {"equal": {"min_ram": (0, 1, 2)}},
+            {"ranges": (RangeFilter("min_ram", 0, 2),)},
+            {"tags": ("all",), "equal": {"status": ("queued",)}},
+        ],
+    )
+    def test_what_most_images_fit_is_never_refused_in_the_order_of_an_index(
+        self, database: Database, asked: dict[str, object]
+    ) -> None:
         crowd = self._crowd(database)
-        for field, down in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)):
+        for field, down in itertools.product(
+            (SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)
+        ):
             sort = tuple(Sort(x, down) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
             # images that are shared with the viewer may have to be sorted for any order but the first
             for viewer in (OWNER, STRANGER, ADMIN) if field is SortField.CREATED_AT else (STRANGER, ADMIN):
@@ -663,7 +950,10 @@ class RepositoryConformance:
     def test_a_list_of_few_is_whole_whatever_is_asked(self, database: Database) -> None:
         made = self._crowd(database).listed
         for field, (asked, fits) in itertools.product(SortField, self.QUESTIONS):
-            for sort in ((Sort(field), Sort(SortField.ID)), (Sort(field, False), Sort(SortField.SIZE), Sort(SortField.ID))):
+            for sort in (
+                (Sort(field), Sort(SortField.ID)),
+                (Sort(field, False), Sort(SortField.SIZE), Sort(SortField.ID)),
+            ):
                 expected = in_order(filter(fits, made), sort)
                 for limit in (1, 5, 40):
                     page = database.images.find(ImageQuery(OWNER, sort=sort, limit=limit, most=40, **asked))  # type: ignore[arg-type]
@@ -672,7 +962,9 @@ class RepositoryConformance:
     def test_a_list_without_filters_is_never_refused(self, database: Database) -> None:
         crowd = self._crowd(database)
         made = [x for x in crowd.listed if x.visibility is not SHARED]
-        for field, down in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)):
+        for field, down in itertools.product(
+            (SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)
+        ):
             sort = tuple(Sort(x, down) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
             for viewer in (OWNER, ADMIN):
                 for limit in (1, 7, 50):
@@ -697,10 +989,27 @@ class RepositoryConformance:
             assert len(listed(database.images, ImageQuery(OWNER, limit=limit))) == min(limit, 30)
 
     def test_a_page_ends_behind_the_image_that_reaches_the_bound_of_bytes(self, database: Database) -> None:
-        big = [make_image(n, owner=("ours", "theirs")[n % 2], visibility=Visibility.PUBLIC, properties={"p": "ü\n" * 500}, tags=("a",)) for n in range(9)]
+        big = [
+            make_image(
+                n,
+                owner=("ours", "theirs")[n % 2],
+                visibility=Visibility.PUBLIC,
+                properties={"p": "ü\n" * 500},
+                tags=("a",),
+            )
+            for n in range(9)
+        ]
         add(database, *big)
         each = metadata.size(big[0])
-        for most, count in ((1, 1), (each, 1), (each + 1, 2), (3 * each, 3), (3 * each + 1, 4), (9 * each, 9), (20 * each, 9)):
+        for most, count in (
+            (1, 1),
+            (each, 1),
+            (each + 1, 2),
+            (3 * each, 3),
+            (3 * each + 1, 4),
+            (9 * each, 9),
+            (20 * each, 9),
+        ):
             for sort in ((), (Sort(SortField.NAME, False),)):
                 query = ImageQuery(OWNER, sort=sort, max_bytes=most)
                 whole = listed(database.images, replace(query, max_bytes=None))
@@ -719,7 +1028,9 @@ class RepositoryConformance:
         database.images.commit(ImageAdded(one), WithinLimits("ours", Limits(metadata_bytes=count)))
         assert database.images.usage("ours") == Usage(images=1, metadata_bytes=count)
         with pytest.raises(errors.QuotaExceeded, match="image_metadata_total"):
-            database.images.commit(ImageChanged(one, saved(one, tags=("a", "ü", "b"))), WithinLimits("ours", Limits(metadata_bytes=count)))
+            database.images.commit(
+                ImageChanged(one, saved(one, tags=("a", "ü", "b"))), WithinLimits("ours", Limits(metadata_bytes=count))
+            )
         less = saved(one, properties={})
         database.images.commit(ImageChanged(one, less))
         assert database.images.usage("ours") == Usage(images=1, metadata_bytes=metadata.size(less))
@@ -728,7 +1039,9 @@ class RepositoryConformance:
         assert (database.images.usage("ours"), database.images.usage("theirs")) == (Usage(), weigh(given))
 
     def test_the_marker_need_not_match_the_filters(self, database: Database) -> None:
-        images = [make_image(n, name=str(n), tags=("odd",) if n % 2 else ("even",), visibility=PUBLIC) for n in range(6)]
+        images = [
+            make_image(n, name=str(n), tags=("odd",) if n % 2 else ("even",), visibility=PUBLIC) for n in range(6)
+        ]
         add(database, *images)
         assert found(database, tags=("odd",), marker=images[4].id) == {"3", "1"}
         assert found(database, STRANGER, equal={"name": ("2",)}, marker=images[3].id) == {"2"}
@@ -751,7 +1064,7 @@ class RepositoryConformance:
                 listed(database.images, ImageQuery(OWNER, marker=marker, limit=limit))
         assert listed(database.images, ImageQuery(ADMIN, marker=foreign.id, limit=limit)) == []
 
-    # -- changes of images -----------------------------------------------------------------------------------------
+    # -- changes of images -------------------------------------------------------------------------
     def test_an_id_is_used_once(self, database: Database) -> None:
         image = make_image(name="first")
         add(database, image)
@@ -762,8 +1075,19 @@ class RepositoryConformance:
     def test_a_change_replaces_the_image(self, database: Database) -> None:
         image = make_image(name="one", tags=("a",), properties={"k": "v"}, locations=(make_location("x"),))
         add(database, image)
-        changed = saved(image, name=None, visibility=COMMUNITY, protected=True, status=Status.ACTIVE, size=3, last_error="f",
-                        tags=(), properties={}, locations=(make_location("y", "cheap"), make_location("x")), attempt=2)
+        changed = saved(
+            image,
+            name=None,
+            visibility=COMMUNITY,
+            protected=True,
+            status=Status.ACTIVE,
+            size=3,
+            last_error="f",
+            tags=(),
+            properties={},
+            locations=(make_location("y", "cheap"), make_location("x")),
+            attempt=2,
+        )
         database.images.commit(ImageChanged(image, changed))
         assert database.images.get(image.id) == changed
         database.images.commit(ImageChanged(changed, saved(changed, locations=())))
@@ -797,8 +1121,12 @@ class RepositoryConformance:
     def test_the_next_version_follows_the_one_before(self, database: Database) -> None:
         image = make_image()
         add(database, image)
-        for wrong in (image, replace(image, version=3), replace(saved(image), id=str(uuid.uuid4())),
-                      replace(saved(image), created_at=after(9))):
+        for wrong in (
+            image,
+            replace(image, version=3),
+            replace(saved(image), id=str(uuid.uuid4())),
+            replace(saved(image), created_at=after(9)),
+        ):
             with pytest.raises(ValueError, match="next version"):
                 database.images.commit(ImageChanged(image, wrong))
 
@@ -873,11 +1201,14 @@ class RepositoryConformance:
         assert database.purge(after(100), limit=0) == 0
         assert database.purge(after(100), limit=None) == 4
 
-    # -- members ---------------------------------------------------------------------------------------------------
+    # -- members -----------------------------------------------------------------------------------
     def test_members_come_by_id(self, database: Database) -> None:
         image, other = make_image(), make_image()
         add(database, image, other)
-        made = [make_member(image, x, y, n + 0.25) for n, (x, y) in enumerate((("b", PENDING), ("B", ACCEPTED), ("a", REJECTED)))]
+        made = [
+            make_member(image, x, y, n + 0.25)
+            for n, (x, y) in enumerate((("b", PENDING), ("B", ACCEPTED), ("a", REJECTED)))
+        ]
         database.images.commit(*(MemberAdded(x) for x in made), MemberAdded(make_member(other, "z")))
         assert database.images.members(image.id) == [made[1], made[2], made[0]]
         assert database.images.member(image.id, "a") == made[2]
@@ -939,13 +1270,19 @@ class RepositoryConformance:
         with pytest.raises(errors.MemberNotFound):
             database.images.commit(MemberRemoved(image.id, "friends"))
 
-    # -- leases ----------------------------------------------------------------------------------------------------
+    # -- leases ------------------------------------------------------------------------------------
     def test_a_lease_is_read_as_it_was_taken(self, database: Database) -> None:
         image = make_image()
         assert database.images.lease(image.id) is None
         for operation in Operation:
-            lease = make_lease(image, operation=operation, stable=Status.ACTIVE, project=None, reserved=2**50,
-                               blobs=(BlobRef("fast", "a"), BlobRef("cheap", "b", "ours")))
+            lease = make_lease(
+                image,
+                operation=operation,
+                stable=Status.ACTIVE,
+                project=None,
+                reserved=2**50,
+                blobs=(BlobRef("fast", "a"), BlobRef("cheap", "b", "ours")),
+            )
             database.images.commit(LeaseTaken(lease, 60))
             assert database.images.lease(image.id) == lease
             database.images.commit(LeaseEnded(lease))
@@ -1094,7 +1431,10 @@ class RepositoryConformance:
         made = [make_image(n, status=status) for status in Status for n in (9, 3, 6)]
         add(database, *made)
         told = database.images.pending(after(9))
-        assert [(x.status, x.updated_at) for x in told] == [(Status.PENDING_DELETE, after(3)), (Status.PENDING_DELETE, after(6))]
+        assert [(x.status, x.updated_at) for x in told] == [
+            (Status.PENDING_DELETE, after(3)),
+            (Status.PENDING_DELETE, after(6)),
+        ]
         assert database.images.pending(after(99), limit=1) == told[:1]
         assert database.images.pending(after(3)) == []
 
@@ -1102,8 +1442,15 @@ class RepositoryConformance:
     def test_a_projects_deleted_images_are_told_the_last_one_first(self, database: Database, owner: str | None) -> None:
         gone = [make_image(n, owner=owner, status=Status.PENDING_DELETE) for n in (3, 1, 2, 2, 2, 4)]
         gone += [replace(gone[0], id=str(uuid.UUID(int=n)), updated_at=after(9)) for n in (3, 1, 2)]
-        add(database, *gone, *(make_image(5, owner=owner, status=x) for x in Status if x is not Status.PENDING_DELETE),
-            *(make_image(5, owner=x, status=Status.PENDING_DELETE) for x in ("theirs", "Ours", None if owner else "ours")))
+        add(
+            database,
+            *gone,
+            *(make_image(5, owner=owner, status=x) for x in Status if x is not Status.PENDING_DELETE),
+            *(
+                make_image(5, owner=x, status=Status.PENDING_DELETE)
+                for x in ("theirs", "Ours", None if owner else "ours")
+            ),
+        )
         wanted = sorted(gone, key=lambda x: (x.updated_at, x.created_at, x.id), reverse=True)
         assert database.images.deleted(owner) == wanted
         assert database.images.deleted("nobody") == []
@@ -1153,7 +1500,7 @@ class RepositoryConformance:
         kept, true = database.images.recount("ours", mend=False)
         assert kept == true
 
-    # -- usage and limits ------------------------------------------------------------------------------------------
+    # -- usage and limits --------------------------------------------------------------------------
     @pytest.mark.parametrize("owner", ["ours", None])
     @pytest.mark.parametrize("status", Status)
     def test_usage_is_what_the_images_weigh(self, database: Database, status: Status, owner: str | None) -> None:
@@ -1181,9 +1528,16 @@ class RepositoryConformance:
         assert database.images.usage("ours").bytes == 1010
         assert database.images.usage(None) == Usage()
 
-    @pytest.mark.parametrize(("limits", "name"), [
-        (Limits(bytes=29), "image_size_total"), (Limits(staged_bytes=6), "image_stage_total"),
-        (Limits(images=1), "image_count_total"), (Limits(uploading=0), "image_count_uploading"), (Limits(metadata_bytes=0), "image_metadata_total")])
+    @pytest.mark.parametrize(
+        ("limits", "name"),
+        [
+            (Limits(bytes=29), "image_size_total"),
+            (Limits(staged_bytes=6), "image_stage_total"),
+            (Limits(images=1), "image_count_total"),
+            (Limits(uploading=0), "image_count_uploading"),
+            (Limits(metadata_bytes=0), "image_metadata_total"),
+        ],
+    )
     def test_a_commit_beyond_a_limit_is_undone(self, database: Database, limits: Limits, name: str) -> None:
         one, two = with_data(make_image(), 10, copies=2), make_image(status=Status.UPLOADING, size=7, tags=("a",))
         judge = WithinLimits("ours", limits)
@@ -1192,13 +1546,19 @@ class RepositoryConformance:
         lease = make_lease(two, reserved=10)
         with pytest.raises(errors.QuotaExceeded) as told:
             database.images.commit(judge, ImageAdded(two), LeaseTaken(lease, 60))
-        value = next(x for x in (limits.bytes, limits.staged_bytes, limits.images, limits.uploading, limits.metadata_bytes) if x is not None)
+        value = next(
+            x
+            for x in (limits.bytes, limits.staged_bytes, limits.images, limits.uploading, limits.metadata_bytes)
+            if x is not None
+        )
         assert name in str(told.value), "the message names the resource"
         assert str(value) in str(told.value), "and the limit"
         assert database.images.usage("ours") == weigh(one)
         assert database.images.lease(two.id) is None
         database.images.commit(three, ImageAdded(two), LeaseTaken(lease, 60))
-        assert database.images.usage("ours") == Usage(bytes=30, staged_bytes=7, images=2, uploading=1, metadata_bytes=metadata.size(two))
+        assert database.images.usage("ours") == Usage(
+            bytes=30, staged_bytes=7, images=2, uploading=1, metadata_bytes=metadata.size(two)
+        )
 
     def test_limits_are_those_of_their_project(self, database: Database) -> None:
         add(database, make_image(), make_image(owner="theirs"), make_image(owner=None))
@@ -1218,18 +1578,23 @@ class RepositoryConformance:
         assert database.images.usage("ours").images == 3
 
     def test_parallel_additions_cannot_overshoot(self, database: Database) -> None:
-        told = race(16, lambda n: database.images.commit(
-            ImageAdded(make_image(n)), WithinLimits("ours", Limits(images=5))))
+        told = race(
+            16, lambda n: database.images.commit(ImageAdded(make_image(n)), WithinLimits("ours", Limits(images=5)))
+        )
         assert [type(x) for x in told if x is not None] == [errors.QuotaExceeded] * 11
         assert database.images.usage("ours").images == 5
 
     def test_parallel_reservations_cannot_overshoot(self, database: Database) -> None:
-        told = race(16, lambda _: database.images.commit(
-            LeaseTaken(make_lease(make_image(), reserved=10), 60), WithinLimits("ours", Limits(bytes=59))))
+        told = race(
+            16,
+            lambda _: database.images.commit(
+                LeaseTaken(make_lease(make_image(), reserved=10), 60), WithinLimits("ours", Limits(bytes=59))
+            ),
+        )
         assert [type(x) for x in told if x is not None] == [errors.QuotaExceeded] * 11
         assert database.images.usage("ours").bytes == 50
 
-    # -- commits ---------------------------------------------------------------------------------------------------
+    # -- commits -----------------------------------------------------------------------------------
     def test_an_empty_commit_does_nothing(self, database: Database) -> None:
         database.images.commit()
 
@@ -1238,8 +1603,14 @@ class RepositoryConformance:
         second, lease, again = saved(image, name="two"), make_lease(image), make_lease(image)
         member = make_member(image)
         database.images.commit(
-            ImageAdded(image), MemberAdded(member), LeaseTaken(lease, 60), ImageChanged(image, second),
-            MemberChanged(replace(member, status=ACCEPTED)), LeaseEnded(lease), LeaseTaken(again, 60))
+            ImageAdded(image),
+            MemberAdded(member),
+            LeaseTaken(lease, 60),
+            ImageChanged(image, second),
+            MemberChanged(replace(member, status=ACCEPTED)),
+            LeaseEnded(lease),
+            LeaseTaken(again, 60),
+        )
         assert database.images.get(image.id) == second
         assert database.images.lease(image.id) == again
         assert ids(listed(database.images, ImageQuery(FRIEND, tags=("t",)))) == [image.id]
@@ -1254,20 +1625,31 @@ class RepositoryConformance:
         database.images.commit(MemberAdded(member), LeaseTaken(lease, 60))
         changed = with_data(saved(kept, name="changed", tags=("changed",), owner="theirs"), 9)
         failing: list[tuple[Change, type[errors.GlanceError]]] = [
-            (ImageAdded(kept), errors.ImageExists), (ImageChanged(kept, changed), errors.ConcurrentChange),
-            (ImageRemoved(make_image(), START), errors.ImageNotFound), (MemberAdded(member), errors.MemberExists),
+            (ImageAdded(kept), errors.ImageExists),
+            (ImageChanged(kept, changed), errors.ConcurrentChange),
+            (ImageRemoved(make_image(), START), errors.ImageNotFound),
+            (MemberAdded(member), errors.MemberExists),
             (MemberAdded(make_member(kept, "y"), 0), errors.QuotaExceeded),
             (MemberChanged(make_member(kept, "z")), errors.MemberNotFound),
-            (MemberRemoved(kept.id, "z"), errors.MemberNotFound), (LeaseTaken(make_lease(new), 60), errors.ImageBusy),
-            (LeaseChanged(make_lease(kept)), errors.LeaseLost), (LeaseEnded(make_lease(kept)), errors.LeaseLost),
-            (WithinLimits("theirs", Limits(images=1)), errors.QuotaExceeded)]
+            (MemberRemoved(kept.id, "z"), errors.MemberNotFound),
+            (LeaseTaken(make_lease(new), 60), errors.ImageBusy),
+            (LeaseChanged(make_lease(kept)), errors.LeaseLost),
+            (LeaseEnded(make_lease(kept)), errors.LeaseLost),
+            (WithinLimits("theirs", Limits(images=1)), errors.QuotaExceeded),
+        ]
         for last, error in failing:
             with pytest.raises(error):
                 database.images.commit(
-                    ImageAdded(new), MemberAdded(make_member(new, "w")), LeaseTaken(make_lease(new, reserved=3), 60),
-                    ImageChanged(kept, changed), MemberChanged(replace(member, status=ACCEPTED)),
-                    LeaseChanged(replace(lease, reserved=50)), ImageAdded(make_image(owner="theirs")),
-                    ImageRemoved(gone, START), last)
+                    ImageAdded(new),
+                    MemberAdded(make_member(new, "w")),
+                    LeaseTaken(make_lease(new, reserved=3), 60),
+                    ImageChanged(kept, changed),
+                    MemberChanged(replace(member, status=ACCEPTED)),
+                    LeaseChanged(replace(lease, reserved=50)),
+                    ImageAdded(make_image(owner="theirs")),
+                    ImageRemoved(gone, START),
+                    last,
+                )
             assert database.images.get(kept.id) == kept
             assert database.images.get(gone.id) == gone
             assert found(database, ADMIN, all_visible=True) == {"kept", "gone"}
@@ -1276,7 +1658,9 @@ class RepositoryConformance:
             assert database.images.members(kept.id) == [member]
             assert database.images.lease(kept.id) == lease
             assert database.images.lease(new.id) is None
-            assert database.images.usage("ours") == Usage(bytes=5, images=2, metadata_bytes=metadata.size(kept) + metadata.size(gone))
+            assert database.images.usage("ours") == Usage(
+                bytes=5, images=2, metadata_bytes=metadata.size(kept) + metadata.size(gone)
+            )
             assert database.images.usage("theirs") == Usage()
             assert database.purge(after(1000)) == 0
 
@@ -1286,8 +1670,12 @@ class RepositoryConformance:
         def work(number: int) -> None:
             images = database.images
             for n in range(3):
-                image = make_image(number * 10 + n, owner=f"project-{number % 4}", tags=("a", f"b{number % 3}"),
-                                   properties={"k": str(n), "l": "x"})
+                image = make_image(
+                    number * 10 + n,
+                    owner=f"project-{number % 4}",
+                    tags=("a", f"b{number % 3}"),
+                    properties={"k": str(n), "l": "x"},
+                )
                 lease = make_lease(image, holder=f"process-{number}", reserved=10)
                 images.commit(ImageAdded(image), LeaseTaken(lease, 60), WithinLimits(image.owner, Limits(images=1000)))
                 done = with_data(saved(image), 5)
@@ -1300,10 +1688,12 @@ class RepositoryConformance:
 
         assert race(64, work) == [None] * 64
         for project in range(4):
-            assert database.images.usage(f"project-{project}") == Usage(bytes=16 * 2 * 5, images=16 * 2, metadata_bytes=16 * 2 * each)
+            assert database.images.usage(f"project-{project}") == Usage(
+                bytes=16 * 2 * 5, images=16 * 2, metadata_bytes=16 * 2 * each
+            )
             assert len(listed(database.images, ImageQuery(Viewer(f"project-{project}"), limit=1000))) == 32
 
-    # -- against a model -------------------------------------------------------------------------------------------
+    # -- against a model ---------------------------------------------------------------------------
     @pytest.mark.parametrize("seed", range(4))
     def test_a_random_history_ends_as_in_memory(self, database: Database, seed: int) -> None:
         model = MemoryDatabase()
@@ -1361,12 +1751,20 @@ class History:
 
     def _fields(self) -> dict[str, object]:
         pick = self.rng.choice
-        return {"owner": pick(self.PROJECTS), "name": pick((None, "x", "y", "X", "")), "visibility": pick(list(Visibility)),
-                "status": pick([*Status, Status.ACTIVE, Status.ACTIVE]), "hidden": self.rng.random() < 0.2,
-                "size": pick((None, 0, 5, 70)), "min_ram": pick((0, 1)), "disk_format": pick((None, "raw", "iso")),
-                "checksum": pick((None, "c1", "c2")), "protected": pick((True, False)),
-                "properties": {x: pick(("1", "2", None)) for x in self.rng.sample(("k", "l", "m"), 2)},
-                "locations": tuple(make_location(str(n)) for n in range(self.rng.randrange(3)))}
+        return {
+            "owner": pick(self.PROJECTS),
+            "name": pick((None, "x", "y", "X", "")),
+            "visibility": pick(list(Visibility)),
+            "status": pick([*Status, Status.ACTIVE, Status.ACTIVE]),
+            "hidden": self.rng.random() < 0.2,
+            "size": pick((None, 0, 5, 70)),
+            "min_ram": pick((0, 1)),
+            "disk_format": pick((None, "raw", "iso")),
+            "checksum": pick((None, "c1", "c2")),
+            "protected": pick((True, False)),
+            "properties": {x: pick(("1", "2", None)) for x in self.rng.sample(("k", "l", "m"), 2)},
+            "locations": tuple(make_location(str(n)) for n in range(self.rng.randrange(3))),
+        }
 
     def _tags(self) -> tuple[str, ...]:
         return tuple(self.rng.sample(self.TAGS, self.rng.randrange(4)))
@@ -1384,16 +1782,26 @@ class History:
         stored = model.images.state.images.get(image_id)
         kind = rng.randrange(12)
         if stored is None or kind < 4:
-            new = make_image(self.clock, id=str(uuid.UUID(int=rng.getrandbits(128))) if rng.random() < 0.9 else image_id,
-                             tags=self._tags(), **self._fields())
+            new = make_image(
+                self.clock,
+                id=str(uuid.UUID(int=rng.getrandbits(128))) if rng.random() < 0.9 else image_id,
+                tags=self._tags(),
+                **self._fields(),
+            )
             self.ids.append(new.id)
             return ImageAdded(new)
         member = make_member(stored, str(rng.choice(self.PROJECTS)), rng.choice(list(MemberStatus)), self.clock)
         lease = make_lease(stored, reserved=rng.randrange(20), token=rng.choice(("t1", "t2")))
         changes: list[Change] = [
-            ImageRemoved(stored, after(self.clock)), MemberAdded(member, rng.choice((None, 2))), MemberAdded(member),
-            MemberChanged(member), MemberRemoved(image_id, member.member), LeaseTaken(lease, 60, rng.choice((None, "t1"))),
-            LeaseChanged(lease), LeaseEnded(lease)]
+            ImageRemoved(stored, after(self.clock)),
+            MemberAdded(member, rng.choice((None, 2))),
+            MemberAdded(member),
+            MemberChanged(member),
+            MemberRemoved(image_id, member.member),
+            LeaseTaken(lease, 60, rng.choice((None, "t1"))),
+            LeaseChanged(lease),
+            LeaseEnded(lease),
+        ]
         if kind < 8:
             version = stored.version if rng.random() < 0.9 else stored.version + 1
             before = replace(stored, version=version)
@@ -1407,17 +1815,37 @@ class History:
             return value if rng.random() < chance else None
 
         equal: dict[str, tuple[str | int | bool, ...]] = {}
-        for name, values in (("name", ("x", "y", "")), ("owner", ("ours", "theirs")), ("status", ("active", "queued")),
-                             ("checksum", ("c1", "c2")), ("disk_format", ("raw",)), ("protected", (True,))):
+        for name, values in (
+            ("name", ("x", "y", "")),
+            ("owner", ("ours", "theirs")),
+            ("status", ("active", "queued")),
+            ("checksum", ("c1", "c2")),
+            ("disk_format", ("raw",)),
+            ("protected", (True,)),
+        ):
             if rng.random() < 0.1:
                 equal[name] = tuple(rng.sample(values, rng.randrange(1, len(values) + 1)))
         fields = rng.sample(list(SortField), rng.randrange(3))
         return ImageQuery(
-            Viewer(pick(self.PROJECTS), admin=rng.random() < 0.3), visibility=maybe(pick(list(Visibility))),
-            all_visible=rng.random() < 0.3, member_status=pick((None, *MemberStatus)), hidden=rng.random() < 0.2, equal=equal,
-            times=() if rng.random() < 0.8 else (TimeFilter(pick((SortField.CREATED_AT, SortField.UPDATED_AT)),
-                                                            pick(list(TimeOp)), after(rng.randrange(60))),),
-            ranges=() if rng.random() < 0.8 else (RangeFilter(pick(("size", "min_ram")), maybe(1, 0.5), maybe(10, 0.5)),),
-            tags=tuple(rng.sample(self.TAGS, pick((0, 0, 1, 2)))), properties=maybe({"k": pick(("1", "2"))}) or {},
+            Viewer(pick(self.PROJECTS), admin=rng.random() < 0.3),
+            visibility=maybe(pick(list(Visibility))),
+            all_visible=rng.random() < 0.3,
+            member_status=pick((None, *MemberStatus)),
+            hidden=rng.random() < 0.2,
+            equal=equal,
+            times=()
+            if rng.random() < 0.8
+            else (
+                TimeFilter(
+                    pick((SortField.CREATED_AT, SortField.UPDATED_AT)), pick(list(TimeOp)), after(rng.randrange(60))
+                ),
+            ),
+            ranges=()
+            if rng.random() < 0.8
+            else (RangeFilter(pick(("size", "min_ram")), maybe(1, 0.5), maybe(10, 0.5)),),
+            tags=tuple(rng.sample(self.TAGS, pick((0, 0, 1, 2)))),
+            properties=maybe({"k": pick(("1", "2"))}) or {},
             sort=(*(Sort(x, rng.random() < 0.5) for x in fields), Sort(SortField.ID, rng.random() < 0.5)),
-            marker=maybe(pick(self.ids)), limit=pick((1, 5, 100)))
+            marker=maybe(pick(self.ids)),
+            limit=pick((1, 5, 100)),
+        )

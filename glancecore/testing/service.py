@@ -1,5 +1,6 @@
-"""A whole service in the test's own process, and people who call it: no server, no network. It needs the distributions of the drivers that it is
-configured with; without more to say: glancecore-db-sql, glancecore-store-file, glancecore-auth-headers."""
+"""A whole service in the test's own process, and people who call it: no server, no network. It needs the distributions
+of the drivers that it is configured with; without more to say: glancecore-db-sql, glancecore-store-file,
+glancecore-auth-headers."""
 
 from __future__ import annotations
 
@@ -35,17 +36,21 @@ def merged(*configs: Config) -> dict[str, dict[str, object]]:
 
 def config_text(config: Config) -> str:
     """oslo.config's format; a list becomes a comma-separated value."""
+
     def value(of: object) -> str:
         if isinstance(of, bool):
             return str(of).lower()
         return ", ".join(map(str, of)) if isinstance(of, (list, tuple)) else str(of)
 
-    return "\n".join(f"[{section}]\n" + "".join(f"{key} = {value(each)}\n" for key, each in options.items()) for section, options in config.items())
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{key} = {value(each)}\n" for key, each in options.items())
+        for section, options in config.items()
+    )
 
 
 def basic(folder: Path, database: Mapping[str, object] | None = None) -> Config:
-    """Identity by headers, one store of files and a database on SQLite, all in ``folder``; no notifiers, and no periodic job that
-    begins by itself. ``database``: another section of that name."""
+    """Identity by headers, one store of files and a database on SQLite, all in ``folder``; no notifiers, and no
+    periodic job that begins by itself. ``database``: another section of that name."""
     return {
         "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file", "notifiers": ""},
         "database": database or {"connection": f"sqlite:///{folder}/glance.sqlite"},
@@ -88,7 +93,8 @@ def built(conf: cfg.ConfigOpts, database: Database | None = None) -> Iterator[Se
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody of a project who calls the API, where ``auth_strategy`` is ``headers``. ``app``: a WSGI application of Flask."""
+    """Somebody of a project who calls the API, where ``auth_strategy`` is ``headers``. ``app``: a WSGI application of
+    Flask."""
 
     app: Flask
     project: str = "demo"
@@ -98,9 +104,20 @@ class Person:
         """``body``: bytes, or what becomes JSON. ``headers``: with underscores in place of hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        return self.app.test_client(use_cookies=False).open(path, method=method, data=raw, environ_base={"REMOTE_ADDR": "127.0.0.1"}, headers={
-            "X-Identity-Status": "Confirmed", "X-User-Id": f"user-{self.project}", "X-Project-Id": self.project,
-            "X-Roles": self.roles, "Accept": "application/json", **named})
+        return self.app.test_client(use_cookies=False).open(
+            path,
+            method=method,
+            data=raw,
+            environ_base={"REMOTE_ADDR": "127.0.0.1"},
+            headers={
+                "X-Identity-Status": "Confirmed",
+                "X-User-Id": f"user-{self.project}",
+                "X-Project-Id": self.project,
+                "X-Roles": self.roles,
+                "Accept": "application/json",
+                **named,
+            },
+        )
 
     def create(self, **fields: object) -> dict[str, Any]:
         answer = self.call("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", **fields})

@@ -100,11 +100,13 @@ class StoreConformance(Depth, PartsRules):
                 del cls.unreached[name]
                 setattr(cls, name, getattr(StoreConformance, name))
 
-    # -- what the driver says of itself ----------------------------------------------------------------------------------
+    # -- what the driver says of itself ------------------------------------------------------------
     def test_declaration_is_well_formed(self, store: Store) -> None:
         """Schemes, capabilities and options are what the loader and the sample file need."""
         assert store.schemes, "a driver has a URL scheme"
-        assert all(scheme == scheme.lower() and urlsplit(f"{scheme}://x/y").scheme == scheme for scheme in store.schemes)
+        assert all(
+            scheme == scheme.lower() and urlsplit(f"{scheme}://x/y").scheme == scheme for scheme in store.schemes
+        )
         assert isinstance(store.caps, frozenset)
         assert all(isinstance(cap, Cap) for cap in store.caps)
         for opt in store.options:
@@ -174,7 +176,7 @@ class StoreConformance(Depth, PartsRules):
         free = store.free()
         assert free is None or free >= 0
 
-    # -- places ----------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     @needs(Cap.MARK)
     def test_places_without_a_marker_say_so(self, store: Store) -> None:
         """Each place is named, by the words of the operator; looking makes no marker."""
@@ -183,7 +185,9 @@ class StoreConformance(Depth, PartsRules):
             assert found
             assert [x.content for x in found] == [None] * len(found)
             assert len({x.where for x in found}) == len(found)
-            assert all(x.where.partition(" = ")[0] in {opt.dest for opt in store.options} for x in found), "`where` is OPTION = VALUE"
+            assert all(x.where.partition(" = ")[0] in {opt.dest for opt in store.options} for x in found), (
+                "`where` is OPTION = VALUE"
+            )
             assert not any(secret in x.where.partition(" = ")[2] for x in found for secret in self.secrets(store))
 
     @needs(Cap.MARK)
@@ -210,7 +214,12 @@ class StoreConformance(Depth, PartsRules):
         """Nodes that start together must agree on what their place is."""
         stores = [store, *(self.again(store) for _ in range(3))]
         for place in store.markers():
-            told = set(at_once(self.patience, *(partial(x.mark, place.where, b"mark %d" % number) for number, x in enumerate(stores))))
+            told = set(
+                at_once(
+                    self.patience,
+                    *(partial(x.mark, place.where, b"mark %d" % number) for number, x in enumerate(stores)),
+                )
+            )
             assert len(told) == 1
             assert [x.content for x in store.markers() if x.where == place.where] == [*told]
         for other in stores[1:]:
@@ -238,20 +247,32 @@ class StoreConformance(Depth, PartsRules):
         store.discard(key)
         assert {x.where: x.content for x in store.markers()} == wanted
 
-    # -- put: what it stores ---------------------------------------------------------------------------------------------
+    # -- put: what it stores -----------------------------------------------------------------------
     @needs(Cap.WRITE)
     @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
     @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, "big"])
-    def test_what_is_put_is_what_is_read(self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool) -> None:
+    def test_what_is_put_is_what_is_read(
+        self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool
+    ) -> None:
         data = sample(self.big if isinstance(size, str) else size)
         url = self.put(store, data, size=len(data) if told else None)
         assert urlsplit(url).scheme in store.schemes
         self.assert_stored(store, backdoor, url, data)
 
     @needs(Cap.WRITE)
-    @pytest.mark.parametrize("cuts", [[], [0, 0], [1], [1, 1, 2, 3, 3], [700, CHUNK - 1, CHUNK, CHUNK + 1], [CHUNK + 300] * 3,
-                                      list(range(0, 3000, 7))],
-                             ids=lambda cuts: f"{len(cuts)} cuts")
+    @pytest.mark.parametrize(
+        "cuts",
+        [
+            [],
+            [0, 0],
+            [1],
+            [1, 1, 2, 3, 3],
+            [700, CHUNK - 1, CHUNK, CHUNK + 1],
+            [CHUNK + 300] * 3,
+            list(range(0, 3000, 7)),
+        ],
+        ids=lambda cuts: f"{len(cuts)} cuts",
+    )
     def test_pieces_may_have_any_length(self, store: Store, backdoor: Backdoor | None, cuts: list[int]) -> None:
         """Empty ones included: an empty piece is not the end."""
         data = sample(CHUNK + 300)
@@ -262,7 +283,12 @@ class StoreConformance(Depth, PartsRules):
     @needs(Cap.WRITE)
     def test_pieces_may_be_memoryviews(self, store: Store, backdoor: Backdoor | None) -> None:
         data = sample(CHUNK + 300)
-        views: list[Any] = [memoryview(data)[:1000], memoryview(data)[1000:1000], data[1000:5000], memoryview(data)[5000:]]
+        views: list[Any] = [
+            memoryview(data)[:1000],
+            memoryview(data)[1000:1000],
+            data[1000:5000],
+            memoryview(data)[5000:],
+        ]
         url = store.put(self.key(), views)
         self._urls.append(url)
         self.assert_stored(store, backdoor, url, data)
@@ -283,8 +309,25 @@ class StoreConformance(Depth, PartsRules):
         assert len(begun) == 1
 
     @needs(Cap.WRITE, Cap.DELETE)
-    @pytest.mark.parametrize("key", ["a", "0", "_", "-", "-rf", "A.b_c-D", "a..b", "a...", "kit.part", "kit.tmp", "con", "x" * 100,
-                                     "7f0b8a1e-52d5-4d4c-9c1e-0a4b6a0b5d3f"], ids=lambda key: key[:20])
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "a",
+            "0",
+            "_",
+            "-",
+            "-rf",
+            "A.b_c-D",
+            "a..b",
+            "a...",
+            "kit.part",
+            "kit.tmp",
+            "con",
+            "x" * 100,
+            "7f0b8a1e-52d5-4d4c-9c1e-0a4b6a0b5d3f",
+        ],
+        ids=lambda key: key[:20],
+    )
     def test_every_allowed_key_works(self, store: Store, backdoor: Backdoor | None, key: str) -> None:
         url = self.put(store, b"data of " + key.encode(), key=self.key(key))
         self.assert_stored(store, backdoor, url, b"data of " + key.encode())
@@ -318,7 +361,8 @@ class StoreConformance(Depth, PartsRules):
     @needs(Cap.WRITE, Cap.DELETE)
     @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
     def test_blob_appears_only_when_put_returns(self, store: Store, backdoor: Backdoor | None, told: bool) -> None:
-        """A half image must not be readable, not even by who guesses its URL; nor a whole one, before its end is proved by the end of the source."""
+        """A half image must not be readable, not even by who guesses its URL; nor a whole one, before its end is proved
+        by the end of the source."""
         key = self.key()
         url = self.put(store, b"first", key=key)
         store.delete(url)
@@ -335,12 +379,17 @@ class StoreConformance(Depth, PartsRules):
         self._urls.append(store.put(key, source(), 3 * CHUNK if told else None))
         assert ended, "put returned before the source had ended"
 
-    # -- put: what it refuses --------------------------------------------------------------------------------------------
+    # -- put: what it refuses ----------------------------------------------------------------------
     @needs(Cap.WRITE)
     @pytest.mark.parametrize("size", ["same bytes", "other bytes", "nothing", "same bytes and more"])
     def test_existing_blob_is_never_replaced(self, store: Store, backdoor: Backdoor | None, size: str) -> None:
         data = sample(3000)
-        second = {"same bytes": data, "other bytes": sample(3000, 1), "nothing": b"", "same bytes and more": data + b"x"}[size]
+        second = {
+            "same bytes": data,
+            "other bytes": sample(3000, 1),
+            "nothing": b"",
+            "same bytes and more": data + b"x",
+        }[size]
         key = self.key()
         url = self.put(store, data, key=key)
         with pytest.raises(errors.BlobExists):
@@ -361,9 +410,13 @@ class StoreConformance(Depth, PartsRules):
         self.assert_stored(store, backdoor, url, b"kept")
 
     @needs(Cap.WRITE)
-    @pytest.mark.parametrize(("size", "told"), [(0, 1), (1, 0), (5, 4), (5, 6), (CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (3 * CHUNK, 10),
-                                                (10, 3 * CHUNK)])
-    def test_wrong_size_is_refused_and_leaves_nothing(self, store: Store, backdoor: Backdoor | None, size: int, told: int) -> None:
+    @pytest.mark.parametrize(
+        ("size", "told"),
+        [(0, 1), (1, 0), (5, 4), (5, 6), (CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (3 * CHUNK, 10), (10, 3 * CHUNK)],
+    )
+    def test_wrong_size_is_refused_and_leaves_nothing(
+        self, store: Store, backdoor: Backdoor | None, size: int, told: int
+    ) -> None:
         before, key = self.names(store, backdoor), self.key()
         with pytest.raises(errors.SizeMismatch):
             self.put(store, sample(size), key=key, size=told)
@@ -371,12 +424,34 @@ class StoreConformance(Depth, PartsRules):
         self.assert_stored(store, backdoor, self.put(store, b"now right", key=key, size=9), b"now right")
 
     @needs(Cap.WRITE)
-    @pytest.mark.parametrize(("exc", "size"), [
-        *((exc, CHUNK) for exc in (SourceBroke("kit"), OSError(5, "Input/output error"), ConnectionResetError(104, "Connection reset by peer"),
-                                   TimeoutError(110, "Connection timed out"), errors.Gone("kit"), errors.StoreUnavailable("kit"), KeyboardInterrupt())),
-        *((exc, "big") for exc in (ConnectionResetError(104, "Connection reset by peer"), errors.StoreUnavailable("kit"), KeyboardInterrupt())),
-        (TimeoutError(110, "Connection timed out"), 0), (OSError(5, "Input/output error"), 10)],
-        ids=lambda x: str(x) if isinstance(x, (int, str)) else type(x).__name__)
+    @pytest.mark.parametrize(
+        ("exc", "size"),
+        [
+            *(
+                (exc, CHUNK)
+                for exc in (
+                    SourceBroke("kit"),
+                    OSError(5, "Input/output error"),
+                    ConnectionResetError(104, "Connection reset by peer"),
+                    TimeoutError(110, "Connection timed out"),
+                    errors.Gone("kit"),
+                    errors.StoreUnavailable("kit"),
+                    KeyboardInterrupt(),
+                )
+            ),
+            *(
+                (exc, "big")
+                for exc in (
+                    ConnectionResetError(104, "Connection reset by peer"),
+                    errors.StoreUnavailable("kit"),
+                    KeyboardInterrupt(),
+                )
+            ),
+            (TimeoutError(110, "Connection timed out"), 0),
+            (OSError(5, "Input/output error"), 10),
+        ],
+        ids=lambda x: str(x) if isinstance(x, (int, str)) else type(x).__name__,
+    )
     def test_exception_of_the_source_passes_unchanged(self, store: Store, size: int | str, exc: BaseException) -> None:
         """The very object: it is a quota, a broken connection or a cancellation, and no trouble of the store's."""
         with pytest.raises(type(exc)) as caught:
@@ -386,7 +461,9 @@ class StoreConformance(Depth, PartsRules):
     @needs(Cap.WRITE)
     @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
     @pytest.mark.parametrize("size", [0, 10, CHUNK + 1, "big"])
-    def test_broken_source_leaves_nothing(self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool) -> None:
+    def test_broken_source_leaves_nothing(
+        self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool
+    ) -> None:
         """Nor when it breaks behind the last byte: the end is proved by the end."""
         data, before, key = sample(self.big if isinstance(size, str) else size), self.names(store, backdoor), self.key()
         with pytest.raises(SourceBroke):
@@ -394,7 +471,7 @@ class StoreConformance(Depth, PartsRules):
         assert self.names(store, backdoor) == before
         self.assert_stored(store, backdoor, self.put(store, data, key=key), data)
 
-    # -- delete and discard ----------------------------------------------------------------------------------------------
+    # -- delete and discard ------------------------------------------------------------------------
     @needs(Cap.DELETE, Cap.WRITE)
     def test_deleted_blob_is_gone_at_once(self, store: Store, backdoor: Backdoor | None) -> None:
         before = self.names(store, backdoor)
@@ -456,7 +533,18 @@ class StoreConformance(Depth, PartsRules):
 
     @needs(Cap.DELETE, Cap.WRITE)
     def test_discard_touches_its_key_only(self, store: Store, backdoor: Backdoor | None) -> None:
-        keys = ["kit", "KIT", "kit.a", "kit-a", "kit_a", "kita", "kit.part", "kit.0123456789abcdef", "kit-00000001", "kit.0"]
+        keys = [
+            "kit",
+            "KIT",
+            "kit.a",
+            "kit-a",
+            "kit_a",
+            "kita",
+            "kit.part",
+            "kit.0123456789abcdef",
+            "kit-00000001",
+            "kit.0",
+        ]
         urls = {key: self.put(store, key.encode(), key=self.key(key)) for key in keys}
         store.discard("kit")
         self.assert_absent(store, backdoor, urls.pop("kit"))
@@ -488,7 +576,7 @@ class StoreConformance(Depth, PartsRules):
         assert self.names(store, backdoor) == before
         self.assert_stored(store, backdoor, self.put(store, b"new", key=key), b"new")
 
-    # -- open and size ---------------------------------------------------------------------------------------------------
+    # -- open and size -----------------------------------------------------------------------------
     @pytest.mark.parametrize("size", [0, 1, CHUNK, "big"])
     def test_open_gives_exactly_the_bytes(self, store: Store, backdoor: Backdoor | None, size: int | str) -> None:
         data = sample(self.big if isinstance(size, str) else size)
@@ -531,7 +619,9 @@ class StoreConformance(Depth, PartsRules):
             for length in [None, 1, 2, CHUNK, len(data) - offset, len(data) - offset - 1]:
                 if length != 0:
                     end = None if length is None else offset + length
-                    assert self.read(store, url, offset, length) == data[offset:end], f"offset {offset}, length {length}"
+                    assert self.read(store, url, offset, length) == data[offset:end], (
+                        f"offset {offset}, length {length}"
+                    )
 
     @needs(Cap.RANGE)
     def test_range_past_the_end_gives_what_there_is(self, store: Store, backdoor: Backdoor | None) -> None:
@@ -653,21 +743,74 @@ class StoreConformance(Depth, PartsRules):
         finally:
             close(reader)
 
-    # -- locations -------------------------------------------------------------------------------------------------------
+    # -- locations ---------------------------------------------------------------------------------
     def foreign(self, store: Store, url: str) -> Iterator[str]:
         """URLs that are none of the store's, many of them one step beside one that is."""
-        yield from ["", "x", "/", "://", ":", "kit://x/y", "data:,x", "nonsense with spaces", "\0", "\udcff", "ü", f"kit{url}"]
-        yield from (f"{scheme}{rest}" for scheme in store.schemes for rest in ("", ":", "://", ":///", "://[", "://x:y@z", "://\0/\0"))
+        yield from [
+            "",
+            "x",
+            "/",
+            "://",
+            ":",
+            "kit://x/y",
+            "data:,x",
+            "nonsense with spaces",
+            "\0",
+            "\udcff",
+            "ü",
+            f"kit{url}",
+        ]
+        yield from (
+            f"{scheme}{rest}"
+            for scheme in store.schemes
+            for rest in ("", ":", "://", ":///", "://[", "://x:y@z", "://\0/\0")
+        )
         if Cap.EXTERNAL in store.caps:
             yield from ["file:///etc/passwd", "/etc/passwd", f"file://{Path(__file__).resolve()}"]
             return
         head, _, key = url.rpartition("/")
         folder = head.rpartition("/")[2]
-        yield from [key, f"/{key}", "file:///etc/passwd", "/etc/passwd", "http://127.0.0.1:9/x", "http://169.254.169.254/latest/meta-data"]
-        yield from [f"{head}/{tail}" for tail in ("", ".", "..", "../..", f"../{folder}/{key}", f"./{key}", f"/{key}", f"{key}/", f"{key}/.",
-                                                  f"%2e%2e/{folder}/{key}", f"..%2F{folder}%2F{key}", f"{key}%00", f"{key}\0", f"{key}\n", f" {key}",
-                                                  f"x/../{key}", f"x%2F..%2F{key}", f"{key}%2F..%2F{key}", "%2Fetc%2Fpasswd", ".%2E/.%2E/etc/passwd")]
-        yield from [f"{head}%2F{key}", f"{url}?x=1", f"{url}#x", f"{url};x", f"{head}/../../../../../../../../etc/passwd", urlsplit(url).path]
+        yield from [
+            key,
+            f"/{key}",
+            "file:///etc/passwd",
+            "/etc/passwd",
+            "http://127.0.0.1:9/x",
+            "http://169.254.169.254/latest/meta-data",
+        ]
+        yield from [
+            f"{head}/{tail}"
+            for tail in (
+                "",
+                ".",
+                "..",
+                "../..",
+                f"../{folder}/{key}",
+                f"./{key}",
+                f"/{key}",
+                f"{key}/",
+                f"{key}/.",
+                f"%2e%2e/{folder}/{key}",
+                f"..%2F{folder}%2F{key}",
+                f"{key}%00",
+                f"{key}\0",
+                f"{key}\n",
+                f" {key}",
+                f"x/../{key}",
+                f"x%2F..%2F{key}",
+                f"{key}%2F..%2F{key}",
+                "%2Fetc%2Fpasswd",
+                ".%2E/.%2E/etc/passwd",
+            )
+        ]
+        yield from [
+            f"{head}%2F{key}",
+            f"{url}?x=1",
+            f"{url}#x",
+            f"{url};x",
+            f"{head}/../../../../../../../../etc/passwd",
+            urlsplit(url).path,
+        ]
 
     def spellings(self, store: Store, url: str) -> Iterator[str]:
         """Other texts that may lead to the blob, some of them through other software's eyes."""
@@ -676,32 +819,98 @@ class StoreConformance(Depth, PartsRules):
         head, _, key = url.rpartition("/")
         host, query = where.rpartition("@")[2], urlsplit(url).query
         user = [f"{who}@{host}" for who in ("x", "x:y", "x%3Ay:z", "kit:kit:z", "")]
-        ports = [f"{host}:{port}" for port in ("", 80, 443, "0443", 6000, 8080)] if ":" not in host else [f"{host}0", host.replace(":", ":0")]
-        for place in (*user, *ports, host.upper(), host.title(), f"{host}.", f"%{ord(host[:1] or 'x'):02x}{host[1:]}", "", f"x{host}"):
+        ports = (
+            [f"{host}:{port}" for port in ("", 80, 443, "0443", 6000, 8080)]
+            if ":" not in host
+            else [f"{host}0", host.replace(":", ":0")]
+        )
+        for place in (
+            *user,
+            *ports,
+            host.upper(),
+            host.title(),
+            f"{host}.",
+            f"%{ord(host[:1] or 'x'):02x}{host[1:]}",
+            "",
+            f"x{host}",
+        ):
             yield f"{scheme}://{place}{slash}{path}"
-        yield from (f"{other}://{place}{slash}{path}" for other in (*store.schemes, scheme.upper(), f"{scheme}+http", f"{scheme}+https", f"{scheme}+x")
-                    for place in (where, *user))
+        yield from (
+            f"{other}://{place}{slash}{path}"
+            for other in (*store.schemes, scheme.upper(), f"{scheme}+http", f"{scheme}+https", f"{scheme}+x")
+            for place in (where, *user)
+        )
         for at in {index for index, letter in enumerate(path) if letter == "/" or index in (0, 1, len(path) - 1)}:
-            yield f"{scheme}://{where}{slash}{path[:at]}%{ord(path[at]):02x}{path[at + 1:]}"
-            yield f"{scheme}://{where}{slash}{path[:at]}%25{ord(path[at]):02X}{path[at + 1:]}"
-        yield from (f"{scheme}://{where}{slash}{other}" for other in (
-            path.upper(), path.title(), path.swapcase(), unquote(path), quote(path), quote(path, safe=""), path.replace("/", "//"),
-            path.replace("/", "/./"), path.replace("%20", "+"), path.replace("+", "%20"), path.replace("-", "%2D"), path.replace("-", "%2d"), f"/{path}",
-            f"./{path}", f"../{path}", f"x/../{path}", f"{path}/", f"{path}//", f"{path}/.", f"{path}/x/..", f"{path};x", f"{path}%00", f"{path}%20",
-            f"{path}+", f"{path}."))
-        yield from (f"{head}/{name}" for name in (key.upper(), key.lower(), key.swapcase(), f"./{key}", f"x/../{key}", f"/{key}", f"{key}/", f" {key}", f"{key}\n"))
-        yield from (f"{url}{tail}" for tail in ("?", "?x=1", "#", "#x", "?x#y", "&x=1", f"?{query}", " ", "\n", "\0", "/"))
-        yield from (f" {url}", f"\t{url}", f"{url[:3]}\n{url[3:]}", url.replace("://", ":/"), url.replace("://", ":///"), url.replace("/", "\\"))
+            yield f"{scheme}://{where}{slash}{path[:at]}%{ord(path[at]):02x}{path[at + 1 :]}"
+            yield f"{scheme}://{where}{slash}{path[:at]}%25{ord(path[at]):02X}{path[at + 1 :]}"
+        yield from (
+            f"{scheme}://{where}{slash}{other}"
+            for other in (
+                path.upper(),
+                path.title(),
+                path.swapcase(),
+                unquote(path),
+                quote(path),
+                quote(path, safe=""),
+                path.replace("/", "//"),
+                path.replace("/", "/./"),
+                path.replace("%20", "+"),
+                path.replace("+", "%20"),
+                path.replace("-", "%2D"),
+                path.replace("-", "%2d"),
+                f"/{path}",
+                f"./{path}",
+                f"../{path}",
+                f"x/../{path}",
+                f"{path}/",
+                f"{path}//",
+                f"{path}/.",
+                f"{path}/x/..",
+                f"{path};x",
+                f"{path}%00",
+                f"{path}%20",
+                f"{path}+",
+                f"{path}.",
+            )
+        )
+        yield from (
+            f"{head}/{name}"
+            for name in (
+                key.upper(),
+                key.lower(),
+                key.swapcase(),
+                f"./{key}",
+                f"x/../{key}",
+                f"/{key}",
+                f"{key}/",
+                f" {key}",
+                f"{key}\n",
+            )
+        )
+        yield from (
+            f"{url}{tail}" for tail in ("?", "?x=1", "#", "#x", "?x#y", "&x=1", f"?{query}", " ", "\n", "\0", "/")
+        )
+        yield from (
+            f" {url}",
+            f"\t{url}",
+            f"{url[:3]}\n{url[3:]}",
+            url.replace("://", ":/"),
+            url.replace("://", ":///"),
+            url.replace("/", "\\"),
+        )
 
     def test_one_blob_has_one_url(self, store: Store, backdoor: Backdoor | None) -> None:
-        """Whose bytes they are is judged by the text: what reaches them under another one is recognised, and is refused or becomes this one."""
+        """Whose bytes they are is judged by the text: what reaches them under another one is recognised, and is refused
+        or becomes this one."""
         url = self.blob(store, backdoor, b"kept")
         mine = store.canonical(url)
         assert store.canonical(mine) == mine
         if Cap.WRITE in store.caps:
             assert mine == url, "put names another location than the canonical one"
         if Cap.LIST in store.caps:
-            assert [store.canonical(x.url) for x in store.list()] == [x.url for x in store.list()], "list names another location"
+            assert [store.canonical(x.url) for x in store.list()] == [x.url for x in store.list()], (
+                "list names another location"
+            )
         assert self.read(store, mine) == b"kept"
         for other in dict.fromkeys(self.spellings(store, url)):
             if other == url:
@@ -709,12 +918,16 @@ class StoreConformance(Depth, PartsRules):
             try:
                 said = store.canonical(other)
             except errors.BadLocation:
-                reached = False if Cap.EXTERNAL in store.caps else self.reached(store, other)  # such a server says itself what lies where
+                reached = (
+                    False if Cap.EXTERNAL in store.caps else self.reached(store, other)
+                )  # such a server says itself what lies where
                 assert not reached, f"{other!r} is no location, but reaches the bytes of {url!r}"
                 continue
             assert store.canonical(said) == said, f"{said!r} is the canonical text of {other!r}, but not of itself"
             if Cap.EXTERNAL not in store.caps:
-                assert said == mine or not (self.reached(store, other) or self.reached(store, said)), f"{other!r} reaches the bytes of {url!r}"
+                assert said == mine or not (self.reached(store, other) or self.reached(store, said)), (
+                    f"{other!r} reaches the bytes of {url!r}"
+                )
 
     def reached(self, store: Store, url: str) -> bool:
         operations: list[Callable[[str], object]] = [store.size, store.open]
@@ -772,7 +985,7 @@ class StoreConformance(Depth, PartsRules):
             neighbour.close()
         assert self.read(store, mine) == b"mine"
 
-    # -- the other capabilities ------------------------------------------------------------------------------------------
+    # -- the other capabilities --------------------------------------------------------------------
     @needs(Cap.LIST)
     def test_list_tells_every_blob(self, store: Store) -> None:
         """More of them than a page of the backend's, each as ``put`` made it."""
@@ -845,7 +1058,7 @@ class StoreConformance(Depth, PartsRules):
             assert time.monotonic() < deadline, "the URL outlives its time"
             time.sleep(0.5)
 
-    # -- many at once ----------------------------------------------------------------------------------------------------
+    # -- many at once ------------------------------------------------------------------------------
     @needs(Cap.WRITE, Cap.DELETE)
     def test_threads_do_not_disturb_each_other(self, store: Store) -> None:
         """One instance serves all threads of a process."""
@@ -854,7 +1067,7 @@ class StoreConformance(Depth, PartsRules):
             for turn in range(self.rounds):
                 data = sample(CHUNK // 4 + number, number)
                 key = f"kit-thread-{number}-{turn}"
-                url = store.put(key, (data[start:start + 60_000] for start in range(0, len(data), 60_000)))
+                url = store.put(key, (data[start : start + 60_000] for start in range(0, len(data), 60_000)))
                 assert store.size(url) == len(data)
                 assert b"".join(store.open(url)) == data, "a thread read the bytes of another one"
                 store.delete(url)
@@ -872,10 +1085,17 @@ class StoreConformance(Depth, PartsRules):
         self._keys += ["kit-a", "kit-a.b", "kit-a-b", "kit-b", "KIT-A"]
         run_state_machine_as_test(
             lambda: StoreMachine(store),  # type: ignore[arg-type]  # a factory will do, as its documentation says
-            settings=settings(max_examples=self.examples, stateful_step_count=self.steps, deadline=None, database=None, report_multiple_bugs=False,
-                              suppress_health_check=list(HealthCheck)))
+            settings=settings(
+                max_examples=self.examples,
+                stateful_step_count=self.steps,
+                deadline=None,
+                database=None,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
-    # -- trouble ---------------------------------------------------------------------------------------------------------
+    # -- trouble -----------------------------------------------------------------------------------
     def test_errors_name_no_url_path_or_credential(self, store: Store, backdoor: Backdoor | None) -> None:
         """Their text is shown to users; locations carry credentials."""
         url = self.blob(store, backdoor, b"x")
@@ -953,7 +1173,7 @@ class StoreConformance(Depth, PartsRules):
 
         def source() -> Iterator[bytes]:
             for start in range(0, len(data), CHUNK):
-                yield data[start:start + CHUNK]
+                yield data[start : start + CHUNK]
                 if start == CHUNK:
                     backdoor.break_()
 

@@ -36,7 +36,11 @@ class Person(service.Person):
 def people(app: Flask, project: str = "demo") -> dict[str, Person]:
     """Everybody who may have something to do with an image of ``project``."""
     return {
-        "owner": Person(app, project), "reader": Person(app, project, "reader"), "pending": Person(app, f"{project}-pending"),
-        "accepted": Person(app, f"{project}-accepted"), "rejected": Person(app, f"{project}-rejected"),
-        "stranger": Person(app, f"{project}-stranger"), "admin": Person(app, "admins", "admin,member,reader"),
+        "owner": Person(app, project),
+        "reader": Person(app, project, "reader"),
+        "pending": Person(app, f"{project}-pending"),
+        "accepted": Person(app, f"{project}-accepted"),
+        "rejected": Person(app, f"{project}-rejected"),
+        "stranger": Person(app, f"{project}-stranger"),
+        "admin": Person(app, "admins", "admin,member,reader"),
     }

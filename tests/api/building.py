@@ -42,11 +42,23 @@ def built(database: str, config: lab.Config | None = None) -> Iterator[Service]:
             served = stack.enter_context(registries.registry(stack.enter_context(lab.new_database("mariadb"))))
             where = served.client
         else:
-            where = {"connection": f"sqlite:///{folder}/glance.sqlite" if database == "sqlite" else stack.enter_context(lab.new_database(database))}
-        file = service.written(service.merged(service.basic(folder, where), {
-            "DEFAULT": {"enabled_backends": "fast:file, slow:file"}, "fast": {"weight": 10},
-            "slow": {"filesystem_store_datadir": folder / "slow", "store_description": "the slow one"},
-        }, config or {}), folder)
+            where = {
+                "connection": f"sqlite:///{folder}/glance.sqlite"
+                if database == "sqlite"
+                else stack.enter_context(lab.new_database(database))
+            }
+        file = service.written(
+            service.merged(
+                service.basic(folder, where),
+                {
+                    "DEFAULT": {"enabled_backends": "fast:file, slow:file"},
+                    "fast": {"weight": 10},
+                    "slow": {"filesystem_store_datadir": folder / "slow", "store_description": "the slow one"},
+                },
+                config or {},
+            ),
+            folder,
+        )
         service.synced(service.read(file))
         nodes = [build(service.read(file)) for _ in range(NODES if database == "registry" else 1)]
         yield nodes[0] if len(nodes) == 1 else replace(nodes[0], made=cast("Flask", Turns([x.app for x in nodes])))

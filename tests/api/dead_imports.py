@@ -16,7 +16,10 @@ class Died(BaseException):
 
 def begun(owner: Person, expected: dict[str, str], stores: list[str]) -> tuple[str, str]:
     image_id = str(owner.create()["id"])
-    assert owner.call("PUT", f"/v2/images/{image_id}/stage", DATA, Content_Type="application/octet-stream").status_code == 204
+    assert (
+        owner.call("PUT", f"/v2/images/{image_id}/stage", DATA, Content_Type="application/octet-stream").status_code
+        == 204
+    )
     body = {"method": {"name": "glance-direct", "expected": expected}, "stores": stores}
     assert owner.call("POST", f"/v2/images/{image_id}/import", body).status_code == 202
     return image_id, task(owner, image_id)["id"]

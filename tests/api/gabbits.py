@@ -30,6 +30,7 @@ class LateApp:
 
 def generator(module: str, app: LateApp) -> Callable[[pytest.Metafunc], None]:
     """The ``pytest_generate_tests`` of a module."""
+
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         driver.py_test_generator(str(FOLDER), intercept=lambda: app, test_loader_name=module, metafunc=metafunc)
 

@@ -14,7 +14,9 @@ DIRECT = {"method": {"name": "glance-direct"}}
 
 
 def stage(person: Person, image_id: str, data: bytes = DATA, **headers: str) -> TestResponse:
-    return person.call("PUT", f"/v2/images/{image_id}/stage", data, **{"Content_Type": "application/octet-stream", **headers})
+    return person.call(
+        "PUT", f"/v2/images/{image_id}/stage", data, **{"Content_Type": "application/octet-stream", **headers}
+    )
 
 
 def begin(person: Person, image_id: str, body: object, **headers: str) -> TestResponse:

@@ -31,8 +31,15 @@ from glancecore.testing.settings import make_section
 
 MIB = 1 << 20
 NODE = "http://one.example:9292"
-CALLS = (("GET", "/v2/cache"), ("PUT", "/v2/cache/ID"), ("DELETE", "/v2/cache/ID"), ("DELETE", "/v2/cache"), ("GET", "/v2/cache/nodes/ID"),
-         ("POST", "/v2/cache/clean"), ("POST", "/v2/cache/prune"))
+CALLS = (
+    ("GET", "/v2/cache"),
+    ("PUT", "/v2/cache/ID"),
+    ("DELETE", "/v2/cache/ID"),
+    ("DELETE", "/v2/cache"),
+    ("GET", "/v2/cache/nodes/ID"),
+    ("POST", "/v2/cache/clean"),
+    ("POST", "/v2/cache/prune"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +49,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
-    config = {"DEFAULT": {"image_cache_dir": folder, "image_cache_max_size": 20 * MIB, "hashing_algorithm": "sha256",
-                          "worker_self_reference_url": NODE}}
+    config = {
+        "DEFAULT": {
+            "image_cache_dir": folder,
+            "image_cache_max_size": 20 * MIB,
+            "hashing_algorithm": "sha256",
+            "worker_self_reference_url": NODE,
+        }
+    }
     with built("sqlite", config) as made:
         assert made.of(CacheExtension).caching is not None
         made.machine.start()
@@ -98,11 +111,11 @@ def stored(service: Service, image_id: str) -> Path:
 
 
 def entry(folder: Path, image_id: str) -> Path:
-    found, = (x for x in (folder / "data").glob(f"{image_id}.*") if x.suffix != ".fill")
+    (found,) = (x for x in (folder / "data").glob(f"{image_id}.*") if x.suffix != ".fill")
     return found
 
 
-# -- the API -------------------------------------------------------------------------------------------------------------------
+# -- the API ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_without_a_cache_it_is_not_there(method: str, path: str) -> None:
     with built("sqlite") as plain:
@@ -155,13 +168,18 @@ def test_delete_one(owner: Person, admin: Person) -> None:
     assert admin.call("DELETE", f"/v2/cache/{uuid.uuid4()}").status_code == 404
 
 
-@pytest.mark.parametrize(("target", "cache", "queue"), [("cache", False, True), ("queue", True, False), ("", False, False), (None, False, False)])
+@pytest.mark.parametrize(
+    ("target", "cache", "queue"),
+    [("cache", False, True), ("queue", True, False), ("", False, False), (None, False, False)],
+)
 def test_clear(service: Service, owner: Person, admin: Person, target: str | None, cache: bool, queue: bool) -> None:
     assert service.of(CacheExtension).caching is not None
     image_id, waiting = image(owner, b"data"), "no-such-image"
     download(owner, image_id)
     until_cached(admin, image_id)
-    service.of(CacheExtension).caching._cache.driver.queue(waiting)  # behind the API's back: nothing that the prefetcher would take
+    service.of(CacheExtension).caching._cache.driver.queue(
+        waiting
+    )  # behind the API's back: nothing that the prefetcher would take
     headers = {} if target is None else {"x_image_cache_clear_target": target}
     answer = admin.call("DELETE", "/v2/cache", **headers)
     assert answer.status_code == 204
@@ -214,7 +232,7 @@ def test_without_node_data(tmp_path: Path) -> None:
         assert (answer.status_code, (answer.json or {})["error"]) == (409, "no_node_data")
 
 
-# -- downloads -----------------------------------------------------------------------------------------------------------------
+# -- downloads -------------------------------------------------------------------------------------
 def test_miss_then_hit(service: Service, owner: Person, admin: Person) -> None:
     data = os.urandom(2 * MIB + 5)
     image_id = image(owner, data)
@@ -296,7 +314,9 @@ def test_parallel_misses_read_the_store_once(service: Service, owner: Person, mo
     assert opened == [(0, len(data))]
 
 
-def test_a_source_that_breaks_is_read_again(service: Service, owner: Person, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_breaks_is_read_again(
+    service: Service, owner: Person, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who has sent the first part already goes on where it stands."""
     data = os.urandom(6 * MIB)
     image_id = image(owner, data)
@@ -331,12 +351,16 @@ def test_damaged_data_of_the_store_is_never_whole(service: Service, owner: Perso
     assert cached(admin) == {}
 
 
-def test_after_a_damaged_copy_the_next_one_is_read(service: Service, caching: Caching, owner: Person, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_damaged_copy_the_next_one_is_read(
+    service: Service, caching: Caching, owner: Person, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = os.urandom(3 * MIB)
     image_id = image(owner, data)
     before = service.database.images.get_any(image_id)
     copy = service.stores.get("slow").put("second-copy", iter([data]))
-    service.database.images.commit(ImageChanged(before, replace(before, locations=(*before.locations, copy), version=before.version + 1)))
+    service.database.images.commit(
+        ImageChanged(before, replace(before, locations=(*before.locations, copy), version=before.version + 1))
+    )
     with stored(service, image_id).open("r+b") as file:
         file.write(bytes([data[0] ^ 1]))
     follows, store, driver = threading.Event(), service.stores.get("fast"), caching._cache.driver
@@ -361,7 +385,9 @@ def test_after_a_damaged_copy_the_next_one_is_read(service: Service, caching: Ca
     until_cached(admin, image_id)
 
 
-def test_silent_damage_is_found_by_the_cleaner(service: Service, caching: Caching, owner: Person, admin: Person, folder: Path) -> None:
+def test_silent_damage_is_found_by_the_cleaner(
+    service: Service, caching: Caching, owner: Person, admin: Person, folder: Path
+) -> None:
     """A flipped bit that changes no time: only hashing finds it."""
     data = os.urandom(MIB)
     image_id = image(owner, data)
@@ -372,7 +398,7 @@ def test_silent_damage_is_found_by_the_cleaner(service: Service, caching: Cachin
     with path.open("r+b") as file:
         file.write(bytes([data[0] ^ 1]))
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
-    found, = (x for x in caching._cache.driver.entries() if x.image_id == image_id)
+    (found,) = (x for x in caching._cache.driver.entries() if x.image_id == image_id)
     assert caching._cache.verify(image_id, found.seal) is False
     assert cached(admin) == {}
     assert download(owner, image_id) == data
@@ -406,7 +432,9 @@ def test_a_broken_cache_stops_no_download(owner: Person, admin: Person, folder: 
     assert download(owner, image_id) == data
 
 
-def test_a_driver_that_fails_stops_no_download(caching: Caching, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_fails_stops_no_download(
+    caching: Caching, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image_id = image(owner, b"data")
 
     def fail(*_args: object, **_more: object) -> None:
@@ -419,10 +447,15 @@ def test_a_driver_that_fails_stops_no_download(caching: Caching, owner: Person, 
     monkeypatch.undo()
 
 
-# -- jobs ----------------------------------------------------------------------------------------------------------------------
+# -- jobs ------------------------------------------------------------------------------------------
 def run(service: Service, job: type[CacheJob], *, dry_run: bool = False, **settings: float) -> dict[str, list[str]]:
     """What it found: image ids by kind."""
-    scheduled = Scheduled("cache_job", job(make_section(job_options(job.interval, job.options), **settings), service.tools), 3600.0, machine="tests")
+    scheduled = Scheduled(
+        "cache_job",
+        job(make_section(job_options(job.interval, job.options), **settings), service.tools),
+        3600.0,
+        machine="tests",
+    )
     done = service.machine.run(scheduled, dry_run=dry_run)
     assert done.outcome is RunOutcome.DONE, done.text()
     found: dict[str, list[str]] = {}
@@ -431,8 +464,9 @@ def run(service: Service, job: type[CacheJob], *, dry_run: bool = False, **setti
     return found
 
 
-def test_cleaner_drops_orphans_and_verifies_what_is_due(caching: Caching, owner: Person, admin: Person, service: Service,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleaner_drops_orphans_and_verifies_what_is_due(
+    caching: Caching, owner: Person, admin: Person, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(service, CacheCleaner, verify_after=0.0)
     kept, lost = image(owner, b"kept"), image(owner, b"lost")
     for image_id in (kept, lost):

@@ -38,15 +38,28 @@ def _status(person: Person, image_id: str) -> str:
 
 
 def _blobs(service: Service) -> int:
-    return sum(len([x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file() and not x.name.startswith(".")]) for store in service.stores)
+    return sum(
+        len(
+            [x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file() and not x.name.startswith(".")]
+        )
+        for store in service.stores
+    )
 
 
-# -- upload ------------------------------------------------------------------------------------------------------------------
+# -- upload ----------------------------------------------------------------------------------------
 def test_an_upload_makes_the_image_active_and_knows_its_data(who: dict[str, Person], active: str) -> None:
     image = who["owner"].call("GET", f"/v2/images/{active}").json or {}
-    assert {k: image[k] for k in ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "stores")} == {
-        "status": "active", "size": len(DATA), "virtual_size": len(DATA), "checksum": hashlib.md5(DATA).hexdigest(),
-        "os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(DATA).hexdigest(), "stores": "fast"}
+    assert {
+        k: image[k] for k in ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "stores")
+    } == {
+        "status": "active",
+        "size": len(DATA),
+        "virtual_size": len(DATA),
+        "checksum": hashlib.md5(DATA).hexdigest(),
+        "os_hash_algo": "sha512",
+        "os_hash_value": hashlib.sha512(DATA).hexdigest(),
+        "stores": "fast",
+    }
 
 
 #: (what, headers, data, fields of the image, status)
@@ -64,20 +77,26 @@ REFUSED: list[tuple[str, dict[str, str], bytes, dict[str, Any], int]] = [
 
 @pytest.mark.parametrize("row", REFUSED, ids=lambda x: x[0])
 def test_a_refused_upload_leaves_nothing_and_can_be_repeated(
-        service: Service, who: dict[str, Person], row: tuple[str, dict[str, str], bytes, dict[str, Any], int]) -> None:
+    service: Service, who: dict[str, Person], row: tuple[str, dict[str, str], bytes, dict[str, Any], int]
+) -> None:
     what, headers, data, fields, status = row
     owner = who["owner"]
     image_id = owner.create(**fields)["id"]
     before = _blobs(service)
-    answer = owner.call("PUT", f"/v2/images/{image_id}/file", data, **{"Content_Type": "application/octet-stream", **headers})
+    answer = owner.call(
+        "PUT", f"/v2/images/{image_id}/file", data, **{"Content_Type": "application/octet-stream", **headers}
+    )
     assert answer.status_code == status, (what, answer.text)
     image = owner.call("GET", f"/v2/images/{image_id}").json or {}
     assert image["status"] == "queued"
     assert [image[x] for x in ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")] == [None] * 5
     assert owner.call("GET", f"/v2/images/{image_id}/file").status_code == 204
     assert _blobs(service) == before
-    owner.patch(image_id, {"op": "replace", "path": "/disk_format", "value": "raw"},
-                {"op": "replace", "path": "/container_format", "value": "bare"})
+    owner.patch(
+        image_id,
+        {"op": "replace", "path": "/disk_format", "value": "raw"},
+        {"op": "replace", "path": "/container_format", "value": "bare"},
+    )
     assert owner.upload(image_id, DATA).status_code == 204
     assert owner.call("GET", f"/v2/images/{image_id}/file").data == DATA
 
@@ -115,7 +134,7 @@ def test_upload_to_no_image(who: dict[str, Person]) -> None:
     assert who["owner"].upload(str(uuid.uuid4()), b"x").status_code == 404
 
 
-# -- what the bytes are --------------------------------------------------------------------------------------------------------
+# -- what the bytes are ----------------------------------------------------------------------------
 GOOD = [name for name, sample in samples.SAMPLES.items() if not sample.danger]
 BAD = [name for name, sample in samples.SAMPLES.items() if sample.danger]
 
@@ -128,12 +147,15 @@ def test_a_good_image_of_each_format_is_taken(who: dict[str, Person], name: str)
     assert answer.status_code == 204, answer.text
     image = owner.call("GET", f"/v2/images/{image_id}").json or {}
     assert image["virtual_size"] == (
-        image["size"] if sample.disk_format in ("raw", "iso") else sample.virtual_size or image["size"])
+        image["size"] if sample.disk_format in ("raw", "iso") else sample.virtual_size or image["size"]
+    )
 
 
 @pytest.mark.parametrize("container", ["bare", "ovf", "docker", "compressed"])
 @pytest.mark.parametrize("name", BAD)
-def test_an_unsafe_image_is_refused_in_any_container(service: Service, who: dict[str, Person], name: str, container: str) -> None:
+def test_an_unsafe_image_is_refused_in_any_container(
+    service: Service, who: dict[str, Person], name: str, container: str
+) -> None:
     sample, owner = samples.SAMPLES[name], who["owner"]
     image_id, before = owner.create(disk_format=sample.disk_format, container_format=container)["id"], _blobs(service)
     answer = owner.upload(image_id, samples.path(name).read_bytes())
@@ -173,7 +195,7 @@ def test_what_a_disk_holds_is_a_raw_disk(who: dict[str, Person], name: str) -> N
     assert (who["owner"].call("GET", f"/v2/images/{image_id}").json or {})["virtual_size"] == len(data)
 
 
-# -- download ------------------------------------------------------------------------------------------------------------------
+# -- download --------------------------------------------------------------------------------------
 def test_download(who: dict[str, Person], active: str) -> None:
     answer = who["owner"].call("GET", f"/v2/images/{active}/file")
     assert (answer.status_code, answer.data) == (200, DATA)
@@ -187,9 +209,17 @@ def test_download(who: dict[str, Person], active: str) -> None:
 SIZE = len(DATA)
 #: (Range, first byte, end) of what is answered with 206
 RANGES = [
-    ("bytes=0-0", 0, 1), ("bytes=0-9", 0, 10), ("bytes=5-5", 5, 6), (f"bytes={SIZE - 1}-", SIZE - 1, SIZE), ("bytes=0-", 0, SIZE),
-    ("bytes=-1", SIZE - 1, SIZE), ("bytes=-10", SIZE - 10, SIZE), (f"bytes=-{SIZE * 2}", 0, SIZE),
-    (f"bytes=10-{SIZE * 2}", 10, SIZE), ("bytes=1000000-2000000", 1_000_000, 2_000_001), (f"bytes=0-{SIZE - 1}", 0, SIZE),
+    ("bytes=0-0", 0, 1),
+    ("bytes=0-9", 0, 10),
+    ("bytes=5-5", 5, 6),
+    (f"bytes={SIZE - 1}-", SIZE - 1, SIZE),
+    ("bytes=0-", 0, SIZE),
+    ("bytes=-1", SIZE - 1, SIZE),
+    ("bytes=-10", SIZE - 10, SIZE),
+    (f"bytes=-{SIZE * 2}", 0, SIZE),
+    (f"bytes=10-{SIZE * 2}", 10, SIZE),
+    ("bytes=1000000-2000000", 1_000_000, 2_000_001),
+    (f"bytes=0-{SIZE - 1}", 0, SIZE),
 ]
 
 
@@ -202,8 +232,20 @@ def test_a_range(who: dict[str, Person], active: str, asked: str, first: int, en
     assert "Content-MD5" not in answer.headers
 
 
-@pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE + 5}-{SIZE + 9}", "bytes=-0", "bytes=9-5", "bytes=x-y", "bytes=-",
-                                   "items=0-5", "bytes", ""])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        f"bytes={SIZE}-",
+        f"bytes={SIZE + 5}-{SIZE + 9}",
+        "bytes=-0",
+        "bytes=9-5",
+        "bytes=x-y",
+        "bytes=-",
+        "items=0-5",
+        "bytes",
+        "",
+    ],
+)
 def test_a_range_that_is_not_there(who: dict[str, Person], active: str, asked: str) -> None:
     answer = who["owner"].call("GET", f"/v2/images/{active}/file", Range=asked)
     assert answer.status_code == 416
@@ -214,8 +256,16 @@ def test_several_ranges_are_refused(who: dict[str, Person], active: str) -> None
     assert who["owner"].call("GET", f"/v2/images/{active}/file", Range="bytes=0-1,3-4").status_code == 400
 
 
-@pytest.mark.parametrize(("asked", "status"), [("bytes 0-9/*", 206), (f"bytes 5-9/{SIZE}", 206), ("bytes */5", 400), ("x", 400),
-                                               (f"bytes {SIZE}-{SIZE + 1}/*", 416)])
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("bytes 0-9/*", 206),
+        (f"bytes 5-9/{SIZE}", 206),
+        ("bytes */5", 400),
+        ("x", 400),
+        (f"bytes {SIZE}-{SIZE + 1}/*", 416),
+    ],
+)
 def test_the_old_way_to_ask_for_a_range(who: dict[str, Person], active: str, asked: str, status: int) -> None:
     assert who["owner"].call("GET", f"/v2/images/{active}/file", Content_Range=asked).status_code == status
 

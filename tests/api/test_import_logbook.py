@@ -30,8 +30,6 @@ GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
 BAD = {"sha256": "0" * 64}
 
 
-
-
 class DyingLogbooks(Logbooks):
     """Dies at its ``at``-th write from now on: before it is done, or behind it."""
 
@@ -59,9 +57,19 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
     monkeypatch.setattr("glancecore.features.imports.flow.logbook.QUIET", timedelta())
     monkeypatch.setattr("glancecore.features.imports.dispatch.runner._CLOSING", timedelta())
-    with built("sqlite", {"imports": {"max_parallel_stores": 2}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
-                          "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.of(ImportsExtension).runner, "submit", lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease))
+    with built(
+        "sqlite",
+        {
+            "imports": {"max_parallel_stores": 2},
+            "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
+            "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+        },
+    ) as made:
+        monkeypatch.setattr(
+            made.of(ImportsExtension).runner,
+            "submit",
+            lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease),
+        )
         yield made
 
 
@@ -73,16 +81,16 @@ def logbooks(request: pytest.FixtureRequest, service: Service) -> DyingLogbooks:
     return made
 
 
-
-
 def left(service: Service) -> list[str]:
     return [x.id for x in service.database.records.find(RecordQuery(COLLECTION))]
 
 
-
-
-@pytest.mark.parametrize(("expected", "stores"), [(GOOD, ["fast"]), (GOOD, ["fast", "slow"]), (BAD, ["fast"])], ids=["one", "two", "bad"])
-def test_death_at_each_write(service: Service, logbooks: DyingLogbooks, expected: dict[str, str], stores: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("expected", "stores"), [(GOOD, ["fast"]), (GOOD, ["fast", "slow"]), (BAD, ["fast"])], ids=["one", "two", "bad"]
+)
+def test_death_at_each_write(
+    service: Service, logbooks: DyingLogbooks, expected: dict[str, str], stores: list[str]
+) -> None:
     owner, at, died = Person(service.app), 0, True
     while died:
         at += 1
@@ -99,7 +107,10 @@ def test_death_at_each_write(service: Service, logbooks: DyingLogbooks, expected
             assert (found["status"], found["error"], image["status"]) == ("success", None, "active"), (at, found)
             assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
         else:
-            assert (found["status"], found["error"], image["status"]) == ("failure", "hash_mismatch", "queued"), (at, found)
+            assert (found["status"], found["error"], image["status"]) == ("failure", "hash_mismatch", "queued"), (
+                at,
+                found,
+            )
         assert owner.call("DELETE", f"/v2/images/{image_id}").status_code == 204
     assert at > 5, "the end of each atom goes through the logbook"
     logbooks.at = 0
@@ -121,8 +132,14 @@ def test_a_logbook_that_cannot_be_read(service: Service, logbooks: DyingLogbooks
 
 
 def test_a_process_that_takes_over_from_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after an outage of the database that was longer than its leases: the thread that has lost the import ends beside the new one."""
-    owner, put, blocked, go = Person(service.app), StoreFacade.put, queue.SimpleQueue[str](), {x: threading.Event() for x in ("first", "second")}
+    """As after an outage of the database that was longer than its leases: the thread that has lost the import ends
+    beside the new one."""
+    owner, put, blocked, go = (
+        Person(service.app),
+        StoreFacade.put,
+        queue.SimpleQueue[str](),
+        {x: threading.Event() for x in ("first", "second")},
+    )
 
     def held(self: StoreFacade, *args: Any, **more: Any) -> Location:
         if self.id == "fast":

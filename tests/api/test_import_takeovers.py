@@ -1,4 +1,5 @@
-"""Whatever a part of an import does to the process that runs it, the import ends: it is taken over a bounded number of times in one stage."""
+"""Whatever a part of an import does to the process that runs it, the import ends: it is taken over a bounded number of
+times in one stage."""
 
 from __future__ import annotations
 
@@ -31,9 +32,19 @@ TAKEOVERS = 3
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
-    with built("sqlite", {"imports": {"max_takeovers": TAKEOVERS}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
-                          "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.of(ImportsExtension).runner, "submit", lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease))
+    with built(
+        "sqlite",
+        {
+            "imports": {"max_takeovers": TAKEOVERS},
+            "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
+            "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+        },
+    ) as made:
+        monkeypatch.setattr(
+            made.of(ImportsExtension).runner,
+            "submit",
+            lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease),
+        )
         yield made
 
 
@@ -42,7 +53,9 @@ def step(service: Service) -> ImportStep:
     return service.of(ImportsExtension).runner._services.steps["inject_image_metadata"]
 
 
-def raises(exc: BaseException, times: float = float("inf"), then: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def raises(
+    exc: BaseException, times: float = float("inf"), then: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
     """A call that raises so often, and then is what it was."""
     count = itertools.count()
 
@@ -93,10 +106,18 @@ def test_one_whose_undoing_does_so_too(service: Service, step: ImportStep, monke
     assert (ended["status"], ended["error"], image(owner, image_id)["status"]) == ("failure", "step_failed", "queued")
 
 
-@pytest.mark.parametrize("left", [errors.ImportSuspended("the process is stopping"), errors.DatabaseUnavailable("away")], ids=["stopped", "outage"])
-def test_an_undo_that_is_stopped_goes_on_elsewhere(service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, left: errors.GlanceError) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [errors.ImportSuspended("the process is stopping"), errors.DatabaseUnavailable("away")],
+    ids=["stopped", "outage"],
+)
+def test_an_undo_that_is_stopped_goes_on_elsewhere(
+    service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, left: errors.GlanceError
+) -> None:
     owner, image_id, task_id = begin(service)
-    monkeypatch.setattr("glancecore.features.imports.stages.writing.write", raises(errors.StoreFull("full", "fast", "put")))
+    monkeypatch.setattr(
+        "glancecore.features.imports.stages.writing.write", raises(errors.StoreFull("full", "fast", "put"))
+    )
     monkeypatch.setattr(step, "undo", raises(left, 2, step.undo))
     for _ in range(2):
         assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.LATER
@@ -134,8 +155,14 @@ def test_writing_to_several_stores_is_one_stage(service: Service, monkeypatch: p
     assert (task(owner, image_id)["status"], image(owner, image_id)["status"]) == ("failure", "uploading")
 
 
-@pytest.mark.parametrize("left", [errors.ImportSuspended("the process is stopping"), errors.DatabaseUnavailable("away")], ids=["handed-over", "outage"])
-def test_who_lives_does_not_count(service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, left: errors.GlanceError) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [errors.ImportSuspended("the process is stopping"), errors.DatabaseUnavailable("away")],
+    ids=["handed-over", "outage"],
+)
+def test_who_lives_does_not_count(
+    service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, left: errors.GlanceError
+) -> None:
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(left, 3 * TAKEOVERS, step.run))
     for _ in range(3 * TAKEOVERS):
@@ -145,7 +172,9 @@ def test_who_lives_does_not_count(service: Service, step: ImportStep, monkeypatc
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_exit_is_a_failure_like_others(service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_exit_is_a_failure_like_others(
+    service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(SystemExit(code)))
     monkeypatch.setattr(step, "undo", raises(SystemExit(code)))
@@ -167,9 +196,15 @@ class Hang(ImportStep):
     def undo(self, work):
         pathlib.Path({str(tmp_path / "undone")!r}).touch()
 """
-    with (strangers.plugin(tmp_path, "glancecore.import_steps", {"hang": "Hang"}, source),
-          built("sqlite", {"image_import_opts": {"image_import_plugins": "[hang]"}}) as service):
-        monkeypatch.setattr(service.of(ImportsExtension).runner, "submit", lambda _task, lease: service.of(ImportsExtension).runner._services.leases.forget(lease))
+    with (
+        strangers.plugin(tmp_path, "glancecore.import_steps", {"hang": "Hang"}, source),
+        built("sqlite", {"image_import_opts": {"image_import_plugins": "[hang]"}}) as service,
+    ):
+        monkeypatch.setattr(
+            service.of(ImportsExtension).runner,
+            "submit",
+            lambda _task, lease: service.of(ImportsExtension).runner._services.leases.forget(lease),
+        )
         owner, image_id, task_id = begin(service)
         worker = threading.Thread(target=service.of(ImportsExtension).runner.take, args=(task_id,))
         worker.start()

@@ -41,23 +41,13 @@ def admin(service: Service) -> Person:
     return Person(service.app, "admins", "admin,member,reader")
 
 
-
-
-
-
-
-
-
-
-
-
 def staged(person: Person, **fields: object) -> str:
     image_id = str(person.create(**fields)["id"])
     assert stage(person, image_id).status_code == 204
     return image_id
 
 
-# -- staging -----------------------------------------------------------------------------------------------------------------
+# -- staging ---------------------------------------------------------------------------------------
 def test_staging(owner: Person) -> None:
     image_id = staged(owner)
     image = show(owner, image_id)
@@ -68,8 +58,14 @@ def test_staging(owner: Person) -> None:
     assert owner.call("GET", f"/v2/images/{image_id}/file").status_code == 204
 
 
-@pytest.mark.parametrize(("headers", "status"), [
-    ({"Content_Type": "text/plain"}, 415), ({"x_openstack_image_size": "5"}, 400), ({"x_openstack_image_size": "x"}, 400)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": "text/plain"}, 415),
+        ({"x_openstack_image_size": "5"}, 400),
+        ({"x_openstack_image_size": "x"}, 400),
+    ],
+)
 def test_staging_refused(owner: Person, headers: dict[str, str], status: int) -> None:
     image_id = owner.create()["id"]
     assert stage(owner, image_id, **headers).status_code == status
@@ -96,15 +92,31 @@ def test_a_staged_image_can_be_deleted(owner: Person) -> None:
     assert owner.call("GET", f"/v2/images/{image_id}").status_code == 404
 
 
-# -- the body of an import ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("body", [
-    [], {}, "x", {"method": "glance-direct"}, {"method": {}}, {"method": {"name": "ftp"}}, {"method": {"name": 5}},
-    {**DIRECT, "all_stores": "yes"}, {**DIRECT, "all_stores_must_succeed": 1}, {**DIRECT, "stores": "fast"}, {**DIRECT, "stores": []},
-    {**DIRECT, "stores": ["fast", "fast"]}, {**DIRECT, "all_stores": True, "stores": ["fast"]},
-    {"method": {"name": "web-download"}}, {"method": {"name": "web-download", "uri": 5}}, {"method": {"name": "web-download", "uri": ""}},
-    {"method": {"name": "glance-direct", "expected": {"crc32": "00000000"}}},
-    {"method": {"name": "glance-direct", "expected": {"sha256": "zz"}}}, {"method": {"name": "glance-direct", "expected": []}},
-])
+# -- the body of an import -------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        "x",
+        {"method": "glance-direct"},
+        {"method": {}},
+        {"method": {"name": "ftp"}},
+        {"method": {"name": 5}},
+        {**DIRECT, "all_stores": "yes"},
+        {**DIRECT, "all_stores_must_succeed": 1},
+        {**DIRECT, "stores": "fast"},
+        {**DIRECT, "stores": []},
+        {**DIRECT, "stores": ["fast", "fast"]},
+        {**DIRECT, "all_stores": True, "stores": ["fast"]},
+        {"method": {"name": "web-download"}},
+        {"method": {"name": "web-download", "uri": 5}},
+        {"method": {"name": "web-download", "uri": ""}},
+        {"method": {"name": "glance-direct", "expected": {"crc32": "00000000"}}},
+        {"method": {"name": "glance-direct", "expected": {"sha256": "zz"}}},
+        {"method": {"name": "glance-direct", "expected": []}},
+    ],
+)
 def test_a_wrong_body(owner: Person, body: object) -> None:
     image_id = staged(owner)
     answer = begin(owner, image_id, body)
@@ -118,11 +130,30 @@ def test_the_store_header_goes_with_nothing_else(owner: Person, more: dict[str, 
     assert begin(owner, staged(owner), {**DIRECT, **more}, x_image_meta_store="fast").status_code == 400
 
 
-@pytest.mark.parametrize("uri", [
-    "ftp://192.0.2.1/x", "file:///etc/passwd", "http://127.0.0.1/x", "http://localhost/x", "http://0.0.0.0/x", "http://[::]/x",
-    "http://[::1]/x", "http://[::ffff:127.0.0.1]/x", "http://[64:ff9b::7f00:1]/x", "http://2130706433/x", "http://0177.0.0.1/x",
-    "http://127.1/x", "http://169.254.169.254/x", "http://10.0.0.1/x", "http://8.8.8.8:22/x", "http://user:secret@8.8.8.8/x", "http:///x",
-    "x", "http://8.8.8.8\r\nx"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "ftp://192.0.2.1/x",
+        "file:///etc/passwd",
+        "http://127.0.0.1/x",
+        "http://localhost/x",
+        "http://0.0.0.0/x",
+        "http://[::]/x",
+        "http://[::1]/x",
+        "http://[::ffff:127.0.0.1]/x",
+        "http://[64:ff9b::7f00:1]/x",
+        "http://2130706433/x",
+        "http://0177.0.0.1/x",
+        "http://127.1/x",
+        "http://169.254.169.254/x",
+        "http://10.0.0.1/x",
+        "http://8.8.8.8:22/x",
+        "http://user:secret@8.8.8.8/x",
+        "http:///x",
+        "x",
+        "http://8.8.8.8\r\nx",
+    ],
+)
 def test_a_refused_uri(owner: Person, uri: str) -> None:
     image_id = owner.create()["id"]
     answer = begin(owner, image_id, {"method": {"name": "web-download", "uri": uri}})
@@ -131,7 +162,7 @@ def test_a_refused_uri(owner: Person, uri: str) -> None:
     assert show(owner, image_id)["status"] == "queued"
 
 
-# -- who and when ------------------------------------------------------------------------------------------------------------
+# -- who and when ----------------------------------------------------------------------------------
 def test_who_may_import(owner: Person, service: Service) -> None:
     image_id = staged(owner, visibility="shared")
     who = people(service.app, owner.project)
@@ -142,8 +173,17 @@ def test_who_may_import(owner: Person, service: Service) -> None:
     assert ended(owner, image_id)["status"] == "success"
 
 
-@pytest.mark.parametrize(("status", "body"), [
-    ("queued", DIRECT), ("active", DIRECT), ("uploading", WEB), ("active", WEB), ("queued", COPY), ("uploading", COPY)])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("queued", DIRECT),
+        ("active", DIRECT),
+        ("uploading", WEB),
+        ("active", WEB),
+        ("queued", COPY),
+        ("uploading", COPY),
+    ],
+)
 def test_the_wrong_status(owner: Person, admin: Person, status: str, body: dict[str, Any]) -> None:
     body = {**body, "method": {**body["method"], "uri": "http://8.8.8.8/x"}} if "uri" in body["method"] else body
     image_id = staged(owner) if status == "uploading" else owner.create()["id"]
@@ -167,10 +207,17 @@ def test_an_unknown_store(owner: Person) -> None:
     assert begin(owner, staged(owner), DIRECT, x_image_meta_store="nowhere").status_code == 409
 
 
-# -- what it does ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("wanted", "stores"), [
-    ({}, "fast"), ({"stores": ["slow"]}, "slow"), ({"stores": ["slow", "fast"]}, "fast,slow"), ({"all_stores": True}, "fast,slow"),
-    ({"header": "slow"}, "slow")])
+# -- what it does ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("wanted", "stores"),
+    [
+        ({}, "fast"),
+        ({"stores": ["slow"]}, "slow"),
+        ({"stores": ["slow", "fast"]}, "fast,slow"),
+        ({"all_stores": True}, "fast,slow"),
+        ({"header": "slow"}, "slow"),
+    ],
+)
 def test_into_the_asked_stores(owner: Person, wanted: dict[str, Any], stores: str) -> None:
     image_id = staged(owner)
     header = {"x_image_meta_store": wanted["header"]} if "header" in wanted else {}
@@ -189,7 +236,12 @@ def test_into_the_asked_stores(owner: Person, wanted: dict[str, Any], stores: st
 def test_an_expected_digest(owner: Person) -> None:
     image_id = staged(owner)
     good = {"md5": hashlib.md5(DATA).hexdigest().upper(), "sha256": hashlib.sha256(DATA).hexdigest()}
-    assert begin(owner, image_id, {"method": {"name": "glance-direct", "expected": {**good, "sha1": "0" * 40}}}).status_code == 202
+    assert (
+        begin(
+            owner, image_id, {"method": {"name": "glance-direct", "expected": {**good, "sha1": "0" * 40}}}
+        ).status_code
+        == 202
+    )
     task = ended(owner, image_id)
     assert (task["status"], task["error"]) == ("failure", "hash_mismatch")
     assert hashlib.sha1(DATA).hexdigest() in task["message"]
@@ -214,13 +266,15 @@ def test_copy_image(owner: Person, admin: Person) -> None:
     assert len(tasks(owner, image_id)) == 1
 
 
-# -- tasks -------------------------------------------------------------------------------------------------------------------
+# -- tasks -----------------------------------------------------------------------------------------
 def test_what_others_see_of_a_task(owner: Person, service: Service) -> None:
     image_id = owner.create(visibility="community")["id"]
     assert stage(owner, image_id).status_code == 204
     body = {"method": {"name": "glance-direct", "uri": "https://user:secret@example.org/path?token=hidden"}}
     ctx = Context(user=f"user-{owner.project}", project=owner.project, roles=frozenset({"member", "reader"}))
-    service.of(ImportsExtension).use_cases.start(ctx, image_id, lambda: ImportRequest({"name": "glance-direct"}, body=body))  # a client's is not kept where it means nothing
+    service.of(ImportsExtension).use_cases.start(
+        ctx, image_id, lambda: ImportRequest({"name": "glance-direct"}, body=body)
+    )  # a client's is not kept where it means nothing
     mine = ended(owner, image_id)
     assert mine["user_id"] == f"user-{owner.project}"
     assert mine["input"]["import_req"] == body
@@ -252,7 +306,9 @@ def test_the_tasks_api(owner: Person, admin: Person) -> None:
     assert "GET" in answer.headers["Allow"]
 
 
-@pytest.mark.parametrize("query", ["status=x", "type=api_image_import", "limit=x", "limit=-1", "sort_key=x", "sort_dir=x", "marker=x"])
+@pytest.mark.parametrize(
+    "query", ["status=x", "type=api_image_import", "limit=x", "limit=-1", "sort_key=x", "sort_dir=x", "marker=x"]
+)
 def test_a_wrong_question_for_tasks(admin: Person, query: str) -> None:
     assert admin.call("GET", f"/v2/tasks?{query}").status_code == 400
 
@@ -267,7 +323,7 @@ def test_cancel_and_retry_of_an_ended_task(owner: Person) -> None:
     assert Person(owner.app, owner.project, "reader").call("POST", f"{path}/cancel").status_code == 403
 
 
-# -- limits ------------------------------------------------------------------------------------------------------------------
+# -- limits ----------------------------------------------------------------------------------------
 @pytest.fixture(scope="module", params=DATABASES)
 def small(request: pytest.FixtureRequest) -> Iterator[Service]:
     with built(request.param, {"DEFAULT": {"user_storage_quota": "1MB", "image_size_cap": 900_000}}) as made:
@@ -312,7 +368,9 @@ def test_when_one_store_has_failed_the_others_stop(monkeypatch: pytest.MonkeyPat
     seen: list[int] = []
     begun, put = threading.Event(), StoreFacade.put
 
-    def slowed(self: StoreFacade, key: str, chunks: Iterator[bytes], size: int | None = None, *, owner: str | None = None) -> Location:
+    def slowed(
+        self: StoreFacade, key: str, chunks: Iterator[bytes], size: int | None = None, *, owner: str | None = None
+    ) -> Location:
         """``slow`` has no room; ``fast`` takes its second piece only when the import knows of that."""
         if self.id == "slow":
             assert begun.wait(10)
@@ -342,5 +400,9 @@ def test_when_one_store_has_failed_the_others_stop(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(StoreFacade, "adopt", nothing_to_adopt)
         assert begin(person, image_id, {**DIRECT, "stores": ["fast", "slow"]}).status_code == 202
         task = ended(person, image_id)
-        assert (task["status"], task["error"], task["message"]) == ("failure", "store_read_only", "store slow takes nothing")
+        assert (task["status"], task["error"], task["message"]) == (
+            "failure",
+            "store_read_only",
+            "store slow takes nothing",
+        )
         assert seen == [0]

@@ -47,35 +47,79 @@ ALL = "alpha beta eta:theta iota kappa"
 #: (query, names of the images that it finds)
 FOUND: list[tuple[str, str]] = [
     ("", ALL),
-    ("name=alpha", "alpha"), ("name=Alpha", ""), ("name=in:alpha,beta", "alpha beta"), ("name=eq:eta:theta", "eta:theta"),
-    ("os_hidden=true&name=in:\"gamma, delta\",alpha", "gamma, delta"),
-    ("os_hidden=true", "gamma, delta"), ("os_hidden=TRUE", "gamma, delta"), ("os_hidden=False", ALL),
-    ("id={alpha}", "alpha"), ("id=in:{alpha},{beta}", "alpha beta"),
-    ("status=queued", "alpha beta eta:theta iota"), ("status=active", "kappa"), ("status=in:active,saving", "kappa"),
-    ("status=deleted", ""), ("status=nonsense", ""),
-    ("disk_format=qcow2", "beta"), ("disk_format=in:qcow2,iso", "beta"), ("container_format=ovf&os_hidden=true", "gamma, delta"),
-    ("tag=red", "alpha beta"), ("tag=red&tag=big", "alpha"), ("tag=Red", "eta:theta"), ("tag=nothing", ""),
-    ("tag=%C3%BC+%F0%9F%98%80", "eta:theta"), ("color=%F0%9F%98%80", "eta:theta"),
-    ("os_distro=debian", "alpha kappa"), ("os_distro=Debian", "beta"), ("os_distro=debian&tag=big&min_ram=6", "kappa"),
+    ("name=alpha", "alpha"),
+    ("name=Alpha", ""),
+    ("name=in:alpha,beta", "alpha beta"),
+    ("name=eq:eta:theta", "eta:theta"),
+    ('os_hidden=true&name=in:"gamma, delta",alpha', "gamma, delta"),
+    ("os_hidden=true", "gamma, delta"),
+    ("os_hidden=TRUE", "gamma, delta"),
+    ("os_hidden=False", ALL),
+    ("id={alpha}", "alpha"),
+    ("id=in:{alpha},{beta}", "alpha beta"),
+    ("status=queued", "alpha beta eta:theta iota"),
+    ("status=active", "kappa"),
+    ("status=in:active,saving", "kappa"),
+    ("status=deleted", ""),
+    ("status=nonsense", ""),
+    ("disk_format=qcow2", "beta"),
+    ("disk_format=in:qcow2,iso", "beta"),
+    ("container_format=ovf&os_hidden=true", "gamma, delta"),
+    ("tag=red", "alpha beta"),
+    ("tag=red&tag=big", "alpha"),
+    ("tag=Red", "eta:theta"),
+    ("tag=nothing", ""),
+    ("tag=%C3%BC+%F0%9F%98%80", "eta:theta"),
+    ("color=%F0%9F%98%80", "eta:theta"),
+    ("os_distro=debian", "alpha kappa"),
+    ("os_distro=Debian", "beta"),
+    ("os_distro=debian&tag=big&min_ram=6", "kappa"),
     ("unheard_of=x", ""),
-    ("protected=true", "beta"), ("protected=false", "alpha eta:theta iota kappa"),
-    ("min_ram=4", "eta:theta"), ("min_ram=x", ""), ("min_ram_min=4", "eta:theta iota kappa"),
-    ("min_ram_min=2&min_ram_max=4", "beta eta:theta"), ("min_disk_min=1", "alpha"),
-    ("size=12", "kappa"), ("size=13", ""), ("size_min=1", "kappa"), ("size_max=11", ""), ("virtual_size_min=1", "kappa"),
+    ("protected=true", "beta"),
+    ("protected=false", "alpha eta:theta iota kappa"),
+    ("min_ram=4", "eta:theta"),
+    ("min_ram=x", ""),
+    ("min_ram_min=4", "eta:theta iota kappa"),
+    ("min_ram_min=2&min_ram_max=4", "beta eta:theta"),
+    ("min_disk_min=1", "alpha"),
+    ("size=12", "kappa"),
+    ("size=13", ""),
+    ("size_min=1", "kappa"),
+    ("size_max=11", ""),
+    ("virtual_size_min=1", "kappa"),
     ("size_min=12&size_max=12", "kappa"),
-    ("owner={project}", ALL), ("owner=nobody", ""),
-    ("checksum={checksum}", "kappa"), ("os_hash_value={hash}", "kappa"), ("os_hash_algo=sha512", "kappa"),
-    ("created_at=gte:2000-01-01", ALL), ("created_at=gt:2100-01-01T00:00:00Z", ""), ("created_at=lt:2000-01-01T00:00:00", ""),
-    ("created_at=lte:2100-01-01T00:00:00%2B02:00", ALL), ("created_at=eq:{created}&name=alpha", "alpha"),
-    ("created_at={created}&name=alpha", "alpha"), ("created_at=neq:{created}&name=alpha", ""),
-    ("created_at=gt:{created}&name=alpha", ""), ("created_at=gte:{created}&name=alpha", "alpha"),
-    ("created_at=lte:{created}&name=alpha", "alpha"), ("created_at=lt:{created}&name=alpha", ""),
+    ("owner={project}", ALL),
+    ("owner=nobody", ""),
+    ("checksum={checksum}", "kappa"),
+    ("os_hash_value={hash}", "kappa"),
+    ("os_hash_algo=sha512", "kappa"),
+    ("created_at=gte:2000-01-01", ALL),
+    ("created_at=gt:2100-01-01T00:00:00Z", ""),
+    ("created_at=lt:2000-01-01T00:00:00", ""),
+    ("created_at=lte:2100-01-01T00:00:00%2B02:00", ALL),
+    ("created_at=eq:{created}&name=alpha", "alpha"),
+    ("created_at={created}&name=alpha", "alpha"),
+    ("created_at=neq:{created}&name=alpha", ""),
+    ("created_at=gt:{created}&name=alpha", ""),
+    ("created_at=gte:{created}&name=alpha", "alpha"),
+    ("created_at=lte:{created}&name=alpha", "alpha"),
+    ("created_at=lt:{created}&name=alpha", ""),
     ("updated_at=gte:{created}", ALL),
-    ("visibility=private", ""), ("visibility=shared", ALL), ("visibility=all&owner={project}", ALL), ("visibility=", ""),
-    ("deleted=true", ALL), ("deleted=nonsense", ALL), ("limit=0", ""), ("limit=999999", ALL),
-    ("name=alpha&name=beta", "beta"), ("name=in:alpha", "alpha"),
+    ("visibility=private", ""),
+    ("visibility=shared", ALL),
+    ("visibility=all&owner={project}", ALL),
+    ("visibility=", ""),
+    ("deleted=true", ALL),
+    ("deleted=nonsense", ALL),
+    ("limit=0", ""),
+    ("limit=999999", ALL),
+    ("name=alpha&name=beta", "beta"),
+    ("name=in:alpha", "alpha"),
     # what is no field is a property, whatever it sounds like
-    ("properties=x", ""), ("locations=x", ""), ("members=x", ""), ("container=bare", ""),
+    ("properties=x", ""),
+    ("locations=x", ""),
+    ("members=x", ""),
+    ("container=bare", ""),
 ]
 
 
@@ -83,8 +127,13 @@ FOUND: list[tuple[str, str]] = [
 def test_found(owner: Person, ids: dict[str, str], query: str, names: str) -> None:
     kappa = owner.call("GET", f"/v2/images/{ids['kappa']}").json or {}
     alpha = owner.call("GET", f"/v2/images/{ids['alpha']}").json or {}
-    known = {"project": owner.project, "checksum": kappa["checksum"], "hash": kappa["os_hash_value"],
-             "created": alpha["created_at"], **{k: v for k, v in ids.items() if k.isalpha()}}
+    known = {
+        "project": owner.project,
+        "checksum": kappa["checksum"],
+        "hash": kappa["os_hash_value"],
+        "created": alpha["created_at"],
+        **{k: v for k, v in ids.items() if k.isalpha()},
+    }
     for key, value in known.items():
         query = query.replace(f"{{{key}}}", quote(value, safe=""))
     wanted = {ids[name] for name in ([names] if names in ids else names.split())}
@@ -95,16 +144,37 @@ def test_found(owner: Person, ids: dict[str, str], query: str, names: str) -> No
 
 #: (query, a word of the message)
 REFUSED = [
-    ("visibility=secret", "visibility"), ("member_status=maybe", "member_status"), ("os_hidden=perhaps", "os_hidden"),
-    ("protected=True", "protected"), ("protected=", "protected"), ("name=neq:x", "name"), ("id=lt:x", "id"),
-    ("name=in:\"x", "name"), ("name=in:", "name"), ("status=gt:x", "status"),
-    ("created_at=yesterday", "created_at"), ("created_at=near:2000-01-01", "created_at"), ("updated_at=gt:", "updated_at"),
-    ("size_min=x", "size_min"), ("size_max=", "size_max"), ("foo_min=1", "foo_min"), ("foo_max=1", "foo_max"),
+    ("visibility=secret", "visibility"),
+    ("member_status=maybe", "member_status"),
+    ("os_hidden=perhaps", "os_hidden"),
+    ("protected=True", "protected"),
+    ("protected=", "protected"),
+    ("name=neq:x", "name"),
+    ("id=lt:x", "id"),
+    ('name=in:"x', "name"),
+    ("name=in:", "name"),
+    ("status=gt:x", "status"),
+    ("created_at=yesterday", "created_at"),
+    ("created_at=near:2000-01-01", "created_at"),
+    ("updated_at=gt:", "updated_at"),
+    ("size_min=x", "size_min"),
+    ("size_max=", "size_max"),
+    ("foo_min=1", "foo_min"),
+    ("foo_max=1", "foo_max"),
     ("changes-since=2000-01-01", "changes-since"),
-    ("limit=-1", "limit"), ("limit=", "limit"), ("limit=x", "limit"), ("limit=1.5", "limit"),
-    ("marker=nonsense", "marker"), (f"marker={uuid.uuid4()}", "marker"),
-    ("sort_key=color", "color"), ("sort_dir=up", "up"), ("sort=", "sort"), ("sort=name:up", "up"), ("sort=name,,id", "sort"),
-    ("sort=name&sort_key=id", "sort"), ("sort=name&sort_dir=asc", "sort"),
+    ("limit=-1", "limit"),
+    ("limit=", "limit"),
+    ("limit=x", "limit"),
+    ("limit=1.5", "limit"),
+    ("marker=nonsense", "marker"),
+    (f"marker={uuid.uuid4()}", "marker"),
+    ("sort_key=color", "color"),
+    ("sort_dir=up", "up"),
+    ("sort=", "sort"),
+    ("sort=name:up", "up"),
+    ("sort=name,,id", "sort"),
+    ("sort=name&sort_key=id", "sort"),
+    ("sort=name&sort_dir=asc", "sort"),
     ("sort_key=name&sort_key=id&sort_key=size&sort_dir=asc&sort_dir=desc", "sort_dir"),
     ("size_min=99999999999999999999999", "size_min"),
 ]
@@ -133,14 +203,28 @@ def test_sorted(owner: Person, key: str, direction: str) -> None:
     """Both syntaxes; null comes before everything; ties by creation."""
     for query in (f"sort={key}:{direction}", f"sort_key={key}&sort_dir={direction}"):
         rows = _sorted(owner, query)
-        order = [(row[key] is not None, row[key] or "") if key != "size" else (row[key] is not None, row[key] or 0) for row in rows]
+        order = [
+            (row[key] is not None, row[key] or "") if key != "size" else (row[key] is not None, row[key] or 0)
+            for row in rows
+        ]
         assert order == sorted(order, reverse=direction == "desc")
     assert _sorted(owner, f"sort={key}") == _sorted(owner, f"sort={key}:desc")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6])
-@pytest.mark.parametrize("query", ["", "sort=name:asc", "sort=disk_format:desc,name:asc", "sort=size:asc", "tag=red", "min_ram_min=2",
-                                   "sort_key=name&sort_key=id&sort_dir=asc&sort_dir=desc", "sort=updated_at:asc"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "sort=name:asc",
+        "sort=disk_format:desc,name:asc",
+        "sort=size:asc",
+        "tag=red",
+        "min_ram_min=2",
+        "sort_key=name&sort_key=id&sort_dir=asc&sort_dir=desc",
+        "sort=updated_at:asc",
+    ],
+)
 @pytest.mark.usefixtures("ids")
 def test_paged(owner: Person, query: str, limit: int) -> None:
     """Following next gives every image once, in order; behind an exactly full last page comes an empty one."""
@@ -173,7 +257,7 @@ def test_a_marker_need_not_match_the_filters_but_must_be_visible(owner: Person, 
     assert stranger.call("GET", f"/v2/images?marker={ids['alpha']}").status_code == 400
 
 
-# -- pages that end early ----------------------------------------------------------------------------------------------
+# -- pages that end early --------------------------------------------------------------------------
 @pytest.fixture
 def crowd(service: Service, monkeypatch: pytest.MonkeyPatch) -> Person:
     """Somebody with 30 images, one in ten of them with min_ram 7, where a page looks through 8."""
@@ -185,8 +269,11 @@ def crowd(service: Service, monkeypatch: pytest.MonkeyPatch) -> Person:
 
 
 def test_a_short_page_leads_on(crowd: Person) -> None:
-    for query, expected in (("min_disk=1", [f"n{n}" for n in range(29, -1, -1) if n % 3 == 1]), ("", [f"n{n}" for n in range(29, -1, -1)]),
-                            ("min_disk=0&sort=name:asc", sorted(f"n{n}" for n in range(0, 30, 3)))):
+    for query, expected in (
+        ("min_disk=1", [f"n{n}" for n in range(29, -1, -1) if n % 3 == 1]),
+        ("", [f"n{n}" for n in range(29, -1, -1)]),
+        ("min_disk=0&sort=name:asc", sorted(f"n{n}" for n in range(0, 30, 3))),
+    ):
         path, names, counts = f"/v2/images?limit=5&visibility=shared&{query}", list[str](), list[int]()
         while path:
             answer = crowd.call("GET", path)
@@ -200,10 +287,19 @@ def test_a_short_page_leads_on(crowd: Person) -> None:
         assert ("min_" in query) == (min(counts[:-2]) < 5), (query, counts)
 
 
-@pytest.mark.parametrize(("query", "told"), [
-    ("min_ram=99", "id, name, owner"), ("size_min=5&sort=name:asc", "id, name, owner"), ("sort=size:desc", "created_at, updated_at or name"),
-    ("sort=name:asc,size:desc", "created_at, updated_at or name"), ("disk_format=vdi", "a tag, a property")])
-def test_a_list_that_too_much_would_have_to_be_looked_through_for_is_refused(crowd: Person, query: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("min_ram=99", "id, name, owner"),
+        ("size_min=5&sort=name:asc", "id, name, owner"),
+        ("sort=size:desc", "created_at, updated_at or name"),
+        ("sort=name:asc,size:desc", "created_at, updated_at or name"),
+        ("disk_format=vdi", "a tag, a property"),
+    ],
+)
+def test_a_list_that_too_much_would_have_to_be_looked_through_for_is_refused(
+    crowd: Person, query: str, told: str
+) -> None:
     answer = crowd.call("GET", f"/v2/images?limit=5&{query}")
     assert (answer.status_code, (answer.json or {})["error"]) == (400, "too_broad"), answer.text
     assert told in (answer.json or {})["message"]
@@ -211,5 +307,7 @@ def test_a_list_that_too_much_would_have_to_be_looked_through_for_is_refused(cro
 
 def test_what_narrows_a_list_makes_it_whole(crowd: Person) -> None:
     for query in ("name=n3&sort=size:desc", "name=in:n3,x&min_ram=1&sort=status:asc"):
-        answer = crowd.call("GET", f"/v2/images?limit=25&{query}")  # so many are looked at then; others have such names, too
+        answer = crowd.call(
+            "GET", f"/v2/images?limit=25&{query}"
+        )  # so many are looked at then; others have such names, too
         assert [x["name"] for x in (answer.json or {})["images"]] == ["n3"], answer.text

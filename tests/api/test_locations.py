@@ -28,7 +28,14 @@ pytestmark = pytest.mark.long
 DATA = os.urandom(5_000_000)  # more than what is looked at when the location is added
 SHA512, SHA256, MD5 = (hashlib.new(x, DATA).hexdigest() for x in ("sha512", "sha256", "md5"))
 #: A qcow2 image that names a backing file.
-UNSAFE = b"QFI\xfb\0\0\0\x03" + (512).to_bytes(8, "big") + (8).to_bytes(4, "big") + bytes(500) + b"/etc/shadow" + bytes(5_000_000)
+UNSAFE = (
+    b"QFI\xfb\0\0\0\x03"
+    + (512).to_bytes(8, "big")
+    + (8).to_bytes(4, "big")
+    + bytes(500)
+    + b"/etc/shadow"
+    + bytes(5_000_000)
+)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -61,6 +68,7 @@ def web(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def data(web: str, folder: Path) -> Callable[[], str]:
     """The URL of DATA, another one at each call."""
+
     def make() -> str:
         name = uuid.uuid4().hex
         (folder / name).write_bytes(DATA)
@@ -71,10 +79,18 @@ def data(web: str, folder: Path) -> Callable[[], str]:
 
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    with built(request.param, {
-            "DEFAULT": {"enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": True, "image_location_quota": 3,
-                        "user_storage_quota": 40_000_000},
-            "web": {"http_store_allowed_hosts": "127.0.0.1", "weight": -5}}) as made:
+    with built(
+        request.param,
+        {
+            "DEFAULT": {
+                "enabled_backends": "fast:file, slow:file, web:http",
+                "show_multiple_locations": True,
+                "image_location_quota": 3,
+                "user_storage_quota": 40_000_000,
+            },
+            "web": {"http_store_allowed_hosts": "127.0.0.1", "weight": -5},
+        },
+    ) as made:
         yield made
 
 
@@ -108,12 +124,19 @@ def add(url: str, path: str = "/locations/-", **more: object) -> dict[str, objec
 
 
 def blobs(service: Service) -> int:
-    return sum(len([x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file() and not x.name.startswith(".")])
-               for store in service.stores if store.settings.driver == "file")
+    return sum(
+        len(
+            [x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file() and not x.name.startswith(".")]
+        )
+        for store in service.stores
+        if store.settings.driver == "file"
+    )
 
 
-# -- PATCH -------------------------------------------------------------------------------------------------------------------
-def test_the_first_location_makes_a_queued_image_active_and_it_is_hashed(who: dict[str, Person], data: Callable[[], str]) -> None:
+# -- PATCH -----------------------------------------------------------------------------------------
+def test_the_first_location_makes_a_queued_image_active_and_it_is_hashed(
+    who: dict[str, Person], data: Callable[[], str]
+) -> None:
     owner, url = who["owner"], data()
     image_id = owner.create()["id"]
     answer = owner.patch(image_id, add(url, metadata={"zone": "a"}))
@@ -123,9 +146,16 @@ def test_the_first_location_makes_a_queued_image_active_and_it_is_hashed(who: di
     assert (image["os_hash_algo"], image["os_hash_value"]) == (None, None)
     assert image["locations"] == [{"url": url, "metadata": {"zone": "a", "store": "web"}}]
     image = hashed(owner, image_id)
-    assert (image["os_hash_algo"], image["os_hash_value"], image["checksum"], image["virtual_size"]) == ("sha512", SHA512, MD5, len(DATA))
+    assert (image["os_hash_algo"], image["os_hash_value"], image["checksum"], image["virtual_size"]) == (
+        "sha512",
+        SHA512,
+        MD5,
+        len(DATA),
+    )
     assert owner.call("GET", f"/v2/images/{image_id}/file").data == DATA
-    part = owner.call("GET", f"/v2/images/{image_id}/file", Range="bytes=4999990-")  # nothing proves a part of what others may change
+    part = owner.call(
+        "GET", f"/v2/images/{image_id}/file", Range="bytes=4999990-"
+    )  # nothing proves a part of what others may change
     assert (part.status_code, part.data, part.headers["Accept-Ranges"]) == (200, DATA, "none")
 
 
@@ -155,7 +185,9 @@ def test_an_active_image_whose_data_turns_out_to_be_other_data_is_deactivated(wh
     assert owner.call("GET", f"/v2/images/{image_id}/file").status_code == 403
 
 
-def test_more_locations_are_appended_or_inserted_where_they_are_shown(who: dict[str, Person], data: Callable[[], str]) -> None:
+def test_more_locations_are_appended_or_inserted_where_they_are_shown(
+    who: dict[str, Person], data: Callable[[], str]
+) -> None:
     owner = who["owner"]
     image_id = owner.create()["id"]
     one, two, three = data(), data(), data()
@@ -165,21 +197,33 @@ def test_more_locations_are_appended_or_inserted_where_they_are_shown(who: dict[
 
 
 #: (what, URL below the web server or whole, status)
-REFUSED = [("no such file", "nothing", 400), ("unknown scheme", "gopher://x/y", 400), ("no URL", "nonsense", 400),
-           ("a file", "file:///etc/passwd", 400), ("a file's other name", "filesystem:///etc/passwd", 400),
-           ("credentials of the configuration", "swift+config://ref/container/object", 400), ("no store for it", "rbd://a/b/c/snap", 400),
-           ("nobody there", "http://127.0.0.1:1/x", 400), ("an inner address", "http://10.0.0.1/x", 400),
-           ("unsafe content", "unsafe", 415)]
+REFUSED = [
+    ("no such file", "nothing", 400),
+    ("unknown scheme", "gopher://x/y", 400),
+    ("no URL", "nonsense", 400),
+    ("a file", "file:///etc/passwd", 400),
+    ("a file's other name", "filesystem:///etc/passwd", 400),
+    ("credentials of the configuration", "swift+config://ref/container/object", 400),
+    ("no store for it", "rbd://a/b/c/snap", 400),
+    ("nobody there", "http://127.0.0.1:1/x", 400),
+    ("an inner address", "http://10.0.0.1/x", 400),
+    ("unsafe content", "unsafe", 415),
+]
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=lambda x: x[0])
-def test_a_location_that_can_not_be_taken_changes_nothing(who: dict[str, Person], web: str, row: tuple[str, str, int]) -> None:
+def test_a_location_that_can_not_be_taken_changes_nothing(
+    who: dict[str, Person], web: str, row: tuple[str, str, int]
+) -> None:
     _, url, status = row
     url = url if ":" in url or url == "nonsense" else f"{web}/{url}"
     for person, call in ((who["owner"], "patch"), (who["owner and service"], "post")):
         image_id = person.create(disk_format="raw")["id"]
-        answer = (person.patch(image_id, add(url)) if call == "patch" else
-                  person.call("POST", f"/v2/images/{image_id}/locations", {"url": url}))
+        answer = (
+            person.patch(image_id, add(url))
+            if call == "patch"
+            else person.call("POST", f"/v2/images/{image_id}/locations", {"url": url})
+        )
         assert answer.status_code == status, (call, answer.text)
         assert "10.0.0.1" not in answer.text
         assert "127.0.0.1" not in answer.text
@@ -203,11 +247,27 @@ RULES: list[tuple[str, Callable[[str, str], list[dict[str, object]]], int]] = [
     ("store of the metadata does not read it", lambda a, b: [add(b, metadata={"store": "fast"})], 400),
     ("above the quota", lambda a, b: [add(b + x) for x in ("?1", "?2", "?3")], 413),
     ("half a hash", lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512"})], 400),
-    ("another algorithm", lambda a, b: [add(b, validation_data={"os_hash_algo": "sha256", "os_hash_value": SHA256})], 409),
+    (
+        "another algorithm",
+        lambda a, b: [add(b, validation_data={"os_hash_algo": "sha256", "os_hash_value": SHA256})],
+        409,
+    ),
     ("hash too short", lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512", "os_hash_value": "ab"})], 409),
-    ("hash not hex", lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512", "os_hash_value": "z" * 128})], 409),
-    ("hash of other data", lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512", "os_hash_value": "0" * 128})], 409),
-    ("replace by others", lambda a, b: [{"op": "replace", "path": "/locations", "value": [{"url": b, "metadata": {}}]}], 400),
+    (
+        "hash not hex",
+        lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512", "os_hash_value": "z" * 128})],
+        409,
+    ),
+    (
+        "hash of other data",
+        lambda a, b: [add(b, validation_data={"os_hash_algo": "sha512", "os_hash_value": "0" * 128})],
+        409,
+    ),
+    (
+        "replace by others",
+        lambda a, b: [{"op": "replace", "path": "/locations", "value": [{"url": b, "metadata": {}}]}],
+        400,
+    ),
     ("replace by none", lambda a, b: [{"op": "replace", "path": "/locations", "value": []}], 403),
     ("replace one", lambda a, b: [{"op": "replace", "path": "/locations/0", "value": {"url": b, "metadata": {}}}], 400),
     ("remove the last", lambda a, b: [{"op": "remove", "path": "/locations/0"}], 403),
@@ -217,8 +277,9 @@ RULES: list[tuple[str, Callable[[str, str], list[dict[str, object]]], int]] = [
 
 
 @pytest.mark.parametrize("row", RULES, ids=lambda x: x[0])
-def test_patch_rules_of_locations(who: dict[str, Person], data: Callable[[], str],
-                                  row: tuple[str, Callable[[str, str], list[dict[str, object]]], int]) -> None:
+def test_patch_rules_of_locations(
+    who: dict[str, Person], data: Callable[[], str], row: tuple[str, Callable[[str, str], list[dict[str, object]]], int]
+) -> None:
     _, steps, status = row
     admin, first = who["admin of the project"], data()
     image_id = admin.create()["id"]
@@ -229,21 +290,27 @@ def test_patch_rules_of_locations(who: dict[str, Person], data: Callable[[], str
     assert {**show(admin, image_id), "updated_at": ""} == {**before, "updated_at": ""}
 
 
-def test_replace_sets_the_first_locations_and_takes_back_what_was_read(who: dict[str, Person], data: Callable[[], str]) -> None:
+def test_replace_sets_the_first_locations_and_takes_back_what_was_read(
+    who: dict[str, Person], data: Callable[[], str]
+) -> None:
     owner, urls = who["owner"], [data(), data()]
     image_id = owner.create()["id"]
     value = [{"url": x, "metadata": {}} for x in urls]
     assert owner.patch(image_id, {"op": "replace", "path": "/locations", "value": value}).status_code == 200
     image = hashed(owner, image_id)
     assert (image["status"], [x["url"] for x in image["locations"]]) == ("active", urls)
-    assert owner.patch(image_id, {"op": "replace", "path": "/locations", "value": image["locations"]}).status_code == 200
+    assert (
+        owner.patch(image_id, {"op": "replace", "path": "/locations", "value": image["locations"]}).status_code == 200
+    )
     assert show(owner, image_id) == image
     changed = [{"url": x, "metadata": {"zone": "b"}} for x in urls]
     assert owner.patch(image_id, {"op": "replace", "path": "/locations", "value": changed}).status_code == 200
     assert [x["metadata"] for x in show(owner, image_id)["locations"]] == [{"zone": "b", "store": "web"}] * 2
 
 
-def test_a_removed_location_takes_its_bytes_along(service: Service, who: dict[str, Person], data: Callable[[], str]) -> None:
+def test_a_removed_location_takes_its_bytes_along(
+    service: Service, who: dict[str, Person], data: Callable[[], str]
+) -> None:
     owner, admin = who["owner"], who["admin of the project"]
     image_id, before = owner.create()["id"], blobs(service)
     assert owner.upload(image_id, DATA).status_code == 204
@@ -288,7 +355,10 @@ def test_the_storage_quota_counts_copies(who: dict[str, Person], data: Callable[
 
 
 def test_patch_of_locations_is_off_unless_the_operator_wants_it(data: Callable[[], str]) -> None:
-    with built("sqlite", {"DEFAULT": {"enabled_backends": "fast:file, web:http"}, "web": {"http_store_allowed_hosts": "127.0.0.1"}}) as made:
+    with built(
+        "sqlite",
+        {"DEFAULT": {"enabled_backends": "fast:file, web:http"}, "web": {"http_store_allowed_hosts": "127.0.0.1"}},
+    ) as made:
         owner = people(made.app)["owner"]
         image_id = owner.create()["id"]
         assert owner.patch(image_id, add(data())).status_code == 403
@@ -297,25 +367,39 @@ def test_patch_of_locations_is_off_unless_the_operator_wants_it(data: Callable[[
 
 def test_without_hashing_data_of_the_cloud_is_believed_and_that_of_others_is_not(data: Callable[[], str]) -> None:
     """The operator's choice, as with Glance; but what others may change is hashed all the same."""
-    with built("sqlite", {"DEFAULT": {"enabled_backends": "fast:file, web:http", "do_secure_hash": False}, "web": {"http_store_allowed_hosts": "127.0.0.1"}}) as made:
+    with built(
+        "sqlite",
+        {
+            "DEFAULT": {"enabled_backends": "fast:file, web:http", "do_secure_hash": False},
+            "web": {"http_store_allowed_hosts": "127.0.0.1"},
+        },
+    ) as made:
         cloud = StoreFacade(StoreSettings("cloud", "memory"), make_store(MemoryStore, "cloud"))
         made.stores._stores["cloud"] = cloud
         owner = Person(made.app, "demo", "member,reader,service")
-        for number, validation in enumerate(({}, {"validation_data": {"os_hash_algo": "sha256", "os_hash_value": SHA256}})):
+        for number, validation in enumerate(
+            ({}, {"validation_data": {"os_hash_algo": "sha256", "os_hash_value": SHA256}})
+        ):
             image_id, url = owner.create()["id"], cloud.put(f"name-{number}", iter([DATA])).url
             assert owner.call("POST", f"/v2/images/{image_id}/locations", {"url": url, **validation}).status_code == 202
             image = show(owner, image_id)
-            assert (image["status"], image["checksum"], image["os_hash_value"]) == ("active", None, SHA256 if validation else None)
+            assert (image["status"], image["checksum"], image["os_hash_value"]) == (
+                "active",
+                None,
+                SHA256 if validation else None,
+            )
             (task,) = (owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
             assert task["status"] == "success"
             assert made.database.images.lease(image_id) is None
             assert owner.call("GET", f"/v2/images/{image_id}/file").data == DATA
             image_id = owner.create()["id"]
-            assert owner.call("POST", f"/v2/images/{image_id}/locations", {"url": data(), **validation}).status_code == 202
+            assert (
+                owner.call("POST", f"/v2/images/{image_id}/locations", {"url": data(), **validation}).status_code == 202
+            )
             assert hashed(owner, image_id)["checksum"] == MD5
 
 
-# -- POST and GET ------------------------------------------------------------------------------------------------------------
+# -- POST and GET ----------------------------------------------------------------------------------
 def test_a_posted_location_is_active_at_once_and_hashed_later(who: dict[str, Person], data: Callable[[], str]) -> None:
     owner, url = who["owner"], data()
     image_id = owner.create()["id"]
@@ -332,24 +416,35 @@ def test_a_posted_location_is_active_at_once_and_hashed_later(who: dict[str, Per
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
 def test_a_location_with_an_expected_hash_is_active_once_it_is_found(
-        who: dict[str, Person], data: Callable[[], str], algorithm: str) -> None:
+    who: dict[str, Person], data: Callable[[], str], algorithm: str
+) -> None:
     owner, digest = who["owner"], hashlib.new(algorithm, DATA).hexdigest()
     image_id = owner.create()["id"]
     wanted = {"url": data(), "validation_data": {"os_hash_algo": algorithm, "os_hash_value": digest}}
     assert owner.call("POST", f"/v2/images/{image_id}/locations", wanted).status_code == 202
     image = hashed(owner, image_id)
-    told = (algorithm, digest) if algorithm.startswith("sha2") or algorithm == "sha512" else ("sha512", SHA512)  # others can be forged
+    told = (
+        (algorithm, digest) if algorithm.startswith("sha2") or algorithm == "sha512" else ("sha512", SHA512)
+    )  # others can be forged
     assert (image["status"], image["os_hash_algo"], image["os_hash_value"], image["checksum"]) == ("active", *told, MD5)
 
 
-def test_a_wrong_hash_brings_the_image_back_without_the_location(who: dict[str, Person], web: str, data: Callable[[], str]) -> None:
+def test_a_wrong_hash_brings_the_image_back_without_the_location(
+    who: dict[str, Person], web: str, data: Callable[[], str]
+) -> None:
     owner = who["owner"]
     image_id = owner.create()["id"]
     wanted = {"url": f"{web}/other", "validation_data": {"os_hash_algo": "sha256", "os_hash_value": SHA256}}
     assert owner.call("POST", f"/v2/images/{image_id}/locations", wanted).status_code == 202
     image = hashed(owner, image_id)
     assert [image[x] for x in ("status", "size", "checksum", "os_hash_algo", "os_hash_value", "locations")] == [
-        "queued", None, None, None, None, []]
+        "queued",
+        None,
+        None,
+        None,
+        None,
+        [],
+    ]
     assert SHA256 in image["os_glance_last_error"]
     (task,) = (owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
     assert (task["status"], task["error"]) == ("failure", "hash_mismatch")
@@ -360,12 +455,23 @@ def test_a_wrong_hash_brings_the_image_back_without_the_location(who: dict[str, 
     assert "os_glance_last_error" not in image
 
 
-@pytest.mark.parametrize("body", [
-    {}, [], {"url": 1}, {"url": ""}, {"url": "http://x/" + "y" * 250}, {"url": "u", "validation_data": []},
-    {"url": "u", "validation_data": {"os_hash_algo": "sha512"}}, {"url": "u", "validation_data": {"os_hash_value": "ab"}},
-    {"url": "u", "validation_data": {"os_hash_algo": "crc32", "os_hash_value": "ab"}},
-    {"url": "u", "validation_data": {"os_hash_algo": "sha256", "os_hash_value": "ab"}},
-    {"url": "u", "validation_data": {"os_hash_algo": "md5", "os_hash_value": "z" * 32}}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"url": 1},
+        {"url": ""},
+        {"url": "http://x/" + "y" * 250},
+        {"url": "u", "validation_data": []},
+        {"url": "u", "validation_data": {"os_hash_algo": "sha512"}},
+        {"url": "u", "validation_data": {"os_hash_value": "ab"}},
+        {"url": "u", "validation_data": {"os_hash_algo": "crc32", "os_hash_value": "ab"}},
+        {"url": "u", "validation_data": {"os_hash_algo": "sha256", "os_hash_value": "ab"}},
+        {"url": "u", "validation_data": {"os_hash_algo": "md5", "os_hash_value": "z" * 32}},
+    ],
+    ids=str,
+)
 def test_bad_bodies_of_a_location(who: dict[str, Person], body: object) -> None:
     image_id = who["owner"].create()["id"]
     assert who["owner"].call("POST", f"/v2/images/{image_id}/locations", body).status_code == 400
@@ -379,13 +485,19 @@ def test_who_may_post_and_read_locations(service: Service, who: dict[str, Person
     assert who["stranger"].call("POST", path, {"url": data()}).status_code == 404
     assert owner.call("POST", path, {"url": data()}).status_code == 202
     hashed(owner, image_id)
-    for person, status in (("owner", 403), ("reader", 403), ("stranger", 404), ("admin", 200), ("owner and service", 200)):
+    for person, status in (
+        ("owner", 403),
+        ("reader", 403),
+        ("stranger", 404),
+        ("admin", 200),
+        ("owner and service", 200),
+    ):
         assert who[person].call("GET", path).status_code == status, person
     (row,) = who["admin"].call("GET", path).json or []
     assert row["metadata"] == {"store": "web"}
 
 
-# -- DELETE /v2/stores/… -----------------------------------------------------------------------------------------------------
+# -- DELETE /v2/stores/… ---------------------------------------------------------------------------
 def test_the_copy_of_one_store_is_removed(service: Service, who: dict[str, Person], data: Callable[[], str]) -> None:
     owner, admin = who["owner"], who["admin"]
     image_id, before = owner.create()["id"], blobs(service)
@@ -393,9 +505,14 @@ def test_the_copy_of_one_store_is_removed(service: Service, who: dict[str, Perso
     assert owner.upload(image_id, DATA).status_code == 204
     assert admin.call("DELETE", f"/v2/stores/fast/{image_id}").status_code == 403  # the only one
     assert owner.patch(image_id, add(data())).status_code == 200
-    for person, store, image, status in ((owner, "fast", image_id, 403), (who["stranger"], "fast", image_id, 404),
-                                         (admin, "slow", image_id, 404), (admin, "nowhere", image_id, 409),
-                                         (admin, "fast", str(uuid.uuid4()), 404), (admin, "fast", queued, 404)):
+    for person, store, image, status in (
+        (owner, "fast", image_id, 403),
+        (who["stranger"], "fast", image_id, 404),
+        (admin, "slow", image_id, 404),
+        (admin, "nowhere", image_id, 409),
+        (admin, "fast", str(uuid.uuid4()), 404),
+        (admin, "fast", queued, 404),
+    ):
         answer = person.call("DELETE", f"/v2/stores/{store}/{image}")
         assert answer.status_code == status, answer.text
     assert admin.call("POST", f"/v2/images/{image_id}/actions/deactivate").status_code == 204
@@ -407,7 +524,9 @@ def test_the_copy_of_one_store_is_removed(service: Service, who: dict[str, Perso
     assert owner.call("DELETE", f"/v2/images/{image_id}").status_code == 204
 
 
-def test_deleting_an_image_leaves_a_web_server_alone(who: dict[str, Person], data: Callable[[], str], folder: Path) -> None:
+def test_deleting_an_image_leaves_a_web_server_alone(
+    who: dict[str, Person], data: Callable[[], str], folder: Path
+) -> None:
     owner, url = who["owner"], data()
     image_id = owner.create()["id"]
     assert owner.patch(image_id, add(url)).status_code == 200

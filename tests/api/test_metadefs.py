@@ -1,4 +1,5 @@
-"""Metadata definitions, what is awkward to say in YAML: odd names, parallel changes, events, and images held against them."""
+"""Metadata definitions, what is awkward to say in YAML: odd names, parallel changes, events, and images held against
+them."""
 
 from __future__ import annotations
 
@@ -66,8 +67,17 @@ def names(person: Person, query: str = "") -> list[str]:
 
 @pytest.mark.parametrize("name", ["gr\u00fcn \U0001f600", "a b", "%2F", "a?b#c", "it's", '"', "\\", "null", "x" * 80])
 def test_odd_names_are_kept_and_found(admin: Person, name: str) -> None:
-    answer = admin.call("POST", ALL, {"namespace": name, "visibility": "private", "tags": [{"name": name}], "objects": [{"name": name}],
-                                      "properties": {name: {"title": name, "type": "string"}}})
+    answer = admin.call(
+        "POST",
+        ALL,
+        {
+            "namespace": name,
+            "visibility": "private",
+            "tags": [{"name": name}],
+            "objects": [{"name": name}],
+            "properties": {name: {"title": name, "type": "string"}},
+        },
+    )
     assert answer.status_code == 201, answer.text
     path = f"{ALL}/{quote(name, '')}"
     assert (answer.json or {})["self"] == f"{ALL}/{quote(name, ':')}"
@@ -91,8 +101,13 @@ def test_text_that_a_database_can_not_hold_is_the_same_mistake_everywhere(admin:
     for path in (f"{ALL}/%00", f"{ALL}/a%0A", f"{ALL}?marker=%00"):
         assert admin.call("GET", path).status_code == 400
     assert admin.call("GET", f"{ALL}/%FF").status_code == 404
-    for wanted in ({"namespace": "\0"}, {"namespace": "x", "description": "a\0"}, {"namespace": "x", "display_name": "\0b"},
-                   {"namespace": "x", "owner": "\0"}, {"namespace": "x", "resource_type_associations": [{"name": "\0"}]}):
+    for wanted in (
+        {"namespace": "\0"},
+        {"namespace": "x", "description": "a\0"},
+        {"namespace": "x", "display_name": "\0b"},
+        {"namespace": "x", "owner": "\0"},
+        {"namespace": "x", "resource_type_associations": [{"name": "\0"}]},
+    ):
         assert admin.call("POST", ALL, wanted).status_code == 400, wanted
     assert admin.call("GET", f"{ALL}?resource_types=%00").status_code == 400
     assert admin.call("POST", "/v2/metadefs/validate", {"resource_type": "\0", "properties": {}}).status_code == 400
@@ -106,15 +121,23 @@ def test_pages_show_each_namespace_once(admin: Person) -> None:
     newest_first = [x.rpartition("/")[2] for x in reversed(made)]
     member = Person(admin.app, admin.project)
     assert names(member, f"&resource_types=T-{admin.project}") == newest_first
-    assert names(admin, f"&resource_types=T-{admin.project},never&sort_key=namespace&sort_dir=asc") == sorted(newest_first)
+    assert names(admin, f"&resource_types=T-{admin.project},never&sort_key=namespace&sort_dir=asc") == sorted(
+        newest_first
+    )
     assert names(Person(admin.app, "strangers"), f"&resource_types=T-{admin.project}") == []
 
 
 def test_parallel_changes_of_one_namespace_are_all_made(admin: Person) -> None:
     path = make(admin)
     codes: list[int] = []
-    threads = [threading.Thread(target=lambda n=n: codes.append(  # type: ignore[misc]
-        admin.call("POST", f"{path}/tags/t{n}").status_code)) for n in range(8)]
+    threads = [
+        threading.Thread(
+            target=lambda n=n: codes.append(  # type: ignore[misc]
+                admin.call("POST", f"{path}/tags/t{n}").status_code
+            )
+        )
+        for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -137,10 +160,12 @@ def test_a_namespace_may_be_deleted_by_anybody_the_policy_lets(admin: Person) ->
     for part in ("", "/tags", "/tags/t", "/objects", "/properties", "/resource_types"):
         assert (admin.call("GET", path + part).json or {})["error"] == "namespace_not_found"
     assert admin.call("GET", f"{make(admin, namespace='again-' + admin.project)}/tags").json == {
-        "tags": [], "first": f"{path}/tags"}
+        "tags": [],
+        "first": f"{path}/tags",
+    }
 
 
-# -- events ----------------------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def loud() -> Iterator[Service]:
     with built("sqlite", {"DEFAULT": {"notifiers": "log"}}) as made:
@@ -153,34 +178,69 @@ def test_events(loud: Service, caplog: pytest.LogCaptureFixture) -> None:
     prop = {"name": "p", "title": "P", "type": "string"}
     one = f"{ALL}/n"
     for method, path, wanted in (
-            ("POST", ALL, {"namespace": "n"}), ("PUT", one, {"namespace": "n", "visibility": "public"}),
-            ("POST", f"{one}/objects", {"name": "o"}), ("PUT", f"{one}/objects/o", {"name": "o"}), ("DELETE", f"{one}/objects/o", None),
-            ("POST", f"{one}/properties", prop), ("PUT", f"{one}/properties/p", prop), ("DELETE", f"{one}/properties/p", None),
-            ("POST", f"{one}/tags/t", None), ("PUT", f"{one}/tags/t", {"name": "u"}), ("DELETE", f"{one}/tags/u", None),
-            ("POST", f"{one}/tags", {"tags": [{"name": "x"}, {"name": "y"}]}),
-            ("POST", f"{one}/resource_types", {"name": "T"}), ("DELETE", f"{one}/resource_types/T", None),
-            ("DELETE", f"{one}/objects", None), ("DELETE", f"{one}/properties", None), ("DELETE", f"{one}/tags", None),
-            ("DELETE", one, None)):
+        ("POST", ALL, {"namespace": "n"}),
+        ("PUT", one, {"namespace": "n", "visibility": "public"}),
+        ("POST", f"{one}/objects", {"name": "o"}),
+        ("PUT", f"{one}/objects/o", {"name": "o"}),
+        ("DELETE", f"{one}/objects/o", None),
+        ("POST", f"{one}/properties", prop),
+        ("PUT", f"{one}/properties/p", prop),
+        ("DELETE", f"{one}/properties/p", None),
+        ("POST", f"{one}/tags/t", None),
+        ("PUT", f"{one}/tags/t", {"name": "u"}),
+        ("DELETE", f"{one}/tags/u", None),
+        ("POST", f"{one}/tags", {"tags": [{"name": "x"}, {"name": "y"}]}),
+        ("POST", f"{one}/resource_types", {"name": "T"}),
+        ("DELETE", f"{one}/resource_types/T", None),
+        ("DELETE", f"{one}/objects", None),
+        ("DELETE", f"{one}/properties", None),
+        ("DELETE", f"{one}/tags", None),
+        ("DELETE", one, None),
+    ):
         assert admin.call(method, path, wanted).status_code < 300, (method, path)
     assert admin.call("DELETE", one).status_code == 404
     assert [x.getMessage().split()[0] for x in caplog.records if x.name == "glancecore.events"] == [
-        "metadef_namespace.create", "metadef_namespace.update", "metadef_object.create", "metadef_object.update",
-        "metadef_object.delete", "metadef_property.create", "metadef_property.update", "metadef_property.delete",
-        "metadef_tag.create", "metadef_tag.update", "metadef_tag.delete", "metadef_tag.create", "metadef_tag.create",
-        "metadef_resource_type.create", "metadef_resource_type.delete", "metadef_namespace.delete_objects",
-        "metadef_namespace.delete_properties", "metadef_namespace.delete_tags", "metadef_namespace.delete"]
+        "metadef_namespace.create",
+        "metadef_namespace.update",
+        "metadef_object.create",
+        "metadef_object.update",
+        "metadef_object.delete",
+        "metadef_property.create",
+        "metadef_property.update",
+        "metadef_property.delete",
+        "metadef_tag.create",
+        "metadef_tag.update",
+        "metadef_tag.delete",
+        "metadef_tag.create",
+        "metadef_tag.create",
+        "metadef_resource_type.create",
+        "metadef_resource_type.delete",
+        "metadef_namespace.delete_objects",
+        "metadef_namespace.delete_properties",
+        "metadef_namespace.delete_tags",
+        "metadef_namespace.delete",
+    ]
 
 
-# -- images held against the definitions -----------------------------------------------------------------------------------
+# -- images held against the definitions -----------------------------------------------------------
 DEFINITIONS = {
-    "namespace": "Rules", "visibility": "public", "resource_type_associations": [{"name": IMAGE, "prefix": "r_"}],
-    "properties": {"bus": {"title": "Bus", "type": "string", "enum": ["virtio", "ide"]},
-                   "cores": {"title": "Cores", "type": "integer", "minimum": 1}}}
+    "namespace": "Rules",
+    "visibility": "public",
+    "resource_type_associations": [{"name": IMAGE, "prefix": "r_"}],
+    "properties": {
+        "bus": {"title": "Bus", "type": "string", "enum": ["virtio", "ide"]},
+        "cores": {"title": "Cores", "type": "integer", "minimum": 1},
+    },
+}
 
 
 def counted(outcome: str) -> float:
-    return REGISTRY.get_sample_value("glance_metadef_violations_total", {
-        "namespace": "Rules", "property": "r_bus", "outcome": outcome}) or 0.0
+    return (
+        REGISTRY.get_sample_value(
+            "glance_metadef_violations_total", {"namespace": "Rules", "property": "r_bus", "outcome": outcome}
+        )
+        or 0.0
+    )
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -188,8 +248,13 @@ def enforcing(request: pytest.FixtureRequest) -> Iterator[Service]:
     with built(request.param, {"metadefs": {"image_properties": "enforce"}}) as made:
         admin = Person(made.app, "admins", ADMIN)
         assert admin.call("POST", ALL, DEFINITIONS).status_code == 201
-        private = {**DEFINITIONS, "namespace": "Private", "visibility": "private", "owner": "ours", "properties": {
-            "own": {"title": "Own", "type": "boolean"}}}
+        private = {
+            **DEFINITIONS,
+            "namespace": "Private",
+            "visibility": "private",
+            "owner": "ours",
+            "properties": {"own": {"title": "Own", "type": "boolean"}},
+        }
         assert admin.call("POST", ALL, private).status_code == 201
         yield made
 
@@ -203,7 +268,10 @@ def test_enforced_on_create_and_patch(enforcing: Service) -> None:
         assert said in message
     assert me.ids() == set()
     image_id = me.create(r_bus="ide", r_cores="4", bus="floppy", other="x")["id"]
-    for step in ({"op": "replace", "path": "/r_bus", "value": "floppy"}, {"op": "add", "path": "/r_cores", "value": "many"}):
+    for step in (
+        {"op": "replace", "path": "/r_bus", "value": "floppy"},
+        {"op": "add", "path": "/r_cores", "value": "many"},
+    ):
         answer = me.patch(image_id, {"op": "add", "path": "/colour", "value": "red"}, step)
         assert (answer.status_code, (answer.json or {})["error"]) == (400, "properties_invalid")
     shown = me.call("GET", f"/v2/images/{image_id}").json or {}
@@ -217,7 +285,10 @@ def test_private_definitions_bind_images_of_their_owner(enforcing: Service) -> N
     wanted = {"r_own": "perhaps"}
     assert Person(enforcing.app, "ours").call("POST", "/v2/images", wanted).status_code == 400
     assert Person(enforcing.app, "theirs").call("POST", "/v2/images", wanted).status_code == 201
-    assert Person(enforcing.app, "admins", ADMIN).call("POST", "/v2/images", {**wanted, "owner": "ours"}).status_code == 400
+    assert (
+        Person(enforcing.app, "admins", ADMIN).call("POST", "/v2/images", {**wanted, "owner": "ours"}).status_code
+        == 400
+    )
 
 
 def test_what_is_wrong_already_does_not_stop_other_changes() -> None:

@@ -1,4 +1,5 @@
-"""A store whose data is away: what clients are told, what the auditor does, and that all is as before when it is back."""
+"""A store whose data is away: what clients are told, what the auditor does, and that all is as before when it is
+back."""
 
 from __future__ import annotations
 
@@ -44,11 +45,26 @@ class Cloud:
 
     def conf(self) -> cfg.ConfigOpts:
         file = self.folder / "glance-api.conf"
-        file.write_text(lab.config_text(lab.merged({
-            "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file", "notifiers": "", "enabled_import_methods": "[]"},
-            "glance_store": {"default_backend": "fast"}, "database": {"connection": f"sqlite:///{self.folder}/glance.sqlite"},
-            "fast": {"filesystem_store_datadir": self.folder / "fast"}, "slow": {"filesystem_store_datadir": self.folder / "slow"},
-            "periodic_auditor": {"bytes_per_second": 0}}, self.more)))
+        file.write_text(
+            lab.config_text(
+                lab.merged(
+                    {
+                        "DEFAULT": {
+                            "auth_strategy": "headers",
+                            "enabled_backends": "fast:file, slow:file",
+                            "notifiers": "",
+                            "enabled_import_methods": "[]",
+                        },
+                        "glance_store": {"default_backend": "fast"},
+                        "database": {"connection": f"sqlite:///{self.folder}/glance.sqlite"},
+                        "fast": {"filesystem_store_datadir": self.folder / "fast"},
+                        "slow": {"filesystem_store_datadir": self.folder / "slow"},
+                        "periodic_auditor": {"bytes_per_second": 0},
+                    },
+                    self.more,
+                )
+            )
+        )
         return configuration.new(files=[str(file)])
 
     def start(self, *, tolerate_outages: bool = False) -> Person:
@@ -161,7 +177,10 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
     (cloud.folder / "slow" / made["slow"][0]).write_bytes(b"evil")
     run = cloud.audit()
     assert (run.outcome, len(run.report.errors)) == (RunOutcome.FAILED, 1)
-    assert [(x.kind, x.subject) for x in run.report.findings] == [("damaged", made["slow"][0]), ("lost", made["slow"][0])]
+    assert [(x.kind, x.subject) for x in run.report.findings] == [
+        ("damaged", made["slow"][0]),
+        ("lost", made["slow"][0]),
+    ]
     assert {x for image_id in made["fast"] for x in cloud.marks(image_id)} == {LocationStatus.ACTIVE}
     run = cloud.audit()
     assert (run.outcome, run.report.counts.get("bytes", 0)) == (RunOutcome.FAILED, 0), "the others were read"
@@ -176,7 +195,9 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
     assert cloud.audit().report.counts["copies"] == 24
 
 
-def test_the_auditor_reads_the_other_stores_again_when_the_next_pass_is_due(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_auditor_reads_the_other_stores_again_when_the_next_pass_is_due(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = cloud.start()
     for store in ("fast", "slow"):
         uploaded(person, store)
@@ -197,7 +218,7 @@ def test_the_operator_says_that_the_data_is_really_gone(cloud: Cloud) -> None:
     assert (run.outcome, run.report.counts["missing"]) == (RunOutcome.DONE, 12)
 
 
-# -- marks are lifted ---------------------------------------------------------------------------------------------------------
+# -- marks are lifted ------------------------------------------------------------------------------
 def lost(cloud: Cloud, person: Person) -> tuple[str, Path]:
     """An image whose only copy is marked, and where its bytes are."""
     image_id = uploaded(person)
@@ -207,7 +228,9 @@ def lost(cloud: Cloud, person: Person) -> tuple[str, Path]:
     return image_id, aside
 
 
-def test_a_mark_is_lifted_soon_after_a_download_when_the_bytes_are_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mark_is_lifted_soon_after_a_download_when_the_bytes_are_back(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("glancecore.features.copies.rechecking.REST", 0.0)
     person = cloud.start()
     image_id, aside = lost(cloud, person)
@@ -235,21 +258,26 @@ def test_marks_are_lifted_when_the_store_comes_back(cloud: Cloud) -> None:
     assert person.call("GET", f"/v2/images/{image_id}/file").data == DATA
 
 
-def test_lost_data_is_an_error_with_an_exit_code_of_its_own(cloud: Cloud, caplog: pytest.LogCaptureFixture,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_data_is_an_error_with_an_exit_code_of_its_own(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image_id, _ = lost(cloud, cloud.start())
     assert [x.levelno for x in caplog.records if f"lost: {image_id}" in x.getMessage()] == [logging.ERROR]
     monkeypatch.setattr("glancecore.cmd.periodic._on_signals", lambda _stop: None)
     assert run_once(cloud.conf(), "auditor", dry_run=False, as_json=False) == ALARM
 
 
-# -- the configuration is only judged -------------------------------------------------------------------------------------------
+# -- the configuration is only judged --------------------------------------------------------------
 def test_judging_makes_marks_and_records_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.more = {"DEFAULT": {"enabled_import_methods": "glance-direct"}}
     database = load_database(cloud.conf())
     database.sync()
     assert judged(cloud) == "fine"
-    assert checked(cloud, capsys) == (0, "Success", "Everything that the configuration enables is there and works.\nfast, slow")
+    assert checked(cloud, capsys) == (
+        0,
+        "Success",
+        "Everything that the configuration enables is there and works.\nfast, slow",
+    )
     assert not (cloud.folder / "fast").exists(), "a start makes it"
     (cloud.folder / "slow").mkdir()
     assert judged(cloud) == "fine"
@@ -273,18 +301,31 @@ def judged(cloud: Cloud) -> str:
     answer, verdict = os.pipe()
     with os.fdopen(answer) as said:
         with os.fdopen(verdict, "w"):
-            words = [sys.executable, "-m", "glancecore.cmd.judge", str(verdict), "glance-api", "--config-file", str(cloud.folder / "glance-api.conf")]
+            words = [
+                sys.executable,
+                "-m",
+                "glancecore.cmd.judge",
+                str(verdict),
+                "glance-api",
+                "--config-file",
+                str(cloud.folder / "glance-api.conf"),
+            ]
             subprocess.run(words, pass_fds=(verdict,), check=True)
         return said.read()
 
 
-# -- a store that is not configured any more ----------------------------------------------------------------------------------
-def test_a_store_that_images_need_is_taken_out_of_the_configuration(cloud: Cloud, caplog: pytest.LogCaptureFixture,
-                                                                    capsys: pytest.CaptureFixture[str]) -> None:
+# -- a store that is not configured any more -------------------------------------------------------
+def test_a_store_that_images_need_is_taken_out_of_the_configuration(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     person = cloud.start()
     image_id = uploaded(person, "slow")
     uploaded(person, "slow")
-    assert checked(cloud, capsys) == (0, "Success", "Everything that the configuration enables is there and works.\nfast, slow")
+    assert checked(cloud, capsys) == (
+        0,
+        "Success",
+        "Everything that the configuration enables is there and works.\nfast, slow",
+    )
     assert "enabled_backends" not in caplog.text
     cloud.more = {"DEFAULT": {"enabled_backends": "fast:file"}}
     person = cloud.start()

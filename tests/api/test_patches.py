@@ -41,19 +41,52 @@ ROWS: list[tuple[str, list[Any], int, dict[str, Any]]] = [
     ("admin", [_step("replace", "/visibility", "public")], 200, {"visibility": "public"}),
     ("admin", [_step("replace", "/owner", "elsewhere")], 200, {"owner": "elsewhere"}),
     ("owner", [_step("add", "/\U0001f600", "\U0001f600")], 200, {"\U0001f600": "\U0001f600"}),
-    ("owner", [_step("add", "/member", "plain"), _step("add", "/delete", "plain"), _step("add", "/extra_properties", "plain")], 200,
-     {"member": "plain", "delete": "plain", "extra_properties": "plain"}),
+    (
+        "owner",
+        [
+            _step("add", "/member", "plain"),
+            _step("add", "/delete", "plain"),
+            _step("add", "/extra_properties", "plain"),
+        ],
+        200,
+        {"member": "plain", "delete": "plain", "extra_properties": "plain"},
+    ),
     # all or nothing
     ("owner", [_step("replace", "/name", "new"), _step("remove", "/missing")], 409, {"name": "old"}),
     # missing
     ("owner", [_step("replace", "/missing", "x")], 409, {"missing": ...}),
     ("owner", [_step("remove", "/missing")], 409, {}),
     # base fields stay
-    *[("owner", [_step("remove", f"/{x}")], 403, {"name": "old"}) for x in ("name", "tags", "visibility", "min_ram", "owner")],
+    *[
+        ("owner", [_step("remove", f"/{x}")], 403, {"name": "old"})
+        for x in ("name", "tags", "visibility", "min_ram", "owner")
+    ],
     # read only
-    *[("owner", [_step(op, f"/{x}", "x")], 403, {"status": "queued"}) for op in ("add", "replace", "remove") for x in (
-        "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "direct_url", "self", "file", "schema", "id",
-        "os_hash_algo", "os_hash_value", "stores", "location", "deleted", "deleted_at", "os_glance_x", "os_glance_import_task")],
+    *[
+        ("owner", [_step(op, f"/{x}", "x")], 403, {"status": "queued"})
+        for op in ("add", "replace", "remove")
+        for x in (
+            "created_at",
+            "updated_at",
+            "status",
+            "checksum",
+            "size",
+            "virtual_size",
+            "direct_url",
+            "self",
+            "file",
+            "schema",
+            "id",
+            "os_hash_algo",
+            "os_hash_value",
+            "stores",
+            "location",
+            "deleted",
+            "deleted_at",
+            "os_glance_x",
+            "os_glance_import_task",
+        )
+    ],
     ("owner", [_step("add", "/image_id", str(uuid.uuid4()))], 403, {}),
     ("owner", [_step("replace", "/image_id", str(uuid.uuid4()))], 403, {}),
     # owner
@@ -81,8 +114,10 @@ ROWS: list[tuple[str, list[Any], int, dict[str, Any]]] = [
     ("owner", [{"op": "add", "value": "x"}], 400, {}),
     ("owner", [_step("add", "/name")], 400, {}),
     *[("owner", [_step(op, "/name", "x")], 400, {}) for op in ("move", "copy", "test", "put", "")],
-    *[("owner", [_step("add", path, "x")], 400, {}) for path in (
-        "name", "//name", "/name/", "/a/b", "/a~2", "/a~", "/tags/-", "", 7, None, ["name"], {})],
+    *[
+        ("owner", [_step("add", path, "x")], 400, {})
+        for path in ("name", "//name", "/name/", "/a/b", "/a~2", "/a~", "/tags/-", "", 7, None, ["name"], {})
+    ],
     # quotas
     ("owner", [_step("add", f"/p{x}", "x") for x in range(128)], 413, {"p1": ...}),
     ("owner", [_step("add", f"/p{x}", "x") for x in range(127)], 200, {"p126": "x"}),
@@ -128,7 +163,9 @@ def test_the_old_dialect(who: dict[str, Person], steps: list[Any], status: int) 
     assert who["owner"].patch(image_id, *steps, dialect=V20).status_code == status
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/openstack-images-v2.2-json-patch", "", "text/plain"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/openstack-images-v2.2-json-patch", "", "text/plain"]
+)
 def test_other_content_types_are_refused_with_those_that_are_taken(who: dict[str, Person], content_type: str) -> None:
     image_id = who["owner"].create()["id"]
     answer = who["owner"].call("PATCH", f"/v2/images/{image_id}", [], Content_Type=content_type)

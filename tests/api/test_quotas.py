@@ -47,9 +47,17 @@ def test_limits_are_set_shown_kept_and_unset(admin: Person, owner: Person) -> No
     assert owner.call("GET", "/v2/info/usage").json == {"usage": {}}, "nothing is limited"
     answer = admin.call("PATCH", path, {"image_count_total": 2, "image_size_total": 1})
     assert answer.status_code == 200, answer.text
-    rows = {"image_size_total": {"usage": 0, "limit": 1}, "image_stage_total": {"usage": 0, "limit": -1}, "image_count_total": {"usage": 0, "limit": 2},
-            "image_count_uploading": {"usage": 0, "limit": -1}}
-    assert answer.json == {"project_id": owner.project, "limits": {"image_size_total": 1, "image_count_total": 2}, "usage": rows} == admin.call("GET", path).json
+    rows = {
+        "image_size_total": {"usage": 0, "limit": 1},
+        "image_stage_total": {"usage": 0, "limit": -1},
+        "image_count_total": {"usage": 0, "limit": 2},
+        "image_count_uploading": {"usage": 0, "limit": -1},
+    }
+    assert (
+        answer.json
+        == {"project_id": owner.project, "limits": {"image_size_total": 1, "image_count_total": 2}, "usage": rows}
+        == admin.call("GET", path).json
+    )
     assert owner.call("GET", "/v2/info/usage").json == {"usage": rows}
     first = create(owner)
     second = create(owner)
@@ -60,7 +68,9 @@ def test_limits_are_set_shown_kept_and_unset(admin: Person, owner: Person) -> No
     status, text = upload(owner, second, 1)
     assert status == 413, text
     assert "image_size_total" in text
-    assert admin.call("PATCH", path, {"image_count_total": None, "image_size_total": 2}).json["limits"] == {"image_size_total": 2}
+    assert admin.call("PATCH", path, {"image_count_total": None, "image_size_total": 2}).json["limits"] == {
+        "image_size_total": 2
+    }
     create(owner)
     assert upload(owner, second, 1)[0] == 204
     assert admin.call("DELETE", path).status_code == 204 == admin.call("DELETE", path).status_code
@@ -70,7 +80,10 @@ def test_limits_are_set_shown_kept_and_unset(admin: Person, owner: Person) -> No
 
 def test_staging_and_the_number_of_uploads_are_limited(admin: Person, owner: Person) -> None:
     image, path = create(owner), f"/v2/quotas/{owner.project}"
-    for limits, name in (({"image_stage_total": 0}, "image_stage_total"), ({"image_stage_total": None, "image_count_uploading": 0}, "image_count_uploading")):
+    for limits, name in (
+        ({"image_stage_total": 0}, "image_stage_total"),
+        ({"image_stage_total": None, "image_count_uploading": 0}, "image_count_uploading"),
+    ):
         assert admin.call("PATCH", path, limits).status_code == 200
         answer = owner.call("PUT", f"/v2/images/{image}/stage", b"xy", Content_Type="application/octet-stream")
         assert answer.status_code == 413, answer.text
@@ -80,18 +93,40 @@ def test_staging_and_the_number_of_uploads_are_limited(admin: Person, owner: Per
     assert upload(owner, image, 1)[0] == 204
 
 
-def test_other_projects_and_others_than_admins_have_nothing_of_it(admin: Person, owner: Person, service: Service) -> None:
+def test_other_projects_and_others_than_admins_have_nothing_of_it(
+    admin: Person, owner: Person, service: Service
+) -> None:
     assert admin.call("PATCH", f"/v2/quotas/{owner.project}", {"image_count_total": 0}).status_code == 200
     create(Person(service.app, f"{owner.project}x"))
     create(owner, 413)
-    for method, path, body in (("GET", "/v2/quotas", None), ("GET", f"/v2/quotas/{owner.project}", None), ("PATCH", f"/v2/quotas/{owner.project}", {"image_count_total": 5}),
-                               ("DELETE", f"/v2/quotas/{owner.project}", None)):
+    for method, path, body in (
+        ("GET", "/v2/quotas", None),
+        ("GET", f"/v2/quotas/{owner.project}", None),
+        ("PATCH", f"/v2/quotas/{owner.project}", {"image_count_total": 5}),
+        ("DELETE", f"/v2/quotas/{owner.project}", None),
+    ):
         assert owner.call(method, path, body).status_code == 403, (method, path)
     create(owner, 413)
 
 
-@pytest.mark.parametrize("body", [{}, [], None, {"image_count_total": "5"}, {"image_count_total": 1.5}, {"image_count_total": True}, {"image_count_total": -2}, {"images": 5},
-                                  {"image_count_total": 1 << 63}, {"image_size_total": (1 << 42) + 1}, {"image_count_total": [1]}, {"image_count_total": 1, "x": 2}], ids=repr)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        None,
+        {"image_count_total": "5"},
+        {"image_count_total": 1.5},
+        {"image_count_total": True},
+        {"image_count_total": -2},
+        {"images": 5},
+        {"image_count_total": 1 << 63},
+        {"image_size_total": (1 << 42) + 1},
+        {"image_count_total": [1]},
+        {"image_count_total": 1, "x": 2},
+    ],
+    ids=repr,
+)
 def test_what_is_no_limit_is_refused_and_nothing_is_set(admin: Person, owner: Person, body: object) -> None:
     path = f"/v2/quotas/{owner.project}"
     answer = admin.call("PATCH", path, body)
@@ -105,17 +140,26 @@ def test_what_is_no_project_is_refused(admin: Person, project: str) -> None:
         assert admin.call(method, f"/v2/quotas/{project}", body).status_code in (400, 404), method
 
 
-@pytest.mark.parametrize("project", ["a b", "a/b", "%27%20OR%201=1%20--", "%F0%9F%98%80", "x" * 255, "%25", "A", "a", "a%20"])
+@pytest.mark.parametrize(
+    "project", ["a b", "a/b", "%27%20OR%201=1%20--", "%F0%9F%98%80", "x" * 255, "%25", "A", "a", "a%20"]
+)
 def test_projects_of_any_name_are_kept_apart(admin: Person, project: str) -> None:
     path = f"/v2/quotas/{project}"
     assert admin.call("GET", path).json["limits"] == {}
-    assert admin.call("PATCH", path, {"image_count_total": len(project)}).json["limits"] == {"image_count_total": len(project)}
+    assert admin.call("PATCH", path, {"image_count_total": len(project)}).json["limits"] == {
+        "image_count_total": len(project)
+    }
     assert admin.call("GET", path).json["limits"] == {"image_count_total": len(project)}
     assert admin.call("DELETE", path).status_code == 204
 
 
 def test_the_highest_limits_are_kept_exactly(admin: Person, owner: Person) -> None:
-    highest = {"image_size_total": 1 << 42, "image_stage_total": 1 << 42, "image_count_total": 1 << 62, "image_count_uploading": 1 << 62}
+    highest = {
+        "image_size_total": 1 << 42,
+        "image_stage_total": 1 << 42,
+        "image_count_total": 1 << 62,
+        "image_count_uploading": 1 << 62,
+    }
     assert admin.call("PATCH", f"/v2/quotas/{owner.project}", highest).json["limits"] == highest
     assert upload(owner, create(owner), 1)[0] == 204
     assert {x: y["limit"] for x, y in owner.call("GET", "/v2/info/usage").json["usage"].items()} == highest
@@ -128,7 +172,13 @@ def test_many_writers_at_once_lose_nothing(service: Service, owner: Person) -> N
         wanted = {name: 10 * turn + number for number, name in enumerate(NAMES)}
         with ThreadPoolExecutor(len(NAMES)) as pool:
             people = [Person(service.app, "admins", "admin,member,reader") for _ in NAMES]
-            answers = [x.result() for x in [pool.submit(person.call, "PATCH", path, {name: value}) for person, (name, value) in zip(people, wanted.items(), strict=True)]]
+            answers = [
+                x.result()
+                for x in [
+                    pool.submit(person.call, "PATCH", path, {name: value})
+                    for person, (name, value) in zip(people, wanted.items(), strict=True)
+                ]
+            ]
         assert [x.status_code for x in answers] == [200] * len(NAMES), [x.text for x in answers]
         assert people[0].call("GET", path).json["limits"] == wanted
         if turn % 2:

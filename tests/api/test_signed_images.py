@@ -19,9 +19,14 @@ from glancecore.assembly.lifecycle import Service
 
 DATA = os.urandom(2_000_000)
 KEYS: dict[str, Any] = {
-    "RSA-PSS": rsa.generate_private_key(65537, 2048), "DSA": dsa.generate_private_key(2048),
-    "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()), "ECC_SECP521R1": ec.generate_private_key(ec.SECP521R1())}
-IDS = {kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "not yet", "encipher", "issues", "signs", "commits", "junk")}
+    "RSA-PSS": rsa.generate_private_key(65537, 2048),
+    "DSA": dsa.generate_private_key(2048),
+    "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()),
+    "ECC_SECP521R1": ec.generate_private_key(ec.SECP521R1()),
+}
+IDS = {
+    kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "not yet", "encipher", "issues", "signs", "commits", "junk")
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +36,17 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         (folder / f"{IDS[kind]}.pem").write_bytes(certificate(key))
     (folder / f"{IDS['expired']}.pem").write_bytes(certificate(KEYS["RSA-PSS"], -1))
     (folder / f"{IDS['not yet']}.pem").write_bytes(certificate(KEYS["RSA-PSS"], 20, begins=1))
-    for name, usage in (("encipher", "key_encipherment"), ("issues", "key_cert_sign"), ("signs", "digital_signature"), ("commits", "content_commitment")):
+    for name, usage in (
+        ("encipher", "key_encipherment"),
+        ("issues", "key_cert_sign"),
+        ("signs", "digital_signature"),
+        ("commits", "content_commitment"),
+    ):
         (folder / f"{IDS[name]}.pem").write_bytes(certificate(KEYS["RSA-PSS"], usage=usage))
     (folder / f"{IDS['junk']}.pem").write_bytes(b"no certificate")
-    with built("sqlite", {"DEFAULT": {"certificate_source": "folder"}, "certificates_folder": {"path": folder}}) as service:
+    with built(
+        "sqlite", {"DEFAULT": {"certificate_source": "folder"}, "certificates_folder": {"path": folder}}
+    ) as service:
         yield Person(service.app)
 
 
@@ -54,7 +66,10 @@ def test_a_good_signature(owner: Person, kind: str, method: str) -> None:
     assert ended(owner, image_id)["status"] == "success"
 
 
-@pytest.mark.parametrize(("name", "status"), [("expired", 400), ("not yet", 400), ("encipher", 400), ("issues", 400), ("signs", 204), ("commits", 204)])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("expired", 400), ("not yet", 400), ("encipher", 400), ("issues", 400), ("signs", 204), ("commits", 204)],
+)
 def test_what_a_certificate_must_be_for(owner: Person, name: str, status: int) -> None:
     image_id = owner.create(**signed(img_signature_certificate_uuid=IDS[name]))["id"]
     answer = owner.upload(image_id, DATA)
@@ -78,11 +93,22 @@ def test_a_signature_of_other_data(owner: Person, kind: str) -> None:
     assert owner.upload(image_id, DATA).status_code == 204
 
 
-@pytest.mark.parametrize("wrong", [
-    {"img_signature": "not base64!"}, {"img_signature_hash_method": "MD5"}, {"img_signature_key_type": "ROT13"},
-    {"img_signature_key_type": "DSA"}, {"img_signature_key_type": "ECC_SECP384R1"}, {"img_signature_certificate_uuid": str(uuid.uuid4())},
-    {"img_signature_certificate_uuid": "../../etc/passwd"}, {"img_signature_certificate_uuid": IDS["expired"]},
-    {"img_signature_certificate_uuid": IDS["junk"]}, {"img_signature_certificate_uuid": IDS["DSA"]}, {"img_signature_hash_method": "SHA-512"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"img_signature": "not base64!"},
+        {"img_signature_hash_method": "MD5"},
+        {"img_signature_key_type": "ROT13"},
+        {"img_signature_key_type": "DSA"},
+        {"img_signature_key_type": "ECC_SECP384R1"},
+        {"img_signature_certificate_uuid": str(uuid.uuid4())},
+        {"img_signature_certificate_uuid": "../../etc/passwd"},
+        {"img_signature_certificate_uuid": IDS["expired"]},
+        {"img_signature_certificate_uuid": IDS["junk"]},
+        {"img_signature_certificate_uuid": IDS["DSA"]},
+        {"img_signature_hash_method": "SHA-512"},
+    ],
+)
 def test_what_can_not_be_checked_is_refused(owner: Person, wrong: dict[str, str]) -> None:
     image_id = owner.create(**signed(**wrong))["id"]
     answer = owner.upload(image_id, DATA)

@@ -42,11 +42,13 @@ def test_a_tag_too_many(owner: Person) -> None:
 
 def test_a_member_too_many(owner: Person) -> None:
     image_id = owner.create()["id"]
-    answers = [owner.call("POST", f"/v2/images/{image_id}/members", {"member": f"m{x}"}).status_code for x in range(129)]
+    answers = [
+        owner.call("POST", f"/v2/images/{image_id}/members", {"member": f"m{x}"}).status_code for x in range(129)
+    ]
     assert answers == [200] * 128 + [413]
 
 
-# -- property protection -------------------------------------------------------------------------------------------------------
+# -- property protection ---------------------------------------------------------------------------
 RULES = """
 [^x_owner_.*]
 create = admin,member
@@ -101,7 +103,7 @@ def test_property_protection(protected: Service) -> None:
     assert member.ids("x_any=v") >= {image_id}
 
 
-# -- quotas ------------------------------------------------------------------------------------------------------------------------
+# -- quotas ----------------------------------------------------------------------------------------
 @pytest.fixture(scope="module", params=DATABASES)
 def limited(request: pytest.FixtureRequest) -> Iterator[Service]:
     config = {"DEFAULT": {"user_storage_quota": "1MB", "project_image_quota": 6, "image_size_cap": 3 << 20}}
@@ -155,7 +157,12 @@ def test_parallel_uploads_and_creates_never_overshoot(limited: Service) -> None:
     _together([threading.Thread(target=upload, args=(x,)) for x in ids])
     assert sorted(answers) == [204, 204, 204, 413, 413]
     codes: list[int] = []
-    _together([threading.Thread(target=lambda: codes.append(owner.call("POST", "/v2/images", {}).status_code)) for _ in range(8)])
+    _together(
+        [
+            threading.Thread(target=lambda: codes.append(owner.call("POST", "/v2/images", {}).status_code))
+            for _ in range(8)
+        ]
+    )
     assert sorted(codes) == [201] + [413] * 7
 
 
@@ -166,7 +173,7 @@ def _together(threads: list[threading.Thread]) -> None:
         thread.join()
 
 
-# -- the document ------------------------------------------------------------------------------------------------------------------
+# -- the document ----------------------------------------------------------------------------------
 def test_every_route_is_described(service: Service) -> None:
     document = (Person(service.app).call("GET", "/openapi.json").json or {})["paths"]
     for rule in service.app.url_map.iter_rules():
@@ -183,5 +190,3 @@ def test_data_survives_odd_names(owner: Person) -> None:
         assert image["name"] == name
         assert image["tags"] == [name]
     assert owner.create(name="\u202e", description="\u202e")["name"] == "\u202e"
-
-

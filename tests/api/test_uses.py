@@ -1,4 +1,5 @@
-"""The uses of an image: what is counted, who sees it, and that no request has more to write for it, over each database."""
+"""The uses of an image: what is counted, who sees it, and that no request has more to write for it, over each
+database."""
 
 from __future__ import annotations
 
@@ -36,7 +37,10 @@ def image(owner: Person, **fields: object) -> str:
     answer = owner.call("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", **fields})
     assert answer.status_code == 201, answer.text
     image_id = str((answer.json or {})["id"])
-    assert owner.call("PUT", f"/v2/images/{image_id}/file", DATA, Content_Type="application/octet-stream").status_code == 204
+    assert (
+        owner.call("PUT", f"/v2/images/{image_id}/file", DATA, Content_Type="application/octet-stream").status_code
+        == 204
+    )
     return image_id
 
 
@@ -48,7 +52,9 @@ def uses(service: Service, who: Person, image_id: str) -> tuple[int, str | None]
     return told["use_count"], told["last_used_at"]
 
 
-def test_each_way_to_read_the_data_is_a_use(service: Service, project: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_way_to_read_the_data_is_a_use(
+    service: Service, project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner, admin, began = project["owner"], project["admin"], datetime.now(UTC).replace(microsecond=0)
     image_id = image(owner)
     path = f"/v2/images/{image_id}/file"
@@ -75,8 +81,12 @@ def test_what_reads_no_data_is_none(service: Service, project: dict[str, Any]) -
     owner, image_id = project["owner"], image(project["owner"])
     path = f"/v2/images/{image_id}"
     shown = owner.call("GET", path).json
-    for method, where, headers, status in (("HEAD", f"{path}/file", {}, 200), ("GET", f"{path}/file", {"If_None_Match": f'"{shown["os_hash_value"]}"'}, 304),
-                                           ("GET", f"{path}/file", {"Range": "bytes=99-"}, 416), ("GET", path, {}, 200)):
+    for method, where, headers, status in (
+        ("HEAD", f"{path}/file", {}, 200),
+        ("GET", f"{path}/file", {"If_None_Match": f'"{shown["os_hash_value"]}"'}, 304),
+        ("GET", f"{path}/file", {"Range": "bytes=99-"}, 416),
+        ("GET", path, {}, 200),
+    ):
         assert owner.call(method, where, **headers).status_code == status, where
     assert project["stranger"].call("GET", f"{path}/file").status_code == 404
     assert project["reader"].call("GET", f"{path}/file").status_code == 403
@@ -87,17 +97,27 @@ def test_what_reads_no_data_is_none(service: Service, project: dict[str, Any]) -
 def test_it_is_for_the_owner_and_nobody_else(service: Service, project: dict[str, Any]) -> None:
     owner, image_id = project["owner"], image(project["owner"], visibility="community")
     project["stranger"].call("GET", f"/v2/images/{image_id}/file").close()
-    assert uses(service, owner, image_id)[0] == uses(service, project["reader"], image_id)[0] == uses(service, project["admin"], image_id)[0] == 1
+    assert (
+        uses(service, owner, image_id)[0]
+        == uses(service, project["reader"], image_id)[0]
+        == uses(service, project["admin"], image_id)[0]
+        == 1
+    )
     answer = project["stranger"].call("GET", f"/v2/images/{image_id}/use")
     assert answer.status_code == 403
     assert "use_count" not in answer.text
     assert project["stranger"].call("GET", f"/v2/images/{image(owner)}/use").status_code == 404
     for who in (owner, project["stranger"]):
-        for row in (who.call("GET", f"/v2/images/{image_id}").json, *who.call("GET", "/v2/images?visibility=community").json["images"]):
+        for row in (
+            who.call("GET", f"/v2/images/{image_id}").json,
+            *who.call("GET", "/v2/images?visibility=community").json["images"],
+        ):
             assert not {"use_count", "last_used_at"} & row.keys()
 
 
-def test_no_request_writes_or_asks_more_for_it(service: Service, project: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_writes_or_asks_more_for_it(
+    service: Service, project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner, image_id = project["owner"], image(project["owner"])
     written: list[object] = []
     asked: list[object] = []

@@ -32,7 +32,9 @@ def images(service: Service) -> dict[str, tuple[str, dict[str, Person]]]:
         owner, image_id = who["owner"], who["owner"].create()["id"]
         assert owner.upload(image_id).status_code == 204
         for name in ("pending", "accepted", "rejected"):
-            assert owner.call("POST", f"/v2/images/{image_id}/members", {"member": who[name].project}).status_code == 200
+            assert (
+                owner.call("POST", f"/v2/images/{image_id}/members", {"member": who[name].project}).status_code == 200
+            )
             if name != "pending":
                 path = f"/v2/images/{image_id}/members/{who[name].project}"
                 assert who[name].call("PUT", path, {"status": name}).status_code == 200

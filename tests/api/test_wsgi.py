@@ -14,8 +14,13 @@ from werkzeug.test import Client
 
 from glancecore.domain.errors import ConfigError
 
-IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "p", "X-Roles": "member,reader",
-            "Accept": "application/json"}
+IDENTITY = {
+    "X-Identity-Status": "Confirmed",
+    "X-User-Id": "u",
+    "X-Project-Id": "p",
+    "X-Roles": "member,reader",
+    "Accept": "application/json",
+}
 
 
 @pytest.fixture
@@ -38,8 +43,12 @@ def test_importing_it_builds_it_and_it_refuses_bodies_whose_end_nobody_proves() 
     assert made.status_code == 201
     path = f"/v2/images/{(made.json or {})['id']}/file"
     headers = {**IDENTITY, "Content-Type": "application/octet-stream"}
-    chunked = client.put(path, input_stream=BytesIO(b"data"), headers={**headers, "Transfer-Encoding": "chunked"},
-                         environ_overrides={"wsgi.input_terminated": True})
+    chunked = client.put(
+        path,
+        input_stream=BytesIO(b"data"),
+        headers={**headers, "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
     assert (chunked.status_code, (chunked.json or {})["error"]) == (411, "length_required")
     short = client.put(path, input_stream=BytesIO(b"data"), headers=headers, environ_overrides={"CONTENT_LENGTH": "10"})
     assert (short.status_code, (short.json or {})["error"]) == (400, "truncated_body")
@@ -48,6 +57,8 @@ def test_importing_it_builds_it_and_it_refuses_bodies_whose_end_nobody_proves() 
 
 
 def test_it_is_not_open_to_everybody_by_mistake(config: lab.Config, tmp_path: Path) -> None:
-    (tmp_path / "glance-api.conf").write_text(lab.config_text(lab.merged(config, {"DEFAULT": {"auth_strategy": "none"}})))
+    (tmp_path / "glance-api.conf").write_text(
+        lab.config_text(lab.merged(config, {"DEFAULT": {"auth_strategy": "none"}}))
+    )
     with pytest.raises(ConfigError, match="allow_open_access"):
         _import()

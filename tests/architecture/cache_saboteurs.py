@@ -107,7 +107,11 @@ class Inventing(FileCache):
 
 
 class Careless(FileCache):
-    caught_by = ("test_unpublished_is_never_opened", "test_entry_of_another_seal_is_dropped", "test_changed_entry_is_dropped")
+    caught_by = (
+        "test_unpublished_is_never_opened",
+        "test_entry_of_another_seal_is_dropped",
+        "test_changed_entry_is_dropped",
+    )
 
     def open(self, image_id, seal, *, count=True):
         for path in self._data.glob(f"{image_id}.*"):
@@ -225,7 +229,7 @@ class Padding(Wrapping):
 
 class CuttingFill(Wrapped):
     def write(self, piece):
-        super().write(piece[:self.seal.size - self.at])
+        super().write(piece[: self.seal.size - self.at])
 
 
 class Cutting(Wrapping):
@@ -331,7 +335,11 @@ class Wet(FileCache):
 
 
 class Lazy(FileCache):
-    caught_by = ("test_clean_removes_what_dead_fillers_left", "test_start_removes_what_dead_fillers_left", "test_clean_removes_litter")
+    caught_by = (
+        "test_clean_removes_what_dead_fillers_left",
+        "test_start_removes_what_dead_fillers_left",
+        "test_clean_removes_litter",
+    )
 
     def clean(self, stalled, *, dry_run=False):
         return Removed()
@@ -396,7 +404,7 @@ class FolderBackdoor(Backdoor):
         return {path.name for path in (self.folder / "data").iterdir()}
 
     def change(self, image_id):
-        path, = (self.folder / "data").glob(f"{image_id}.*")
+        (path,) = (self.folder / "data").glob(f"{image_id}.*")
         path.write_bytes(path.read_bytes()[:-1] + b"?")
 
     def litter(self):
@@ -424,7 +432,9 @@ def tested(driver):
     return Tested
 
 
-SABOTEURS = [x for x in list(vars().values()) if isinstance(x, type) and issubclass(x, Cache) and "caught_by" in vars(x)]
+SABOTEURS = [
+    x for x in list(vars().values()) if isinstance(x, type) and issubclass(x, Cache) and "caught_by" in vars(x)
+]
 for each in [FileCache, *SABOTEURS]:
     globals()[f"Test{each.__name__}"] = tested(each)
 

@@ -1,5 +1,5 @@
-"""An extension that keeps every rule, and others that break one each. The distribution that brings them is made by the test; which one it brings says
-the environment."""
+"""An extension that keeps every rule, and others that break one each. The distribution that brings them is made by the
+test; which one it brings says the environment."""
 
 from __future__ import annotations
 
@@ -29,8 +29,16 @@ from glancecore.sdk.rules import OWNING_MEMBER, READER_OF_VISIBLE, rule
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "EXTENSION_SABOTEUR"
-NOTE = {"type": "object", "required": ["text"], "additionalProperties": False, "properties": {"text": {"type": "string", "maxLength": 200}}}
-RULES = [rule("sab_write", OWNING_MEMBER, "Write a note.", ("PUT", "/sab/{image_id}")), rule("sab_read", READER_OF_VISIBLE, "Read a note.", ("GET", "/sab/{image_id}"))]
+NOTE = {
+    "type": "object",
+    "required": ["text"],
+    "additionalProperties": False,
+    "properties": {"text": {"type": "string", "maxLength": 200}},
+}
+RULES = [
+    rule("sab_write", OWNING_MEMBER, "Write a note.", ("PUT", "/sab/{image_id}")),
+    rule("sab_read", READER_OF_VISIBLE, "Read a note.", ("GET", "/sab/{image_id}")),
+]
 
 
 class Tidy(PeriodicJob):
@@ -73,8 +81,10 @@ class Good(Extension):
     collection, operation, event = "sab.notes", "sab_think", "sab.note"
 
     def routes(self) -> Iterable[Route]:
-        return [Route("GET", "/sab/<image_id>", self.read, "Read a note", {200: NOTE}, tag="sab"),
-                Route("PUT", "/sab/<image_id>", self.write, "Write a note", {200: NOTE}, body=NOTE, tag="sab")]
+        return [
+            Route("GET", "/sab/<image_id>", self.read, "Read a note", {200: NOTE}, tag="sab"),
+            Route("PUT", "/sab/<image_id>", self.write, "Write a note", {200: NOTE}, body=NOTE, tag="sab"),
+        ]
 
     def read(self, request: Any, ctx: Context, image_id: str) -> Any:
         from glancecore.sdk.responses import json_response
@@ -110,7 +120,10 @@ class Good(Extension):
             held.finish(lambda x: x)
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
-        found = {x.id: x for x in self.kernel.records.find(RecordQuery("sab.notes", equal=[x.id for x in images], limit=len(images)))}
+        found = {
+            x.id: x
+            for x in self.kernel.records.find(RecordQuery("sab.notes", equal=[x.id for x in images], limit=len(images)))
+        }
         return [{"sab_note": found[x.id].data["text"]} if x.id in found else {} for x in images]
 
     @classmethod
@@ -124,7 +137,7 @@ class Good(Extension):
         return 0
 
 
-# -- what it is ------------------------------------------------------------------------------------------------------------
+# -- what it is ------------------------------------------------------------------------------------
 class NotAnExtension:
     title = "x"
 
@@ -170,7 +183,7 @@ class LoadsTheWebFramework(Good):
         import flask  # noqa: F401
 
 
-# -- routes ----------------------------------------------------------------------------------------------------------------
+# -- routes ----------------------------------------------------------------------------------------
 def _changed(extension: Good, **about: Any) -> list[Route]:
     """Its first route, but for ..."""
     first, second = Good.routes(extension)
@@ -227,14 +240,30 @@ class OpensTheGate(Good):
         from glancecore.http.app import Gate
 
         def identified(_gate: Gate, _request: Any, request_id: str) -> Context:
-            return Context(user="x", project="owners", roles=frozenset({"member", "reader", "admin"}), admin=True, request_id=request_id)
+            return Context(
+                user="x",
+                project="owners",
+                roles=frozenset({"member", "reader", "admin"}),
+                admin=True,
+                request_id=request_id,
+            )
 
         Gate._identified = identified  # type: ignore[method-assign]
 
 
 class LetsAnybodyIn(Good):
     def entrances(self) -> Iterable[Entrance]:
-        return [Entrance("/sab/in", lambda _environ: {"X-Identity-Status": "Confirmed", "X-User-Id": "x", "X-Project-Id": "owners", "X-Roles": "member,reader"})]
+        return [
+            Entrance(
+                "/sab/in",
+                lambda _environ: {
+                    "X-Identity-Status": "Confirmed",
+                    "X-User-Id": "x",
+                    "X-Project-Id": "owners",
+                    "X-Roles": "member,reader",
+                },
+            )
+        ]
 
 
 class FailsAtStrangers(Good):
@@ -264,7 +293,7 @@ class AsksForTheImageOnly(Good):
         return json_response(self.kernel.records.get("sab.notes", image.id).data)
 
 
-# -- what no honest client sends ---------------------------------------------------------------------------------------------
+# -- what no honest client sends -------------------------------------------------------------------
 class BelievesPaths(Good):
     def read(self, request: Any, ctx: Context, image_id: str) -> Any:
         int(image_id.replace("-", ""), 16)
@@ -299,7 +328,7 @@ class LogsTracebacks(Good):
         return super().read(request, ctx, image_id)
 
 
-# -- what it writes ----------------------------------------------------------------------------------------------------------
+# -- what it writes --------------------------------------------------------------------------------
 class WritesElsewhere(Good):
     def think(self, image: Image, note: Mapping[str, Any]) -> None:
         super().think(image, note)
@@ -334,7 +363,7 @@ class NeverTells(Good):
     events = ("sab.note", "sab.never")
 
 
-# -- what it shows -----------------------------------------------------------------------------------------------------------
+# -- what it shows ---------------------------------------------------------------------------------
 class ShowsTooFew(Good):
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
         return [x for x in super().present(ctx, images) if x or len(images) == 1]
@@ -360,7 +389,7 @@ class AsksForEach(Good):
         return [Good.present(self, ctx, [x])[0] for x in images]
 
 
-# -- long work ---------------------------------------------------------------------------------------------------------------
+# -- long work -------------------------------------------------------------------------------------
 class NeverLetsGo(Good):
     def resume(self, lease: Lease) -> None:
         """It has the lease now, and keeps it."""
@@ -385,7 +414,7 @@ class ThereCanBeOne(Good):
         self.kernel.writer.save(RecordAdded(Record("sab.notes", "the only one", {"text": ""})))
 
 
-# -- jobs --------------------------------------------------------------------------------------------------------------------
+# -- jobs ------------------------------------------------------------------------------------------
 class JobThatFails(Good):
     class Job(Tidy):
         def run(self, turn: JobContext) -> None:
@@ -415,7 +444,7 @@ class JobThatIsNeverDry(Good):
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"sab_tidy": Job}
 
 
-# -- commands ----------------------------------------------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------------------
 class CommandWithoutSummary(Good):
     @classmethod
     def commands(cls, manage: CommandTree) -> None:
@@ -443,14 +472,14 @@ class CommandThatFails(Good):
         return 3
 
 
-# -- the database ------------------------------------------------------------------------------------------------------------
+# -- the database ----------------------------------------------------------------------------------
 class BeginsAnew(Good):
     def start(self) -> None:
         for each in self.kernel.records.find(RecordQuery("sab.notes")):
             self.kernel.writer.save(RecordRemoved(each))
 
 
-# -- what the distribution brings --------------------------------------------------------------------------------------------
+# -- what the distribution brings ------------------------------------------------------------------
 def __getattr__(name: str) -> Any:
     if name == "chosen":
         return globals()[os.environ[VARIABLE]]

@@ -36,7 +36,7 @@ class Reader:
         return piece
 
     def cut(self, data, row):
-        return data[self.at - row * ROW:self.end - row * ROW]
+        return data[self.at - row * ROW : self.end - row * ROW]
 
     def close(self):
         self.at = self.end
@@ -59,7 +59,9 @@ class RowStore(Store):
     def start(self):
         with self.database() as database:
             database.execute("PRAGMA journal_mode = WAL")
-            database.execute("CREATE TABLE IF NOT EXISTS rows (key TEXT, number INTEGER, data BLOB, PRIMARY KEY (key, number))")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS rows (key TEXT, number INTEGER, data BLOB, PRIMARY KEY (key, number))"
+            )
             database.execute("CREATE TABLE IF NOT EXISTS blobs (key TEXT PRIMARY KEY, size INTEGER)")
 
     @property
@@ -74,7 +76,10 @@ class RowStore(Store):
         with self.database() as database:
             if database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (key, len(data))).rowcount == 0:
                 raise errors.BlobExists("it exists")
-            database.executemany("INSERT INTO rows VALUES (?, ?, ?)", ((key, at // ROW, data[at:at + ROW]) for at in range(0, len(data), ROW)))
+            database.executemany(
+                "INSERT INTO rows VALUES (?, ?, ?)",
+                ((key, at // ROW, data[at : at + ROW]) for at in range(0, len(data), ROW)),
+            )
         return self.url(key)
 
     def url(self, key):
@@ -88,7 +93,9 @@ class RowStore(Store):
 
     def size(self, url):
         with self.database() as database:
-            found = database.execute("SELECT size FROM blobs WHERE key = ?", (self.canonical(url).rpartition("/")[2],)).fetchone()
+            found = database.execute(
+                "SELECT size FROM blobs WHERE key = ?", (self.canonical(url).rpartition("/")[2],)
+            ).fetchone()
         if found is None:
             raise errors.BlobNotFound("it is not there")
         return found[0]

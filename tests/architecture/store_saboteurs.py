@@ -24,8 +24,11 @@ from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_sto
 
 class FolderStore(Store):
     schemes = ("kitfolder",)
-    options = [cfg.StrOpt("folder", help="Where the blobs are."), cfg.PortOpt("port", default=9, help="Where signed URLs lead."),
-               cfg.StrOpt("password", default="correct horse", secret=True, help="Unused.")]
+    options = [
+        cfg.StrOpt("folder", help="Where the blobs are."),
+        cfg.PortOpt("port", default=9, help="Where signed URLs lead."),
+        cfg.StrOpt("password", default="correct horse", secret=True, help="Unused."),
+    ]
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK})
 
     def start(self):
@@ -60,7 +63,15 @@ class FolderStore(Store):
 
     def located(self, url):
         key = url.rpartition("/")[2]
-        if key.startswith(".") or not key or url != self.url(key) or not key.isprintable() or not key.isascii() or "%" in key or set(key) & set("?#; "):
+        if (
+            key.startswith(".")
+            or not key
+            or url != self.url(key)
+            or not key.isprintable()
+            or not key.isascii()
+            or "%" in key
+            or set(key) & set("?#; ")
+        ):
             raise errors.BadLocation(f"not a location of {self.name}")
         return self.path(key)
 
@@ -71,7 +82,9 @@ class FolderStore(Store):
         except FileExistsError:
             raise errors.BlobExists("it exists") from None
         except FileNotFoundError:
-            raise (errors.BlobNotFound if self.folder().is_dir() else errors.StoreUnavailable)("it is not there") from None
+            raise (errors.BlobNotFound if self.folder().is_dir() else errors.StoreUnavailable)(
+                "it is not there"
+            ) from None
         except OSError as exc:
             raise errors.StoreUnavailable(exc.strerror) from exc
 
@@ -81,7 +94,11 @@ class FolderStore(Store):
     def markers(self):
         with self.translated():
             list(self.folder().iterdir())
-            return [PlaceMarker(f"folder = {self.conf.folder}", self.marker().read_bytes() if self.marker().exists() else None)]
+            return [
+                PlaceMarker(
+                    f"folder = {self.conf.folder}", self.marker().read_bytes() if self.marker().exists() else None
+                )
+            ]
 
     def mark(self, where, content):
         part = self.folder() / f".{threading.get_ident()}"
@@ -167,7 +184,9 @@ class FolderStore(Store):
             for entry in list(self.folder().iterdir()):
                 if not entry.name.startswith("."):
                     with suppress(FileNotFoundError):
-                        yield StoredBlob(entry.name, self.url(entry.name), entry.stat().st_size, self.time(entry.stat().st_mtime))
+                        yield StoredBlob(
+                            entry.name, self.url(entry.name), entry.stat().st_size, self.time(entry.stat().st_mtime)
+                        )
 
     def time(self, seconds):
         return datetime.fromtimestamp(seconds, UTC)
@@ -210,7 +229,11 @@ class FolderKit(StoreConformance):
     driver = FolderStore
     port = 9
     huge, memory = 64 << 20, 32 << 20
-    examples, steps, expiry = 100, 30, 3  # a saboteur is found early; too few examples would let one slip through now and then
+    examples, steps, expiry = (
+        100,
+        30,
+        3,
+    )  # a saboteur is found early; too few examples would let one slip through now and then
 
     @pytest.fixture
     def store(self, tmp_path):
@@ -232,7 +255,8 @@ class ReadOnlyStore(FolderStore):
 
     caps = frozenset()
     put, delete, discard, adopt, local_path, list, markers, mark = (
-        vars(Store)[name] for name in ("put", "delete", "discard", "adopt", "local_path", "list", "markers", "mark"))
+        vars(Store)[name] for name in ("put", "delete", "discard", "adopt", "local_path", "list", "markers", "mark")
+    )
 
     def open(self, url, offset=0, length=None):
         if offset or length is not None:
@@ -278,7 +302,7 @@ class PresigningKit(FolderKit):
             thread.join()
 
 
-# -- the saboteurs: what they say of themselves ------------------------------------------------------------------------------
+# -- the saboteurs: what they say of themselves ----------------------------------------------------
 class ExplainsNoOption(FolderStore):
     caught_by = ("test_declaration_is_well_formed",)
     options = [*FolderStore.options, cfg.StrOpt("mystery")]
@@ -350,7 +374,7 @@ class OwesBytes(FolderStore):
         return -1
 
 
-# -- put ---------------------------------------------------------------------------------------------------------------------
+# -- put -------------------------------------------------------------------------------------------
 class ForgetsLastChunk(FolderStore):
     caught_by = ("test_what_is_put_is_what_is_read", "test_any_order_of_operations_behaves_like_a_dict")
 
@@ -377,7 +401,9 @@ class ReadsTheSourceTwice(FolderStore):
     caught_by = ("test_source_is_iterated_once",)
 
     def put(self, key, chunks, size=None):
-        return super().put(key, chunks, sum(map(len, chunks)) if isinstance(chunks, list) or not hasattr(chunks, "send") else size)
+        return super().put(
+            key, chunks, sum(map(len, chunks)) if isinstance(chunks, list) or not hasattr(chunks, "send") else size
+        )
 
 
 class DropsExtensions(FolderStore):
@@ -397,8 +423,12 @@ class IgnoresCase(FolderStore):
 class RemembersInTheInstance(FolderStore):
     """Reads back perfectly what it was told, and has stored nothing."""
 
-    caught_by = ("test_another_instance_sees_the_blob", "test_another_process_sees_the_blob", "test_what_is_put_is_what_is_read",
-                 "test_blobs_outlive_close")
+    caught_by = (
+        "test_another_instance_sees_the_blob",
+        "test_another_process_sees_the_blob",
+        "test_what_is_put_is_what_is_read",
+        "test_blobs_outlive_close",
+    )
 
     def __init__(self, name, conf):
         super().__init__(name, conf)
@@ -464,13 +494,17 @@ class WrapsWhatTheSourceRaises(FolderStore):
 
 
 class SwallowsWhatTheSourceRaises(FolderStore):
-    caught_by = ("test_exception_of_the_source_passes_unchanged", "test_broken_source_leaves_nothing",
-                 "test_any_order_of_operations_behaves_like_a_dict")
+    caught_by = (
+        "test_exception_of_the_source_passes_unchanged",
+        "test_broken_source_leaves_nothing",
+        "test_any_order_of_operations_behaves_like_a_dict",
+    )
 
     def put(self, key, chunks, size=None):
         def tolerant():
             with suppress(Exception):
                 yield from chunks
+
         return super().put(key, tolerant(), size)
 
 
@@ -481,7 +515,7 @@ class LeavesTemporaryFiles(FolderStore):
         pass
 
 
-# -- delete and discard ------------------------------------------------------------------------------------------------------
+# -- delete and discard ----------------------------------------------------------------------------
 class DeletesLater(FolderStore):
     caught_by = ("test_deleted_blob_is_gone_at_once",)
 
@@ -513,8 +547,11 @@ class NeverForgetsAKey(FolderStore):
 
 
 class EndsQuietlyWhenTheBlobGoes(FolderStore):
-    caught_by = ("test_delete_under_a_reader_never_gives_wrong_bytes", "test_backend_that_goes_away_under_a_reader",
-                 "test_blob_that_lost_bytes_is_not_quietly_short")
+    caught_by = (
+        "test_delete_under_a_reader_never_gives_wrong_bytes",
+        "test_backend_that_goes_away_under_a_reader",
+        "test_blob_that_lost_bytes_is_not_quietly_short",
+    )
 
     def open(self, url, offset=0, length=None):
         self.size(url)
@@ -530,6 +567,7 @@ class EndsQuietlyWhenTheBlobGoes(FolderStore):
                         return
                     at += len(piece)
                     yield piece
+
         return pieces()
 
 
@@ -564,7 +602,7 @@ class DiscardsOnlyBlobs(FolderStore):
             self.path(key).unlink(missing_ok=True)
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 class GivesViews(FolderStore):
     caught_by = ("test_open_gives_exactly_the_bytes",)
 
@@ -573,8 +611,11 @@ class GivesViews(FolderStore):
 
 
 class LazyNotFound(FolderStore):
-    caught_by = ("test_absent_blob_raises_at_open_not_later", "test_range_of_an_absent_blob_raises_at_open",
-                 "test_deleted_blob_is_gone_at_once")
+    caught_by = (
+        "test_absent_blob_raises_at_open_not_later",
+        "test_range_of_an_absent_blob_raises_at_open",
+        "test_deleted_blob_is_gone_at_once",
+    )
 
     def open(self, url, offset=0, length=None):
         yield from super().open(url, offset, length)
@@ -684,7 +725,7 @@ class EndsQuietlyShort(FolderStore):
         return None
 
 
-# -- locations ---------------------------------------------------------------------------------------------------------------
+# -- locations -------------------------------------------------------------------------------------
 class BelievesPaths(FolderStore):
     caught_by = ("test_foreign_urls_are_refused", "test_urls_of_a_neighbour_are_refused")
 
@@ -741,7 +782,7 @@ class TalksTooMuch(FolderStore):
             raise errors.BadLocation(f"{url} is none of mine") from None
 
 
-# -- other capabilities ------------------------------------------------------------------------------------------------------
+# -- other capabilities ----------------------------------------------------------------------------
 class ListsOnePage(FolderStore):
     caught_by = ("test_list_tells_every_blob",)
 
@@ -794,7 +835,7 @@ class SignsForEver(PresigningStore):
         return super().presign(url, 1e9)
 
 
-# -- places ------------------------------------------------------------------------------------------------------------------
+# -- places ----------------------------------------------------------------------------------------
 class MarksWhenAsked(FolderStore):
     """Whoever looks after a mount is there has a marker on the disk below."""
 
@@ -855,7 +896,7 @@ class DiscardsWithItsMarker(FolderStore):
         self.marker().unlink(missing_ok=True)
 
 
-# -- many at once, trouble ---------------------------------------------------------------------------------------------------
+# -- many at once, trouble -------------------------------------------------------------------------
 class SharesABuffer(FolderStore):
     caught_by = ("test_threads_do_not_disturb_each_other",)
     buffer = b""
@@ -877,7 +918,9 @@ class RaisesOSError(FolderStore):
 SABOTEURS = [cls for cls in list(globals().values()) if isinstance(cls, type) and "caught_by" in vars(cls)]
 for _driver in [FolderStore, ReadOnlyStore, PresigningStore, *SABOTEURS]:
     _kit = PresigningKit if issubclass(_driver, PresigningStore) else FolderKit
-    globals()[f"Test{_driver.__name__}"] = type(f"Test{_driver.__name__}", (_kit,), {"driver": _driver, "__test__": True})
+    globals()[f"Test{_driver.__name__}"] = type(
+        f"Test{_driver.__name__}", (_kit,), {"driver": _driver, "__test__": True}
+    )
 
 if __name__ == "__main__":  # tells test_store_kit what to expect
     print(json.dumps({driver.__name__: driver.caught_by for driver in SABOTEURS}))

@@ -1,4 +1,5 @@
-"""Store drivers whose one mistake shows late: behind megabytes, at another instance, after a while, in a log. Run by ``test_store_kit``.
+"""Store drivers whose one mistake shows late: behind megabytes, at another instance, after a while, in a log. Run by
+``test_store_kit``.
 
 Each passed all rules of the kit before the rule that it names was made.
 """
@@ -58,7 +59,7 @@ class HastyKit(FolderKit):
         monkeypatch.setattr(_store_depth, "ANSWER", 0.5)
 
 
-# -- far behind --------------------------------------------------------------------------------------------------------------
+# -- far behind ------------------------------------------------------------------------------------
 class WrongRowReader(Reader):
     def cut(self, data, row):
         piece = super().cut(data, row)
@@ -84,7 +85,9 @@ class WrongBytesBehind8MiB(FolderStore):
 
 
 class WrongOffsetBehind1MiB(FolderStore):
-    """The search of ``test_any_order_of_operations_behaves_like_a_dict`` meets it most times only: the edges are tried one by one."""
+    """The search of ``test_any_order_of_operations_behaves_like_a_dict`` meets it most times only: the edges are tried
+    one by one."""
+
     caught_by = ("test_large_blob_is_right_at_every_edge",)
 
     def open(self, url, offset=0, length=None):
@@ -94,7 +97,7 @@ class WrongOffsetBehind1MiB(FolderStore):
         return read_chunks(src, self.clip(size, offset, length))
 
 
-# -- put -----------------------------------------------------------------------------------------------------------------------
+# -- put -------------------------------------------------------------------------------------------
 class Swallows(FolderStore):
     swallowed = ()
 
@@ -102,16 +105,23 @@ class Swallows(FolderStore):
         def tolerant():
             with suppress(*self.swallowed):
                 yield from chunks
+
         return super().put(key, tolerant(), size)
 
 
 class SwallowsConnectionErrors(Swallows):
-    caught_by = ("test_exception_of_the_source_passes_unchanged", "test_every_class_of_error_of_the_source_passes_unchanged")
+    caught_by = (
+        "test_exception_of_the_source_passes_unchanged",
+        "test_every_class_of_error_of_the_source_passes_unchanged",
+    )
     swallowed = (ConnectionError,)
 
 
 class SwallowsTimeouts(Swallows):
-    caught_by = ("test_exception_of_the_source_passes_unchanged", "test_every_class_of_error_of_the_source_passes_unchanged")
+    caught_by = (
+        "test_exception_of_the_source_passes_unchanged",
+        "test_every_class_of_error_of_the_source_passes_unchanged",
+    )
     swallowed = (TimeoutError,)
 
 
@@ -121,7 +131,10 @@ class SwallowsErrorsOfTheCore(Swallows):
 
 
 class TranslatesErrorsOfTheCore(FolderStore):
-    caught_by = ("test_exception_of_the_source_passes_unchanged", "test_every_class_of_error_of_the_source_passes_unchanged")
+    caught_by = (
+        "test_exception_of_the_source_passes_unchanged",
+        "test_every_class_of_error_of_the_source_passes_unchanged",
+    )
 
     def put(self, key, chunks, size=None):
         try:
@@ -145,6 +158,7 @@ class PublishesAtTheLastByte(FolderStore):
             while came < size and (piece := next(rest, None)) is not None:
                 came += len(piece)
                 yield piece
+
         url = super().put(key, declared(), size)
         try:
             if any(rest):
@@ -158,7 +172,10 @@ class PublishesAtTheLastByte(FolderStore):
 class WritesBehind(FolderStore):
     """What it has still to write it does before it looks itself, and when somebody starts."""
 
-    caught_by = ("test_put_is_seen_at_once_by_who_was_there_before", "test_blob_outlives_a_writer_that_is_killed_behind_put")
+    caught_by = (
+        "test_put_is_seen_at_once_by_who_was_there_before",
+        "test_blob_outlives_a_writer_that_is_killed_behind_put",
+    )
     waiting = {}  # of all instances in this process: path of the finished part -> path of the blob
 
     def __init__(self, name, conf):
@@ -206,7 +223,7 @@ class WritesBehind(FolderStore):
         WritesBehind.waiting.clear()
 
 
-# -- other instances -----------------------------------------------------------------------------------------------------------
+# -- other instances -------------------------------------------------------------------------------
 class DefaultPlace(FolderStore):
     caught_by = ("test_place_does_not_depend_on_the_name",)
     place = Store.place
@@ -232,7 +249,7 @@ class RemembersSizes(FolderStore):
         super().discard(key)
 
 
-# -- many at once, and for long ------------------------------------------------------------------------------------------------
+# -- many at once, and for long --------------------------------------------------------------------
 class OneWriterAtATime(FolderStore):
     caught_by = ("test_puts_do_not_wait_for_each_other",)
     kit = ImpatientKit
@@ -287,7 +304,7 @@ class LeaksADescriptorForEachStart(FolderStore):
             os.close(LeaksADescriptorForEachStart.leaked.pop())
 
 
-# -- time ------------------------------------------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------
 class ThinksLongAtPing(FolderStore):
     caught_by = ("test_ping_answers_in_time",)
     kit = HastyKit
@@ -335,7 +352,7 @@ class HangsElsewhere(FolderStore):
         return super().size(url)
 
 
-# -- silence ---------------------------------------------------------------------------------------------------------------------
+# -- silence ---------------------------------------------------------------------------------------
 class Prints(FolderStore):
     caught_by = ("test_output_and_logs_have_no_url_and_no_credential",)
 
@@ -373,7 +390,9 @@ class LogsItsPassword(FolderStore):
 SABOTEURS = [cls for cls in list(globals().values()) if isinstance(cls, type) and "caught_by" in vars(cls)]
 for _driver in [RowStore, *SABOTEURS]:
     _kit = vars(_driver).get("kit", RowKit if issubclass(_driver, RowStore) else FolderKit)
-    globals()[f"Test{_driver.__name__}"] = type(f"Test{_driver.__name__}", (_kit,), {"driver": _driver, "__test__": True})
+    globals()[f"Test{_driver.__name__}"] = type(
+        f"Test{_driver.__name__}", (_kit,), {"driver": _driver, "__test__": True}
+    )
 
 if __name__ == "__main__":  # tells test_store_kit what to expect
     print(json.dumps({driver.__name__: driver.caught_by for driver in SABOTEURS}))

@@ -197,13 +197,19 @@ class TakesWhatIsThere(PartsStore):
     caught_by = ("test_parts_that_are_not_all_there_become_no_blob",)
 
     def complete_parts(self, key, handle, parts):
-        there = [StoredPart(x.number, self.piece(key, x.number).stat().st_size) for x in parts if self.piece(key, x.number).exists()]
+        there = [
+            StoredPart(x.number, self.piece(key, x.number).stat().st_size)
+            for x in parts
+            if self.piece(key, x.number).exists()
+        ]
         return super().complete_parts(key, handle, there)
 
 
 SABOTEURS = [cls for cls in list(globals().values()) if isinstance(cls, type) and "caught_by" in vars(cls)]
 for _driver in [PartsStore, *SABOTEURS]:
-    globals()[f"Test{_driver.__name__}"] = type(f"Test{_driver.__name__}", (FolderKit,), {"driver": _driver, "__test__": True})
+    globals()[f"Test{_driver.__name__}"] = type(
+        f"Test{_driver.__name__}", (FolderKit,), {"driver": _driver, "__test__": True}
+    )
 
 if __name__ == "__main__":  # tells test_store_kit what to expect
     print(json.dumps({driver.__name__: driver.caught_by for driver in SABOTEURS}))

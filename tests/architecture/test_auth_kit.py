@@ -240,37 +240,46 @@ class Tells(Keys):
             raise NotAuthenticated(f"{environ.get(KEY)} is no key") from None
 
 
-@pytest.mark.parametrize(("saboteur", "test", "more"), [
-    (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
-    (LetsAllIn, Kit.test_open_to_all_is_honest, {}),
-    (SaysThatItIsOpen, Kit.test_open_to_all_is_honest, {}),
-    (TakesCookies, Kit.test_ambient_is_honest, {"callers": [Caller({"HTTP_COOKIE": "key-of-alice"}, "alice", "red", frozenset({"member"}))]}),
-    *((x, Kit.test_scheme_is_honest, {}) for x in (SaysOpen, SaysProxy, SaysBasic, SaysToken, HasTokens)),
-    (TwoLines, Kit.test_the_challenge_can_be_sent, {}),
-    (NoChallenge, Kit.test_the_challenge_can_be_sent, {}),
-    (SameProject, Kit.test_good_credentials_say_who_one_is, {}),
-    (MakesAdmins, Kit.test_it_gives_no_rights_beyond_roles, {}),
-    (Capitals, Kit.test_it_gives_no_rights_beyond_roles, {}),
-    (Remembers, Kit.test_each_request_has_its_own_context, {}),
-    (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
-    (TakesAnyKey, Kit.test_wrong_credentials_are_refused, {}),
-    (NoSentence, Kit.test_wrong_credentials_are_refused, {}),
-    (BelievesIdentityHeaders, Kit.test_what_anybody_may_say_is_not_believed, {"spelling": 0}),
-    (OtherCase, Kit.test_what_anybody_may_say_is_not_believed, {"spelling": 3}),
-    (BelievesForwarded, Kit.test_all_of_it_at_once_is_not_believed, {}),
-    (TakesAnyKey, Kit.test_hostile_values_make_nobody, {"value": "nonsense", "callers": CALLERS[1:]}),
-    (Strict, Kit.test_hostile_values_make_nobody, {"value": "\xff\xfe"}),
-    (TakesIds, Kit.test_hostile_values_make_nobody, {"value": "a\x00b"}),
-    (TakesIds, Kit.test_hostile_values_make_nobody, {"value": "x" * 100_000}),
-    (Addresses, Kit.test_no_address_is_too_strange, {"address": "unknown"}),
-    (Refuses, Kit.test_its_middleware_lets_everybody_through, {}),
-    (Logs, Kit.test_no_credential_is_told, {}),
-    (Tells, Kit.test_no_credential_is_told, {}),
-])
-def test_the_kit_catches(saboteur: type[Auth], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "more"),
+    [
+        (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
+        (LetsAllIn, Kit.test_open_to_all_is_honest, {}),
+        (SaysThatItIsOpen, Kit.test_open_to_all_is_honest, {}),
+        (
+            TakesCookies,
+            Kit.test_ambient_is_honest,
+            {"callers": [Caller({"HTTP_COOKIE": "key-of-alice"}, "alice", "red", frozenset({"member"}))]},
+        ),
+        *((x, Kit.test_scheme_is_honest, {}) for x in (SaysOpen, SaysProxy, SaysBasic, SaysToken, HasTokens)),
+        (TwoLines, Kit.test_the_challenge_can_be_sent, {}),
+        (NoChallenge, Kit.test_the_challenge_can_be_sent, {}),
+        (SameProject, Kit.test_good_credentials_say_who_one_is, {}),
+        (MakesAdmins, Kit.test_it_gives_no_rights_beyond_roles, {}),
+        (Capitals, Kit.test_it_gives_no_rights_beyond_roles, {}),
+        (Remembers, Kit.test_each_request_has_its_own_context, {}),
+        (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
+        (TakesAnyKey, Kit.test_wrong_credentials_are_refused, {}),
+        (NoSentence, Kit.test_wrong_credentials_are_refused, {}),
+        (BelievesIdentityHeaders, Kit.test_what_anybody_may_say_is_not_believed, {"spelling": 0}),
+        (OtherCase, Kit.test_what_anybody_may_say_is_not_believed, {"spelling": 3}),
+        (BelievesForwarded, Kit.test_all_of_it_at_once_is_not_believed, {}),
+        (TakesAnyKey, Kit.test_hostile_values_make_nobody, {"value": "nonsense", "callers": CALLERS[1:]}),
+        (Strict, Kit.test_hostile_values_make_nobody, {"value": "\xff\xfe"}),
+        (TakesIds, Kit.test_hostile_values_make_nobody, {"value": "a\x00b"}),
+        (TakesIds, Kit.test_hostile_values_make_nobody, {"value": "x" * 100_000}),
+        (Addresses, Kit.test_no_address_is_too_strange, {"address": "unknown"}),
+        (Refuses, Kit.test_its_middleware_lets_everybody_through, {}),
+        (Logs, Kit.test_no_credential_is_told, {}),
+        (Tells, Kit.test_no_credential_is_told, {}),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[Auth], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     kit = TestKeys()
     given = {"auth": make_auth(saboteur), "callers": CALLERS, "strangers": STRANGERS, "caplog": caplog, **more}
-    wanted = test.__code__.co_varnames[1:test.__code__.co_argcount]
+    wanted = test.__code__.co_varnames[1 : test.__code__.co_argcount]
     with pytest.raises(BaseException) as told:
         test(kit, **{name: given[name] for name in wanted})
     assert isinstance(told.value, AssertionError | pytest.fail.Exception | NotAuthenticated | ValueError), told.value

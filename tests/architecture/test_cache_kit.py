@@ -1,4 +1,5 @@
-"""Every rule of the cache kit is seen to fail, on a driver that breaks it; a driver without mistakes passes them all."""
+"""Every rule of the cache kit is seen to fail, on a driver that breaks it; a driver without mistakes passes them
+all."""
 
 import json
 import os
@@ -14,7 +15,8 @@ from glancecore.testing.cache import CacheConformance
 pytestmark = pytest.mark.long
 
 FILE = Path(__file__).with_name("cache_saboteurs.py")
-#: Without CI's mark: Hypothesis would then search in one fixed order, in which it shrinks a saboteur's mistake for minutes.
+#: Without CI's mark: Hypothesis would then search in one fixed order, in which it shrinks a saboteur's mistake for
+#: minutes.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "GITHUB_ACTIONS")}
 CAUGHT_BY = json.loads(subprocess.run([sys.executable, FILE], check=True, capture_output=True).stdout)
 RULES = {name for name in vars(CacheConformance) if name.startswith("test_")}
@@ -28,16 +30,33 @@ def results(tmp_path_factory):
     wanted += [f"{FILE}::Test{driver}::{rule}" for driver, rules in CAUGHT_BY.items() for rule in rules]
     log = report.with_suffix(".log")
     with log.open("wb") as out:  # a file, not a pipe: a saboteur may leave processes behind that would keep a pipe open
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=100",
-                               f"--junitxml={report}", "--tb=line", *wanted],
-                              stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False, env=ENVIRONMENT)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "--timeout=100",
+                f"--junitxml={report}",
+                "--tb=line",
+                *wanted,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=False,
+            env=ENVIRONMENT,
+        )
     assert done.returncode == 1, log.read_text(errors="replace")
     results = {}
     for case in ET.parse(report).iter("testcase"):
         rules = results.setdefault(case.get("classname").rpartition(".Test")[2], {})
         assert case.find("skipped") is None
         rules.setdefault(case.get("name").partition("[")[0], []).append(
-            [child.get("message") for child in case if child.tag in {"failure", "error"}])
+            [child.get("message") for child in case if child.tag in {"failure", "error"}]
+        )
     return results
 
 

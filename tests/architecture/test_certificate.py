@@ -49,7 +49,7 @@ class TestMore(TestQuiet):
 '''
 
 
-OTHERS = '''
+OTHERS = """
 import pytest
 from glancecore.builtin.config_quota import ConfigQuota
 from glancecore.domain.quota import Limits
@@ -81,15 +81,37 @@ class TestRecords(RecordConformance):
 def config():
     from glancecore import conf
     return conf.new(args=[], files=[])
-'''
+"""
 
 
 def run(folder: Path, *words: str, tests: str = TESTS) -> tuple[dict, str, str]:
     file = folder / "test_quiet.py"
     file.write_text(tests)
     wanted = folder / "certificate.json"
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "glancecore.testing.certificate", "-c", os.devnull,
-                           "--rootdir", folder, "--certificate", wanted, *words, file], capture_output=True, text=True, check=False, cwd=folder)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "glancecore.testing.certificate",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            folder,
+            "--certificate",
+            wanted,
+            *words,
+            file,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
     assert wanted.exists(), done.stdout + done.stderr
     return json.loads(wanted.read_text()), wanted.with_suffix(".txt").read_text(), done.stdout
 
@@ -106,12 +128,20 @@ def test_what_was_not_tested_is_said(whole):
     assert quiet["back_door"] is None
     assert quiet["missing_reach"]["test_blob_that_lost_bytes_is_not_quietly_short"] == "cut"
     assert quiet["missing_reach"]["test_another_process_sees_the_blob"] == "processes"
-    assert quiet["switched_off"] == {"test_threads_do_not_disturb_each_other": "its backend has one thread", "test_keys_that_resemble_each_other_are_different": ""}
+    assert quiet["switched_off"] == {
+        "test_threads_do_not_disturb_each_other": "its backend has one thread",
+        "test_keys_that_resemble_each_other_are_different": "",
+    }
     assert set(quiet["replaced"]) == {"test_free_is_bytes_or_unknown", "names"}
-    assert quiet["bounds"] == {"many": {"here": 3, "kit": StoreConformance.many}, "examples": {"here": 1, "kit": StoreConformance.examples}}
+    assert quiet["bounds"] == {
+        "many": {"here": 3, "kit": StoreConformance.many},
+        "examples": {"here": 1, "kit": StoreConformance.examples},
+    }
     assert set(quiet["rules"].values()) == {"passed"}
     assert quiet["passed"] is True
-    assert {"test_blob_that_lost_bytes_is_not_quietly_short", "test_threads_do_not_disturb_each_other"} < set(told["not_tested_anywhere"])
+    assert {"test_blob_that_lost_bytes_is_not_quietly_short", "test_threads_do_not_disturb_each_other"} < set(
+        told["not_tested_anywhere"]
+    )
     for said in (text, printed):
         assert "NO BACK DOOR" in said
         assert "threads do not disturb each other: its backend has one thread" in said
@@ -136,8 +166,15 @@ def test_every_kit_has_one(tmp_path):
     told, text, _ = run(tmp_path, "-k", "TestQuota and options or TestRecords", tests=OTHERS)
     assert told["certificate"] == "quota, record kits"
     quota, records = told["setups"]
-    assert (quota["kit"], quota["driver"], quota["distribution"]) == ("quota", "glancecore.builtin.config_quota:ConfigQuota", "glancecore 1.0.0")
-    assert (quota["rules"]["test_options_can_be_declared_and_shown"], quota["rules"]["test_no_secret_is_told"]) == ("passed", "not run")
+    assert (quota["kit"], quota["driver"], quota["distribution"]) == (
+        "quota",
+        "glancecore.builtin.config_quota:ConfigQuota",
+        "glancecore 1.0.0",
+    )
+    assert (quota["rules"]["test_options_can_be_declared_and_shown"], quota["rules"]["test_no_secret_is_told"]) == (
+        "passed",
+        "not run",
+    )
     assert quota["switched_off"] == {"test_many_threads_are_not_mixed_up": "it has none"}
     assert (quota["replaced"], quota["bounds"]) == ([], {"patience": {"here": 60.0, "kit": 15.0}})
     assert (records["kit"], records["passed"], told["passed"]) == ("record", True, False)
@@ -151,8 +188,13 @@ def test_of_a_package_that_ships_one_it_is_told_without_an_import(tmp_path, monk
     package = tmp_path / "kit_certified"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
-    told = {"certificate": "store kit", "glancecore": "1.0.0", "passed": True, "not_tested_anywhere": ["test_x"],
-            "setups": [{"distribution": "kit 1.0", "back_door": None, "switched_off": {}}]}
+    told = {
+        "certificate": "store kit",
+        "glancecore": "1.0.0",
+        "passed": True,
+        "not_tested_anywhere": ["test_x"],
+        "setups": [{"distribution": "kit 1.0", "back_door": None, "switched_off": {}}],
+    }
     (package / "certificate.json").write_text(json.dumps(told))
     monkeypatch.syspath_prepend(tmp_path)
     assert certificate("kit_certified.driver:Store") == told

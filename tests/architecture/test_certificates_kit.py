@@ -21,8 +21,13 @@ from glancecore.testing.certificates import CertificatesConformance, Kept, make_
 
 Kit = CertificatesConformance
 SECRET = "s3cret-of-the-drawer"
-PEMS = {str(uuid.UUID(int=number + 1)): signing.certificate(ec.generate_private_key(ec.SECP384R1())) for number in range(2)}
-KEPT = [Kept(name, x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER), f"token-{name}") for name, pem in PEMS.items()]
+PEMS = {
+    str(uuid.UUID(int=number + 1)): signing.certificate(ec.generate_private_key(ec.SECP384R1())) for number in range(2)
+}
+KEPT = [
+    Kept(name, x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER), f"token-{name}")
+    for name, pem in PEMS.items()
+]
 
 
 class Drawer(CertificateSource):
@@ -159,25 +164,36 @@ class TellsSecrets(Drawer):
         return super().certificate(uuid, token)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "more"), [
-    (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
-    (SaysItWantsNone, Kit.test_wants_token_is_honest, {}),
-    (SaysItWantsOne, Kit.test_wants_token_is_honest, {}),
-    (TheFirst, Kit.test_what_is_there_is_read, {}),
-    (NoCertificate, Kit.test_what_is_there_is_read, {}),
-    (Nothing, Kit.test_an_unknown_id_is_told, {}),
-    (Crashes, Kit.test_an_unknown_id_is_told, {}),
-    (Lenient, Kit.test_what_is_no_id_is_told, {"name": "{id}\n"}),
-    (Repeats, Kit.test_what_is_no_id_is_told, {"name": "x" * 100_000}),
-    (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
-    (BlamesTheUser, Kit.test_certificates_that_are_away_are_told, {}),
-    (Hangs, Kit.test_certificates_that_are_away_are_told, {}),
-    (LogsTokens, Kit.test_no_secret_is_told, {}),
-    (TellsSecrets, Kit.test_no_secret_is_told, {}),
-])
-def test_the_kit_catches(saboteur: type[Drawer], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "more"),
+    [
+        (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
+        (SaysItWantsNone, Kit.test_wants_token_is_honest, {}),
+        (SaysItWantsOne, Kit.test_wants_token_is_honest, {}),
+        (TheFirst, Kit.test_what_is_there_is_read, {}),
+        (NoCertificate, Kit.test_what_is_there_is_read, {}),
+        (Nothing, Kit.test_an_unknown_id_is_told, {}),
+        (Crashes, Kit.test_an_unknown_id_is_told, {}),
+        (Lenient, Kit.test_what_is_no_id_is_told, {"name": "{id}\n"}),
+        (Repeats, Kit.test_what_is_no_id_is_told, {"name": "x" * 100_000}),
+        (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
+        (BlamesTheUser, Kit.test_certificates_that_are_away_are_told, {}),
+        (Hangs, Kit.test_certificates_that_are_away_are_told, {}),
+        (LogsTokens, Kit.test_no_secret_is_told, {}),
+        (TellsSecrets, Kit.test_no_secret_is_told, {}),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[Drawer], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     kit, source = TestDrawer(), make_source(saboteur)
     kit.patience = 0.3  # type: ignore[misc]
-    given = {"source": source, "kept": KEPT, "take_away": lambda: setattr(source, "there", False), "caplog": caplog, **more}
+    given = {
+        "source": source,
+        "kept": KEPT,
+        "take_away": lambda: setattr(source, "there", False),
+        "caplog": caplog,
+        **more,
+    }
     with pytest.raises((AssertionError, pytest.fail.Exception, KeyError, ValueError, SignatureInvalid)):
-        test(kit, **{name: given[name] for name in test.__code__.co_varnames[1:test.__code__.co_argcount]})
+        test(kit, **{name: given[name] for name in test.__code__.co_varnames[1 : test.__code__.co_argcount]})

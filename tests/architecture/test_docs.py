@@ -18,7 +18,13 @@ from glancecore.policies.authorizer import Authorizer
 
 REPO = Path(__file__).parents[2]
 README = REPO / "README.md"
-DOCUMENTS = sorted([README, *(REPO / f"{x}.md" for x in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")), *REPO.glob("docs/**/*.md")])
+DOCUMENTS = sorted(
+    [
+        README,
+        *(REPO / f"{x}.md" for x in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")),
+        *REPO.glob("docs/**/*.md"),
+    ]
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 _SECTION = re.compile(r"^\[([^\]]+)\]$", re.MULTILINE)
 
@@ -40,7 +46,9 @@ def test_every_option_is_in_the_sample(group: str, name: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda x: str(x.relative_to(REPO)))
 def test_links_lead_somewhere(document: Path) -> None:
-    links = [x for x in _LINK.findall(document.read_text(encoding="utf-8")) if "://" not in x and not x.startswith("mailto:")]
+    links = [
+        x for x in _LINK.findall(document.read_text(encoding="utf-8")) if "://" not in x and not x.startswith("mailto:")
+    ]
     assert [x for x in links if not (document.parent / x).exists()] == []
 
 
@@ -48,7 +56,12 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_no_text_refers_to_a_document_that_is_not_here(folder: str) -> None:
     said = re.compile(r"\b(contract|design sections?) [0-9]+(\.[0-9]+)*\b|\bstyle guide\b", re.IGNORECASE)
     files = [*REPO.glob(f"{folder}/**/*.py"), *REPO.glob(f"{folder}/**/*.md")]
-    found = [f"{x.relative_to(REPO)}: {match[0]}" for x in files if x != Path(__file__) and ".venv" not in x.parts for match in said.finditer(x.read_text(encoding="utf-8"))]
+    found = [
+        f"{x.relative_to(REPO)}: {match[0]}"
+        for x in files
+        if x != Path(__file__) and ".venv" not in x.parts
+        for match in said.finditer(x.read_text(encoding="utf-8"))
+    ]
     assert len(files) > 10
     assert found == []
 
@@ -109,7 +122,10 @@ def test_every_command_is_documented(name: str) -> None:
 def test_options_of_the_examples_exist(document: Path) -> None:
     """Every option in an ini example of a section that the sample has is in the sample."""
     sections = sample_sections()
-    stores = {**dict.fromkeys(x.dest for x in PER_STORE), **dict.fromkeys(re.findall(r"^#(\w+) =", sections["file"], re.MULTILINE))}
+    stores = {
+        **dict.fromkeys(x.dest for x in PER_STORE),
+        **dict.fromkeys(re.findall(r"^#(\w+) =", sections["file"], re.MULTILINE)),
+    }
     wrong = []
     for text in re.findall(r"^```ini\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         example = configparser.RawConfigParser(strict=False, default_section="")
@@ -137,10 +153,14 @@ def told_defaults() -> list[tuple[str, str, str]]:
     """Driver, option and default of each row in the drivers' tables; not those whose default is told in words."""
     found = []
     for page in sorted(REPO.glob("drivers/[!_]*/README.md")):
-        for table in re.findall(r"^\| option \| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+        for table in re.findall(
+            r"^\| option \| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             for names, default in re.findall(r"^\| ([^|]*) \| ([^|]*) \|", table, re.MULTILINE):
                 told = re.sub(r" \(.*\)$", "", default).strip("`")
-                if (named := re.fullmatch(r"`(?:\[\w+\] )?(\w+)`", names)) and re.fullmatch(r"\d+( [KMG]iB)?|true|false|/\S+", told):
+                if (named := re.fullmatch(r"`(?:\[\w+\] )?(\w+)`", names)) and re.fullmatch(
+                    r"\d+( [KMG]iB)?|true|false|/\S+", told
+                ):
                     found.append((page.parent.name, named[1], told))
     return found
 

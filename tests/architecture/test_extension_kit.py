@@ -1,5 +1,5 @@
-"""The kit for extensions can fail: each saboteur breaks one rule, and the test of that rule tells what is wrong. The extension that they are made
-of passes it."""
+"""The kit for extensions can fail: each saboteur breaks one rule, and the test of that rule tells what is wrong. The
+extension that they are made of passes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     site = tmp_path_factory.mktemp("site")
     about = site / "sab-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: sab\nVersion: 1.0\nRequires-Dist: glancecore>=1.0,<2\n")
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: sab\nVersion: 1.0\nRequires-Dist: glancecore>=1.0,<2\n"
+    )
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     (site / "extension_saboteurs.py").symlink_to(Path(__file__).with_name("extension_saboteurs.py"))
     with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +130,11 @@ def test_the_kit_catches(saboteur: str, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Gate, "_identified", Gate._identified)  # one of them replaces it
     tested = TestGood()
     rule = getattr(ExtensionConformance, test)
-    given = {"bench": lambda: tested.make_bench(tmp_path), "tmp_path": lambda: tmp_path, "second_database": lambda: None}
+    given = {
+        "bench": lambda: tested.make_bench(tmp_path),
+        "tmp_path": lambda: tmp_path,
+        "second_database": lambda: None,
+    }
     with pytest.raises(Exception) as told:
         rule(tested, **{x: given[x]() for x in inspect.signature(rule).parameters if x != "self"})
     assert re.search(said, str(told.value)), told.value

@@ -10,7 +10,9 @@ import yaml
 
 REPO = Path(__file__).parents[2]
 WORKFLOW = yaml.safe_load((REPO / ".github/workflows/test.yml").read_text())
-HOOKS = [hook for repo in yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())["repos"] for hook in repo["hooks"]]
+HOOKS = [
+    hook for repo in yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())["repos"] for hook in repo["hooks"]
+]
 TARGETS = set(re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE))
 #: Words of Markdown that are a path of the tree.
 _PATH = re.compile(r"`((?:glancecore|drivers|tests|docs|etc|deploy|tools)/[\w./-]+)`")
@@ -20,7 +22,14 @@ def commands() -> list[str]:
     return [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("folder", [REPO, *sorted(x.parent for x in [*REPO.glob("drivers/[!_]*/pyproject.toml"), *REPO.glob("clients/*/pyproject.toml")])], ids=lambda x: x.name)
+@pytest.mark.parametrize(
+    "folder",
+    [
+        REPO,
+        *sorted(x.parent for x in [*REPO.glob("drivers/[!_]*/pyproject.toml"), *REPO.glob("clients/*/pyproject.toml")]),
+    ],
+    ids=lambda x: x.name,
+)
 def test_the_license_is_beside_each_distribution(folder: Path) -> None:
     assert (folder / "LICENSE").read_bytes() == (REPO / "LICENSE").read_bytes()
 
@@ -40,7 +49,9 @@ def test_paths_that_are_named_exist() -> None:
 
 def test_hooks_call_what_lint_calls() -> None:
     assert {x["id"] for x in HOOKS} >= {"ruff", "mypy", "layers", "shell"}
-    assert {x["language"] for x in HOOKS} == {"system"}, "the tools are the project's own, in the versions that the tests use"
+    assert {x["language"] for x in HOOKS} == {"system"}, (
+        "the tools are the project's own, in the versions that the tests use"
+    )
     for hook in HOOKS:
         program = hook["entry"].split()[0]
         assert program.startswith(".venv/bin/") or (REPO / program).is_file(), program

@@ -69,7 +69,7 @@ class Reads(ImportMethod):
         for start in range(at, len(data), self.piece):
             if self.shelf.after is not None and start > self.shelf.after:
                 raise failed("broke off", again=True)
-            yield data[start:start + self.piece]
+            yield data[start : start + self.piece]
 
 
 class Staged(Reads):
@@ -126,7 +126,7 @@ class SameValidator(Reads):
 
 class EndsQuietly(Reads):
     def pieces(self, at: int) -> Iterator[bytes]:
-        yield (self.shelf.data or b"")[at:self.shelf.after]
+        yield (self.shelf.data or b"")[at : self.shelf.after]
 
 
 class ShowsTheUri(Reads):
@@ -143,21 +143,24 @@ class GivesUp(Reads):
         return super().fetch(work, offset, validator)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
-    (Staged, Kit.test_it_says_that_it_fetches, ()),
-    (RefusesAll, Kit.test_a_good_request_is_taken, ()),
-    (TakesAll, Kit.test_a_bad_request_is_refused_at_once, ()),
-    (LosesTheEnd, Kit.test_all_data_comes_in_order, ()),
-    (OnePiece, Kit.test_pieces_are_small, ()),
-    (CountsPreparations, Kit.test_it_may_be_prepared_again, ()),
-    (IgnoresTheOffset, Kit.test_it_goes_on_from_an_offset_or_begins_again, (1_000_000,)),
-    (IgnoresTheOffset, Kit.test_without_a_validator_it_begins_again_or_does_as_asked, ()),
-    (GoesOnInOtherContent, Kit.test_other_content_is_never_taken_for_the_same, ()),
-    (SameValidator, Kit.test_other_content_is_never_taken_for_the_same, ()),
-    (EndsQuietly, Kit.test_a_broken_source_is_told, ()),
-    (ShowsTheUri, Kit.test_a_missing_source_is_told, ()),
-    (GivesUp, Kit.test_a_stopped_source_is_told, ()),
-])
+@pytest.mark.parametrize(
+    ("saboteur", "test", "arguments"),
+    [
+        (Staged, Kit.test_it_says_that_it_fetches, ()),
+        (RefusesAll, Kit.test_a_good_request_is_taken, ()),
+        (TakesAll, Kit.test_a_bad_request_is_refused_at_once, ()),
+        (LosesTheEnd, Kit.test_all_data_comes_in_order, ()),
+        (OnePiece, Kit.test_pieces_are_small, ()),
+        (CountsPreparations, Kit.test_it_may_be_prepared_again, ()),
+        (IgnoresTheOffset, Kit.test_it_goes_on_from_an_offset_or_begins_again, (1_000_000,)),
+        (IgnoresTheOffset, Kit.test_without_a_validator_it_begins_again_or_does_as_asked, ()),
+        (GoesOnInOtherContent, Kit.test_other_content_is_never_taken_for_the_same, ()),
+        (SameValidator, Kit.test_other_content_is_never_taken_for_the_same, ()),
+        (EndsQuietly, Kit.test_a_broken_source_is_told, ()),
+        (ShowsTheUri, Kit.test_a_missing_source_is_told, ()),
+        (GivesUp, Kit.test_a_stopped_source_is_told, ()),
+    ],
+)
 def test_the_kit_catches(saboteur: type[Reads], test: Callable[..., None], arguments: tuple[object, ...]) -> None:
     shelf, method = Shelf(), make_method(saboteur)
     method.shelf = shelf

@@ -139,29 +139,39 @@ class MakesFirst(ChecksumStep):
         work.replace(out)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
-    (MakesFirst, Kit.test_it_asks_for_room_before_it_writes, ()),
-    (InPlace, Kit.test_it_keeps_what_is_not_its_own, ()),
-    (DropsOthers, Kit.test_it_keeps_what_is_not_its_own, ()),
-    (ChangesSilently, Kit.test_only_a_step_that_says_so_changes_the_data, ()),
-    (Counts, Kit.test_it_may_run_again, ()),
-    (NeverUndoes, Kit.test_undo_takes_everything_back, ()),
-    (UndoesTooMuch, Kit.test_undo_may_come_early_and_often, ()),
-    (Deaf, Kit.test_it_stops_when_it_is_told_to, ()),
-    (Deaf, Kit.test_it_says_often_that_it_lives, ()),
-    (Swallows, Kit.test_it_stops_when_it_is_told_to, ()),
-    (ShowsPaths, Kit.test_strange_data_is_taken_or_refused_with_a_sentence, (b"",)),
-    (Crashes, Kit.test_strange_data_is_taken_or_refused_with_a_sentence, (b"",)),
-    (OneAtATime, Kit.test_two_images_at_once, ()),
-    (OutsideOfScratch, Kit.test_it_keeps_what_is_not_its_own, ()),
-])
-def test_the_kit_catches(saboteur: type[ImportStep], test: Callable[..., None], arguments: tuple[object, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "arguments"),
+    [
+        (MakesFirst, Kit.test_it_asks_for_room_before_it_writes, ()),
+        (InPlace, Kit.test_it_keeps_what_is_not_its_own, ()),
+        (DropsOthers, Kit.test_it_keeps_what_is_not_its_own, ()),
+        (ChangesSilently, Kit.test_only_a_step_that_says_so_changes_the_data, ()),
+        (Counts, Kit.test_it_may_run_again, ()),
+        (NeverUndoes, Kit.test_undo_takes_everything_back, ()),
+        (UndoesTooMuch, Kit.test_undo_may_come_early_and_often, ()),
+        (Deaf, Kit.test_it_stops_when_it_is_told_to, ()),
+        (Deaf, Kit.test_it_says_often_that_it_lives, ()),
+        (Swallows, Kit.test_it_stops_when_it_is_told_to, ()),
+        (ShowsPaths, Kit.test_strange_data_is_taken_or_refused_with_a_sentence, (b"",)),
+        (Crashes, Kit.test_strange_data_is_taken_or_refused_with_a_sentence, (b"",)),
+        (OneAtATime, Kit.test_two_images_at_once, ()),
+        (OutsideOfScratch, Kit.test_it_keeps_what_is_not_its_own, ()),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[ImportStep], test: Callable[..., None], arguments: tuple[object, ...], tmp_path: Path
+) -> None:
     count = 0
 
     def bench(data: bytes | None = None, **more: Any) -> Bench:
         nonlocal count
         count += 1
-        return Bench(tmp_path / str(count), Kit.good if data is None else data, make_image(properties={"mine": "kept"}, **Kit.image), **more)
+        return Bench(
+            tmp_path / str(count),
+            Kit.good if data is None else data,
+            make_image(properties={"mine": "kept"}, **Kit.image),
+            **more,
+        )
 
     with pytest.raises(BaseException) as told:
         test(Kit(), make_step(saboteur), bench, *arguments)

@@ -66,17 +66,20 @@ class KeepsTheFirst(MemoryJobs):
         super().keep(name, holder, self._records.get(name, record))
 
 
-@pytest.mark.parametrize(("saboteur", "test"), [
-    (GivesItToAll, Kit.test_one_holds_it),
-    (OneLockForAllJobs, Kit.test_one_holds_it),
-    (LooksThenTakes, Kit.test_of_many_at_once_one_gets_it),
-    (NeverExpires, Kit.test_who_is_silent_loses_it),
-    (ExtendsNothing, Kit.test_it_is_extended_from_now),
-    (LetsAnybodyLetGo, Kit.test_what_is_let_go_is_free_at_once),
-    (KeepsForAnybody, Kit.test_only_its_holder_keeps_a_record),
-    (ForgetsWithItsHolder, Kit.test_a_record_outlives_its_holders),
-    (KeepsTheFirst, Kit.test_a_record_is_read_as_it_was_kept),
-])
+@pytest.mark.parametrize(
+    ("saboteur", "test"),
+    [
+        (GivesItToAll, Kit.test_one_holds_it),
+        (OneLockForAllJobs, Kit.test_one_holds_it),
+        (LooksThenTakes, Kit.test_of_many_at_once_one_gets_it),
+        (NeverExpires, Kit.test_who_is_silent_loses_it),
+        (ExtendsNothing, Kit.test_it_is_extended_from_now),
+        (LetsAnybodyLetGo, Kit.test_what_is_let_go_is_free_at_once),
+        (KeepsForAnybody, Kit.test_only_its_holder_keeps_a_record),
+        (ForgetsWithItsHolder, Kit.test_a_record_outlives_its_holders),
+        (KeepsTheFirst, Kit.test_a_record_is_read_as_it_was_kept),
+    ],
+)
 def test_the_kit_catches(saboteur: type[MemoryJobs], test: Callable[..., None]) -> None:
     database = MemoryDatabase()
     database.jobs = saboteur()

@@ -24,12 +24,18 @@ SHARED = {
     "Writer": "the kernel's implements the port",
 }
 #: Constructors that take more -> why.
-WIDE = {"Intake": "each is one thing that is done in the single pass over the bytes, and each sender needs others of them"}
+WIDE = {
+    "Intake": "each is one thing that is done in the single pass over the bytes, and each sender needs others of them"
+}
 
 
 def core() -> list[Path]:
     """The files of the core, without the kits and the templates, which are distributions of their own."""
-    return [x for x in sorted(REPO.glob("glancecore/**/*.py")) if x.relative_to(REPO).parts[1] not in ("testing", "templates")]
+    return [
+        x
+        for x in sorted(REPO.glob("glancecore/**/*.py"))
+        if x.relative_to(REPO).parts[1] not in ("testing", "templates")
+    ]
 
 
 def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
@@ -78,8 +84,16 @@ def graph(package: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in package.rglob("*.py"):
         name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        nodes = [x for x in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(x, ast.ImportFrom) and x.module and x.module.split(".")[0] == package.name]
-        found[name] = {y for x in nodes for y in ([f"{x.module}.{z.name}" for z in x.names] if x.module == package.name else [str(x.module)])} - {name}
+        nodes = [
+            x
+            for x in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(x, ast.ImportFrom) and x.module and x.module.split(".")[0] == package.name
+        ]
+        found[name] = {
+            y
+            for x in nodes
+            for y in ([f"{x.module}.{z.name}" for z in x.names] if x.module == package.name else [str(x.module)])
+        } - {name}
     return found
 
 
@@ -115,22 +129,35 @@ def test_a_circle_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda x: x.name)
 def test_plugins_import_what_is_theirs(folder: Path) -> None:
     files = [*folder.glob("src/**/*.py")]
-    found = {f"{x.relative_to(REPO)}: glancecore.{name}" for x in files for name in imported(x) if name not in OF_PLUGINS}
+    found = {
+        f"{x.relative_to(REPO)}: glancecore.{name}" for x in files for name in imported(x) if name not in OF_PLUGINS
+    }
     assert files
     assert found == set()
 
 
 def test_the_check_of_imports_sees_each_form(tmp_path: Path) -> None:
     file = tmp_path / "odd.py"
-    file.write_text("from glancecore import kernel\nimport glancecore.http.app\n\ndef late():\n    from glancecore.conf.store import PER_STORE\n")
+    file.write_text(
+        "from glancecore import kernel\nimport glancecore.http.app\n\ndef late():\n    from glancecore.conf.store"
+        " import PER_STORE\n"
+    )
     assert sorted(imported(file)) == ["conf", "http", "kernel"]
 
 
 def test_no_test_is_imported_by_another() -> None:
     """What two of them need has a file of its own."""
     found = []
-    for path in sorted([*REPO.glob("tests/**/*.py"), *REPO.glob("drivers/*/tests/**/*.py"), *REPO.glob("clients/*/tests/**/*.py")]):
+    for path in sorted(
+        [*REPO.glob("tests/**/*.py"), *REPO.glob("drivers/*/tests/**/*.py"), *REPO.glob("clients/*/tests/**/*.py")]
+    ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [x.name for x in node.names] if isinstance(node, ast.Import) else []
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [x.name for x in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
             found += [f"{path.relative_to(REPO)}: {x}" for x in names if x.rpartition(".")[2].startswith("test_")]
     assert not found, "\n".join(found)

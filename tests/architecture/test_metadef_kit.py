@@ -73,7 +73,8 @@ class FoldsCase(MemoryMetadefs):
     def matches(self, namespace: Outline, query: port.MetadefQuery) -> bool:
         folded = [x.name.lower() for x in namespace.associations]
         return super().matches(namespace, replace(query, resource_types=())) and (
-            not query.resource_types or any(x.lower().strip() in folded for x in query.resource_types))
+            not query.resource_types or any(x.lower().strip() in folded for x in query.resource_types)
+        )
 
 
 class NullLast(MemoryMetadefs):
@@ -113,26 +114,39 @@ class ThreeBytes(MemoryMetadefs):
 ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
-    (StaleWins, Kit.test_a_stale_change_is_refused, ()),
-    (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
-    (LateCheck, Kit.test_one_of_many_parallel_additions_wins, ()),
-    (HalfCommits, Kit.test_a_commit_is_applied_whole_or_not_at_all, ()),
-    (ShowsPrivate, Kit.test_who_sees_a_namespace, ("stranger", MetadefVisibility.PRIVATE)),
-    (ShowsByName, Kit.test_who_sees_a_namespace, ("without project", MetadefVisibility.PRIVATE)),
-    (ShowsByName, Kit.test_a_marker_need_not_match_but_must_be_seen, ()),
-    (OwnsTheOwnerless, Kit.test_a_private_namespace_without_owner_is_nobodys, ()),
-    (ForgetsOrder, Kit.test_a_namespace_is_read_as_it_was_added, ()),
-    (ListsWhole, Kit.test_an_outline_has_fields_and_associations_only, ()),
-    (FoldsCase, Kit.test_resource_types_are_any_of_them_exactly, ()),
-    (NullLast, Kit.test_sorted_pages_give_each_namespace_once, (Viewer("ours"), port.MetadefField.DISPLAY_NAME, False)),
-    (RepeatsTheMarker, Kit.test_sorted_pages_give_each_namespace_once, (Viewer("ours"), port.MetadefField.CREATED_AT, True)),
-    (ForgetsTypes, Kit.test_resource_types_stay_known_since_the_first_association, ()),
-    (KeepsOldAssociations, Kit.test_a_change_replaces_everything, ()),
-    (ThreeBytes, Kit.test_any_text_is_kept_and_compared_by_code_points, (ASTRAL,)),
-    (KeepsOldAssociations, Kit.test_a_random_history_ends_as_in_memory, (0,)),
-])
-def test_the_kit_catches(saboteur: type[MemoryMetadefs], test: Callable[..., None], arguments: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "arguments"),
+    [
+        (StaleWins, Kit.test_a_stale_change_is_refused, ()),
+        (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
+        (LateCheck, Kit.test_one_of_many_parallel_additions_wins, ()),
+        (HalfCommits, Kit.test_a_commit_is_applied_whole_or_not_at_all, ()),
+        (ShowsPrivate, Kit.test_who_sees_a_namespace, ("stranger", MetadefVisibility.PRIVATE)),
+        (ShowsByName, Kit.test_who_sees_a_namespace, ("without project", MetadefVisibility.PRIVATE)),
+        (ShowsByName, Kit.test_a_marker_need_not_match_but_must_be_seen, ()),
+        (OwnsTheOwnerless, Kit.test_a_private_namespace_without_owner_is_nobodys, ()),
+        (ForgetsOrder, Kit.test_a_namespace_is_read_as_it_was_added, ()),
+        (ListsWhole, Kit.test_an_outline_has_fields_and_associations_only, ()),
+        (FoldsCase, Kit.test_resource_types_are_any_of_them_exactly, ()),
+        (
+            NullLast,
+            Kit.test_sorted_pages_give_each_namespace_once,
+            (Viewer("ours"), port.MetadefField.DISPLAY_NAME, False),
+        ),
+        (
+            RepeatsTheMarker,
+            Kit.test_sorted_pages_give_each_namespace_once,
+            (Viewer("ours"), port.MetadefField.CREATED_AT, True),
+        ),
+        (ForgetsTypes, Kit.test_resource_types_stay_known_since_the_first_association, ()),
+        (KeepsOldAssociations, Kit.test_a_change_replaces_everything, ()),
+        (ThreeBytes, Kit.test_any_text_is_kept_and_compared_by_code_points, (ASTRAL,)),
+        (KeepsOldAssociations, Kit.test_a_random_history_ends_as_in_memory, (0,)),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[MemoryMetadefs], test: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
     database = MemoryDatabase()
     database.metadefs = saboteur()
     with pytest.raises(BaseException) as told:

@@ -224,28 +224,36 @@ EXTENSION = next(x for x in EXAMPLES if isinstance(x, ExtensionEvent))
 IMAGE = next(x for x in EXAMPLES if isinstance(x, ImageEvent))
 
 
-@pytest.mark.parametrize(("saboteur", "test", "more"), [
-    (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
-    (OwnQueue, Kit.test_options_can_be_declared_and_shown, {}),
-    (Durable, Kit.test_it_is_no_durable_one, {}),
-    (NoExtensions, Kit.test_any_event_arrives, {"event": EXTENSION}),
-    (OnlyKnownTypes, Kit.test_any_event_arrives, {"event": EXTENSION}),
-    (NeedsAnInitiator, Kit.test_whoever_did_it, {"who": None}),
-    (LastFirst, Kit.test_order_is_kept, {}),
-    (Changes, Kit.test_the_event_stays_as_it_is, {}),
-    (Connects, Kit.test_an_immediate_one_waits_for_nothing, {}),
-    (LosesAmongThreads, Kit.test_an_immediate_one_waits_for_nothing, {}),
-    (Silent, Kit.test_what_is_not_sent_is_told, {}),
-    (WaitsForEver, Kit.test_what_is_not_sent_is_told, {}),
-    (NoSentence, Kit.test_what_is_not_sent_is_told, {}),
-    (Logs, Kit.test_no_secret_is_told, {}),
-    (Tells, Kit.test_no_secret_is_told, {}),
-    (NeverCloses, Kit.test_close_ends_soon, {}),
-    (ClosesWhenItIsBack, Kit.test_close_ends_soon_while_the_receiver_is_away, {}),
-    (KeepsDescriptors, Kit.test_close_gives_everything_back, {}),
-])
-def test_the_kit_catches(saboteur: type[Notifier], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture,
-                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "more"),
+    [
+        (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
+        (OwnQueue, Kit.test_options_can_be_declared_and_shown, {}),
+        (Durable, Kit.test_it_is_no_durable_one, {}),
+        (NoExtensions, Kit.test_any_event_arrives, {"event": EXTENSION}),
+        (OnlyKnownTypes, Kit.test_any_event_arrives, {"event": EXTENSION}),
+        (NeedsAnInitiator, Kit.test_whoever_did_it, {"who": None}),
+        (LastFirst, Kit.test_order_is_kept, {}),
+        (Changes, Kit.test_the_event_stays_as_it_is, {}),
+        (Connects, Kit.test_an_immediate_one_waits_for_nothing, {}),
+        (LosesAmongThreads, Kit.test_an_immediate_one_waits_for_nothing, {}),
+        (Silent, Kit.test_what_is_not_sent_is_told, {}),
+        (WaitsForEver, Kit.test_what_is_not_sent_is_told, {}),
+        (NoSentence, Kit.test_what_is_not_sent_is_told, {}),
+        (Logs, Kit.test_no_secret_is_told, {}),
+        (Tells, Kit.test_no_secret_is_told, {}),
+        (NeverCloses, Kit.test_close_ends_soon, {}),
+        (ClosesWhenItIsBack, Kit.test_close_ends_soon_while_the_receiver_is_away, {}),
+        (KeepsDescriptors, Kit.test_close_gives_everything_back, {}),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[Notifier],
+    test: Callable[..., None],
+    more: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(kits, "CLOSING", 0.3)
     kit, shelf = TestPuts(), Shelf()
     kit.patience = 0.3  # type: ignore[misc]
@@ -258,12 +266,12 @@ def test_the_kit_catches(saboteur: type[Notifier], test: Callable[..., None], mo
     given = {"make": make, "notifier": make(), "receiver": shelf, "caplog": caplog, "monkeypatch": monkeypatch, **more}
     try:
         with pytest.raises(CAUGHT):
-            test(kit, **{name: given[name] for name in test.__code__.co_varnames[1:test.__code__.co_argcount]})
+            test(kit, **{name: given[name] for name in test.__code__.co_varnames[1 : test.__code__.co_argcount]})
     finally:
         shelf.start()
 
 
-# -- durable ones --------------------------------------------------------------------------------------------------------
+# -- durable ones ----------------------------------------------------------------------------------
 class Spot(Destination):
     """Keeps every rule."""
 
@@ -462,35 +470,43 @@ DKit = DurableNotifierConformance
 NO_SUBJECT = next(x for x in EXAMPLES if isinstance(x, ExtensionEvent) and not x.subject)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "more"), [
-    (delivering(Spot, options=[cfg.IntOpt("most")]), DKit.test_options_can_be_declared_and_shown, {}),
-    (delivering(Spot, immediate=True), DKit.test_it_is_a_durable_one, {}),
-    (delivering(OtherName), DKit.test_names_are_the_same_in_every_process, {}),
-    (delivering(LongName), DKit.test_names_are_the_same_in_every_process, {}),
-    (delivering(Spot, Spot), DKit.test_names_are_the_same_in_every_process, {}),
-    (delivering(NoTimeout), DKit.test_its_timeout_is_a_number_of_seconds, {}),
-    (delivering(Asks), DKit.test_what_it_wants_is_known_at_once, {}),
-    (delivering(WantsByChance), DKit.test_what_it_wants_is_known_at_once, {}),
-    (delivering(KnownTypesOnly), DKit.test_what_it_wants_is_known_at_once, {}),
-    (delivering(Later), DKit.test_any_event_has_arrived_when_deliver_returns, {"event": IMAGE}),
-    (delivering(NeedsASubject), DKit.test_any_event_has_arrived_when_deliver_returns, {"event": NO_SUBJECT}),
-    (delivering(KnownUsers), DKit.test_whoever_did_it, {"who": None}),
-    (delivering(TakesOnce), DKit.test_the_same_event_may_come_again, {}),
-    (delivering(Adds), DKit.test_the_event_stays_as_it_is, {}),
-    (delivering(ClosedForGood), DKit.test_it_is_used_again_after_close, {}),
-    (delivering(Leaks), DKit.test_close_gives_everything_back, {}),
-    (delivering(OtherErrors), DKit.test_a_receiver_that_is_away_is_told, {}),
-    (delivering(Reachable), DKit.test_a_receiver_that_is_away_is_told, {}),
-    (delivering(GivesUpForGood), DKit.test_one_that_comes_back_is_told_again, {}),
-    (delivering(Accepts), DKit.test_a_receiver_that_refuses_is_told, {}),
-    (delivering(AsksForEver), DKit.test_a_receiver_that_refuses_is_told, {}),
-    (delivering(Hangs), DKit.test_a_receiver_that_does_not_answer_is_given_up, {}),
-    (delivering(Reachable), DKit.test_a_receiver_that_does_not_answer_is_given_up, {}),
-    (delivering(LogsSecrets), DKit.test_no_secret_is_told, {}),
-    (delivering(TellsSecrets), DKit.test_no_secret_is_told, {}),
-])
-def test_the_durable_kit_catches(saboteur: type[Delivers], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture,
-                                 monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "more"),
+    [
+        (delivering(Spot, options=[cfg.IntOpt("most")]), DKit.test_options_can_be_declared_and_shown, {}),
+        (delivering(Spot, immediate=True), DKit.test_it_is_a_durable_one, {}),
+        (delivering(OtherName), DKit.test_names_are_the_same_in_every_process, {}),
+        (delivering(LongName), DKit.test_names_are_the_same_in_every_process, {}),
+        (delivering(Spot, Spot), DKit.test_names_are_the_same_in_every_process, {}),
+        (delivering(NoTimeout), DKit.test_its_timeout_is_a_number_of_seconds, {}),
+        (delivering(Asks), DKit.test_what_it_wants_is_known_at_once, {}),
+        (delivering(WantsByChance), DKit.test_what_it_wants_is_known_at_once, {}),
+        (delivering(KnownTypesOnly), DKit.test_what_it_wants_is_known_at_once, {}),
+        (delivering(Later), DKit.test_any_event_has_arrived_when_deliver_returns, {"event": IMAGE}),
+        (delivering(NeedsASubject), DKit.test_any_event_has_arrived_when_deliver_returns, {"event": NO_SUBJECT}),
+        (delivering(KnownUsers), DKit.test_whoever_did_it, {"who": None}),
+        (delivering(TakesOnce), DKit.test_the_same_event_may_come_again, {}),
+        (delivering(Adds), DKit.test_the_event_stays_as_it_is, {}),
+        (delivering(ClosedForGood), DKit.test_it_is_used_again_after_close, {}),
+        (delivering(Leaks), DKit.test_close_gives_everything_back, {}),
+        (delivering(OtherErrors), DKit.test_a_receiver_that_is_away_is_told, {}),
+        (delivering(Reachable), DKit.test_a_receiver_that_is_away_is_told, {}),
+        (delivering(GivesUpForGood), DKit.test_one_that_comes_back_is_told_again, {}),
+        (delivering(Accepts), DKit.test_a_receiver_that_refuses_is_told, {}),
+        (delivering(AsksForEver), DKit.test_a_receiver_that_refuses_is_told, {}),
+        (delivering(Hangs), DKit.test_a_receiver_that_does_not_answer_is_given_up, {}),
+        (delivering(Reachable), DKit.test_a_receiver_that_does_not_answer_is_given_up, {}),
+        (delivering(LogsSecrets), DKit.test_no_secret_is_told, {}),
+        (delivering(TellsSecrets), DKit.test_no_secret_is_told, {}),
+    ],
+)
+def test_the_durable_kit_catches(
+    saboteur: type[Delivers],
+    test: Callable[..., None],
+    more: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(kits, "SLACK", 0.5)
     shelf = Shelf()
 
@@ -499,10 +515,20 @@ def test_the_durable_kit_catches(saboteur: type[Delivers], test: Callable[..., N
         made.shelf = shelf
         return made
 
-    given = {"make": make, "destination": make().destinations()[0], "receiver": shelf, "caplog": caplog, "monkeypatch": monkeypatch, **more}
+    given = {
+        "make": make,
+        "destination": make().destinations()[0],
+        "receiver": shelf,
+        "caplog": caplog,
+        "monkeypatch": monkeypatch,
+        **more,
+    }
     try:
         with pytest.raises((*CAUGHT, NotDelivered, ConnectionError)):
-            test(TestDelivers(), **{name: given[name] for name in test.__code__.co_varnames[1:test.__code__.co_argcount]})
+            test(
+                TestDelivers(),
+                **{name: given[name] for name in test.__code__.co_varnames[1 : test.__code__.co_argcount]},
+            )
     finally:
         shelf.start()
 

@@ -76,7 +76,11 @@ class HoldsAll(MemoryOutbox):
     """One that waits holds back everything."""
 
     def due(self, destination: str, now: float) -> list[port.Delivery]:
-        return [] if any(due > now for x, due in self.kept.values() if x.event.destination == destination) else super().due(destination, now)
+        return (
+            []
+            if any(due > now for x, due in self.kept.values() if x.event.destination == destination)
+            else super().due(destination, now)
+        )
 
 
 class HoldsOtherDestinations(MemoryOutbox):
@@ -87,7 +91,11 @@ class HoldsOtherDestinations(MemoryOutbox):
 
 class FoldsCase(MemoryOutbox):
     def due(self, destination: str, now: float) -> list[port.Delivery]:
-        held = {x.event.subject.casefold().strip() for x, due in self.kept.values() if due > now and x.event.destination == destination}
+        held = {
+            x.event.subject.casefold().strip()
+            for x, due in self.kept.values()
+            if due > now and x.event.destination == destination
+        }
         return [x for x in super().due(destination, now) if x.event.subject.casefold().strip() not in held]
 
 
@@ -114,7 +122,10 @@ class LosesTheError(MemoryOutbox):
 
 class NewIds(MemoryOutbox):
     def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
-        return [replace(x, event=replace(x.event, id=f"{x.event.id}-{x.attempts}")) for x in super().claim(destination, limit, ttl)]
+        return [
+            replace(x, event=replace(x.event, id=f"{x.event.id}-{x.attempts}"))
+            for x in super().claim(destination, limit, ttl)
+        ]
 
 
 class CountsNewest(MemoryOutbox):
@@ -139,34 +150,38 @@ class ForgetsEverything(MemoryOutbox):
         return super().forget(before, None, limit)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
-    (RecordsFirst, Kit.test_an_event_is_recorded_with_its_change_or_not_at_all, ()),
-    (Backwards, Kit.test_several_of_one_commit_keep_their_order, ()),
-    (RecordsBeforeNamespaces, Kit.test_the_same_holds_for_metadata_definitions, ()),
-    (NeverTaken, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
-    (NeverTaken, Kit.test_parallel_claims_share_no_delivery, ()),
-    (ForEver, Kit.test_what_is_claimed_is_due_again_when_its_time_is_over, ()),
-    (Greedy, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
-    (OutOfOrder, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
-    (OutOfOrder, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
-    (OutOfOrder, Kit.test_parallel_claims_share_no_delivery, ()),
-    (HoldsAll, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
-    (HoldsAll, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
-    (HoldsOtherDestinations, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
-    (FoldsCase, Kit.test_subjects_are_compared_by_code_points, ()),
-    (SettlesNothing, Kit.test_what_is_delivered_is_gone, ()),
-    (SettlesAnyClaim, Kit.test_a_claim_that_was_lost_settles_nothing, (delivered,)),
-    (SettlesAnyClaim, Kit.test_a_claim_that_was_lost_settles_nothing, (failed,)),
-    (AtOnceAgain, Kit.test_what_has_failed_comes_again_after_its_delay_with_its_error, ()),
-    (LosesTheError, Kit.test_what_has_failed_comes_again_after_its_delay_with_its_error, ()),
-    (NewIds, Kit.test_an_event_is_claimed_as_it_was_recorded, ()),
-    (CountsNewest, Kit.test_what_waits_is_counted_by_destination, ()),
-    (RepeatsThePage, Kit.test_pages_give_each_once_in_order, ()),
-    (RetriesWhatIsWorkedOn, Kit.test_a_retry_makes_due_what_waits_and_spares_what_is_worked_on, ()),
-    (ForgetsEverything, Kit.test_what_is_too_old_is_forgotten_and_told, ()),
-])
-def test_the_kit_catches(saboteur: type[object], test: Callable[..., None], arguments: tuple[object, ...],
-                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "arguments"),
+    [
+        (RecordsFirst, Kit.test_an_event_is_recorded_with_its_change_or_not_at_all, ()),
+        (Backwards, Kit.test_several_of_one_commit_keep_their_order, ()),
+        (RecordsBeforeNamespaces, Kit.test_the_same_holds_for_metadata_definitions, ()),
+        (NeverTaken, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
+        (NeverTaken, Kit.test_parallel_claims_share_no_delivery, ()),
+        (ForEver, Kit.test_what_is_claimed_is_due_again_when_its_time_is_over, ()),
+        (Greedy, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
+        (OutOfOrder, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
+        (OutOfOrder, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
+        (OutOfOrder, Kit.test_parallel_claims_share_no_delivery, ()),
+        (HoldsAll, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
+        (HoldsAll, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
+        (HoldsOtherDestinations, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
+        (FoldsCase, Kit.test_subjects_are_compared_by_code_points, ()),
+        (SettlesNothing, Kit.test_what_is_delivered_is_gone, ()),
+        (SettlesAnyClaim, Kit.test_a_claim_that_was_lost_settles_nothing, (delivered,)),
+        (SettlesAnyClaim, Kit.test_a_claim_that_was_lost_settles_nothing, (failed,)),
+        (AtOnceAgain, Kit.test_what_has_failed_comes_again_after_its_delay_with_its_error, ()),
+        (LosesTheError, Kit.test_what_has_failed_comes_again_after_its_delay_with_its_error, ()),
+        (NewIds, Kit.test_an_event_is_claimed_as_it_was_recorded, ()),
+        (CountsNewest, Kit.test_what_waits_is_counted_by_destination, ()),
+        (RepeatsThePage, Kit.test_pages_give_each_once_in_order, ()),
+        (RetriesWhatIsWorkedOn, Kit.test_a_retry_makes_due_what_waits_and_spares_what_is_worked_on, ()),
+        (ForgetsEverything, Kit.test_what_is_too_old_is_forgotten_and_told, ()),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[object], test: Callable[..., None], arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = MemoryDatabase()
     if issubclass(saboteur, MemoryImages):
         database.images = saboteur()

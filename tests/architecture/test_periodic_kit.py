@@ -254,44 +254,53 @@ class Tells(Renews):
 TELLS = Kit.test_it_tells_what_it_does
 
 
-@pytest.mark.parametrize(("saboteur", "test"), [
-    (NoHelp, Kit.test_it_can_be_declared_and_shown),
-    (AtOnce, Kit.test_it_can_be_declared_and_shown),
-    (TwoLines, Kit.test_it_can_be_declared_and_shown),
-    (AlarmsAsList, Kit.test_it_can_be_declared_and_shown),
-    (NeverApplies, Kit.test_whether_it_applies_is_known),
-    (BeginsWhenMade, Kit.test_it_does_nothing_before_it_runs),
-    (WantsSomething, Kit.test_an_empty_place_is_no_fault),
-    (Quiet, TELLS),
-    (CountsEach, TELLS),
-    (NoJson, TELLS),
-    (OtherJson, TELLS),
-    (RemembersAll, TELLS),
-    (ShowsUrls, TELLS),
-    (LongKinds, TELLS),
-    (CountsBack, TELLS),
-    (NeverSettles, Kit.test_it_settles),
-    (DryChanges, Kit.test_a_dry_run_changes_nothing),
-    (DrySilent, Kit.test_a_dry_run_tells_what_would_be_done),
-    (TouchesOthers, Kit.test_machines_are_left_alone),
-    (NeverChecks, Kit.test_it_asks_before_each_piece_of_work),
-    (Swallows, Kit.test_it_stops_when_it_is_told_to),
-    (GoesOn, Kit.test_it_stops_when_it_is_told_to),
-    (Lingers, Kit.test_it_stops_when_it_is_told_to),
-    (RemembersFirst, Kit.test_what_was_stopped_is_finished_by_the_next),
-    (HalfDone, Kit.test_what_a_dead_process_left_is_finished_by_the_next),
-    (Tells, Kit.test_no_secret_is_told),
-])
-def test_the_kit_catches(saboteur: type[PeriodicJob], test: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test"),
+    [
+        (NoHelp, Kit.test_it_can_be_declared_and_shown),
+        (AtOnce, Kit.test_it_can_be_declared_and_shown),
+        (TwoLines, Kit.test_it_can_be_declared_and_shown),
+        (AlarmsAsList, Kit.test_it_can_be_declared_and_shown),
+        (NeverApplies, Kit.test_whether_it_applies_is_known),
+        (BeginsWhenMade, Kit.test_it_does_nothing_before_it_runs),
+        (WantsSomething, Kit.test_an_empty_place_is_no_fault),
+        (Quiet, TELLS),
+        (CountsEach, TELLS),
+        (NoJson, TELLS),
+        (OtherJson, TELLS),
+        (RemembersAll, TELLS),
+        (ShowsUrls, TELLS),
+        (LongKinds, TELLS),
+        (CountsBack, TELLS),
+        (NeverSettles, Kit.test_it_settles),
+        (DryChanges, Kit.test_a_dry_run_changes_nothing),
+        (DrySilent, Kit.test_a_dry_run_tells_what_would_be_done),
+        (TouchesOthers, Kit.test_machines_are_left_alone),
+        (NeverChecks, Kit.test_it_asks_before_each_piece_of_work),
+        (Swallows, Kit.test_it_stops_when_it_is_told_to),
+        (GoesOn, Kit.test_it_stops_when_it_is_told_to),
+        (Lingers, Kit.test_it_stops_when_it_is_told_to),
+        (RemembersFirst, Kit.test_what_was_stopped_is_finished_by_the_next),
+        (HalfDone, Kit.test_what_a_dead_process_left_is_finished_by_the_next),
+        (Tells, Kit.test_no_secret_is_told),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[PeriodicJob],
+    test: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(kits, "STOPPING", 0.3)
     given = {"places": lambda filled: Shelf(saboteur, filled), "caplog": caplog}
     with pytest.raises((AssertionError, pytest.fail.Exception, TypeError, ValueError)) as told:
-        test(TestRenews(), **{name: given[name] for name in test.__code__.co_varnames[1:test.__code__.co_argcount]})
+        test(TestRenews(), **{name: given[name] for name in test.__code__.co_varnames[1 : test.__code__.co_argcount]})
     assert not isinstance(told.value, Killed)
 
 
 def test_a_job_of_the_deployment_has_no_machine() -> None:
     """Whose place says that something is another machine's."""
+
     class Wrong(Shelf):
         def elsewhere(self) -> object:
             return {}

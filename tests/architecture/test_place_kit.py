@@ -35,7 +35,12 @@ class OrdersAsPeopleDo(MemoryPlaces):
 class LosesLetters(MemoryPlaces):
     def get(self, store: str) -> StorePlaces | None:
         found = super().get(store)
-        return found and StorePlaces(store, tuple(type(x)(x.id, tuple(y.encode("ascii", "ignore").decode() for y in x.addresses)) for x in found.places))
+        return found and StorePlaces(
+            store,
+            tuple(
+                type(x)(x.id, tuple(y.encode("ascii", "ignore").decode() for y in x.addresses)) for x in found.places
+            ),
+        )
 
 
 class ReplacesForAnybody(MemoryPlaces):
@@ -72,19 +77,22 @@ class BeginsAnew(MemoryPlaces):
         return super().holding(store, "", limit)
 
 
-@pytest.mark.parametrize(("saboteur", "test"), [
-    (ExpectsWhatNobodySaid, Kit.test_at_first_nothing_is_expected),
-    (IgnoresCase, Kit.test_what_is_expected_is_read_as_it_was_kept),
-    (OrdersAsPeopleDo, Kit.test_all_are_told_in_order),
-    (LosesLetters, partial(Kit.test_any_text_is_kept, text="é")),
-    (ReplacesForAnybody, Kit.test_only_who_knows_it_replaces_it),
-    (RefusesTheSecondTime, Kit.test_twice_is_once),
-    (LooksThenReplaces, partial(Kit.test_of_many_at_once_one_replaces_it, before=None)),
-    (LooksThenReplaces, partial(Kit.test_of_many_at_once_one_replaces_it, before=ONE)),
-    (NeedsWhatIsRecorded, Kit.test_stores_that_images_need),
-    (CountsLocations, Kit.test_stores_that_images_need),
-    (BeginsAnew, Kit.test_images_of_a_store_come_in_pages),
-])
+@pytest.mark.parametrize(
+    ("saboteur", "test"),
+    [
+        (ExpectsWhatNobodySaid, Kit.test_at_first_nothing_is_expected),
+        (IgnoresCase, Kit.test_what_is_expected_is_read_as_it_was_kept),
+        (OrdersAsPeopleDo, Kit.test_all_are_told_in_order),
+        (LosesLetters, partial(Kit.test_any_text_is_kept, text="é")),
+        (ReplacesForAnybody, Kit.test_only_who_knows_it_replaces_it),
+        (RefusesTheSecondTime, Kit.test_twice_is_once),
+        (LooksThenReplaces, partial(Kit.test_of_many_at_once_one_replaces_it, before=None)),
+        (LooksThenReplaces, partial(Kit.test_of_many_at_once_one_replaces_it, before=ONE)),
+        (NeedsWhatIsRecorded, Kit.test_stores_that_images_need),
+        (CountsLocations, Kit.test_stores_that_images_need),
+        (BeginsAnew, Kit.test_images_of_a_store_come_in_pages),
+    ],
+)
 def test_the_kit_catches(saboteur: type[MemoryPlaces], test: Callable[..., None]) -> None:
     database = MemoryDatabase()
     database.places = saboteur(database)

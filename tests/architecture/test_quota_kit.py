@@ -141,24 +141,29 @@ class Tells(Listed):
         return super().limits(project)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "more"), [
-    (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
-    (ShowsByChance, Kit.test_shows_usage_is_known, {}),
-    (NobodyHasNone, Kit.test_limits_are_those_of_the_project, {}),
-    (MinusOne, Kit.test_any_id_is_taken, {"project": "unknown"}),
-    (Slow, Kit.test_any_id_is_taken, {"project": "unknown"}),
-    (Strict, Kit.test_any_id_is_taken, {"project": "unknown"}),
-    (Remembers, Kit.test_an_id_that_is_asked_for_changes_nothing_for_others, {}),
-    (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
-    (NoLimitWhenAway, Kit.test_a_source_that_is_away_is_told, {}),
-    (OtherErrors, Kit.test_a_source_that_is_away_is_told, {}),
-    (NotAgain, Kit.test_a_source_that_is_away_is_told, {}),
-    (Logs, Kit.test_no_secret_is_told, {}),
-    (Tells, Kit.test_no_secret_is_told, {}),
-])
-def test_the_kit_catches(saboteur: type[Listed], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "more"),
+    [
+        (NoHelp, Kit.test_options_can_be_declared_and_shown, {}),
+        (ShowsByChance, Kit.test_shows_usage_is_known, {}),
+        (NobodyHasNone, Kit.test_limits_are_those_of_the_project, {}),
+        (MinusOne, Kit.test_any_id_is_taken, {"project": "unknown"}),
+        (Slow, Kit.test_any_id_is_taken, {"project": "unknown"}),
+        (Strict, Kit.test_any_id_is_taken, {"project": "unknown"}),
+        (Remembers, Kit.test_an_id_that_is_asked_for_changes_nothing_for_others, {}),
+        (OneAtATime, Kit.test_many_threads_are_not_mixed_up, {}),
+        (NoLimitWhenAway, Kit.test_a_source_that_is_away_is_told, {}),
+        (OtherErrors, Kit.test_a_source_that_is_away_is_told, {}),
+        (NotAgain, Kit.test_a_source_that_is_away_is_told, {}),
+        (Logs, Kit.test_no_secret_is_told, {}),
+        (Tells, Kit.test_no_secret_is_told, {}),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[Listed], test: Callable[..., None], more: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     kit = TestListed()
     kit.patience = 0.3  # type: ignore[misc]
     given = {"quota": make_quota(saboteur), "expected": EXPECTED, "away": away(saboteur), "caplog": caplog, **more}
     with pytest.raises((AssertionError, pytest.fail.Exception, KeyError, ConnectionError)):
-        test(kit, **{name: given[name] for name in test.__code__.co_varnames[1:test.__code__.co_argcount]})
+        test(kit, **{name: given[name] for name in test.__code__.co_varnames[1 : test.__code__.co_argcount]})

@@ -27,7 +27,9 @@ Kit = RepositoryConformance
 class StaleWins(MemoryImages):
     def change_image(self, state: _State, change: port.ImageChanged) -> None:
         stored = self._image(state, change.before.id)
-        super().change_image(state, replace(change, before=stored, after=replace(change.after, version=stored.version + 1)))
+        super().change_image(
+            state, replace(change, before=stored, after=replace(change.after, version=stored.version + 1))
+        )
 
 
 class HalfCommits(MemoryImages):
@@ -66,7 +68,9 @@ class UnlistsTooEarly(MemoryImages):
 
 class UnlistsForOwners(MemoryImages):
     def listed(self, image: Image, query: port.ImageQuery) -> bool:
-        return super().listed(image, query) and (image.visibility is not Visibility.PUBLIC or query.viewer.admin or not self.left(image, query.unlisted_at))
+        return super().listed(image, query) and (
+            image.visibility is not Visibility.PUBLIC or query.viewer.admin or not self.left(image, query.unlisted_at)
+        )
 
 
 class PagesWithoutTheUnlisted(MemoryImages):
@@ -110,7 +114,9 @@ class FoldsCase(MemoryImages):
 
 class MicrosecondFilter(MemoryImages):
     def in_time(self, value: datetime, wanted: port.TimeFilter) -> bool:
-        return {"gt": value > wanted.value, "lte": value <= wanted.value}.get(wanted.op.value, super().in_time(value, wanted))
+        return {"gt": value > wanted.value, "lte": value <= wanted.value}.get(
+            wanted.op.value, super().in_time(value, wanted)
+        )
 
 
 class NullInRange(MemoryImages):
@@ -191,7 +197,9 @@ class NeverExpires(MemoryImages):
 
 class ExtendsAll(MemoryImages):
     def extend(self, holder: str, ttl: float) -> frozenset[str]:
-        return frozenset().union(*(super(ExtendsAll, self).extend(x.holder, ttl) for x, _ in self.state.leases.values()))
+        return frozenset().union(
+            *(super(ExtendsAll, self).extend(x.holder, ttl) for x, _ in self.state.leases.values())
+        )
 
 
 class ReservesNothing(MemoryImages):
@@ -256,18 +264,27 @@ class LeadsOnFromNothing(MemoryImages):
         try:
             return super().find(query)
         except TooBroad:
-            marker = super().find(replace(query, equal={}, tags=(), properties={}, times=(), ranges=(), limit=query.most)).marker
+            marker = (
+                super()
+                .find(replace(query, equal={}, tags=(), properties={}, times=(), ranges=(), limit=query.most))
+                .marker
+            )
             return port.ImagePage([], marker)
 
 
 class LeadsOnFromTheUnseen(MemoryImages):
-    """It looks at images that are not listed for the viewer, as an index on something else would make it, and ends at one of those."""
+    """It looks at images that are not listed for the viewer, as an index on something else would make it, and ends at
+    one of those."""
 
     def find(self, query: port.ImageQuery) -> port.ImagePage:
         page = super().find(query)
         if page.marker is None or page.full(query):
             return page
-        every = super().find(port.ImageQuery(EVERYTHING, all_visible=True, sort=query.sort, marker=page.marker, limit=1)).images
+        every = (
+            super()
+            .find(port.ImageQuery(EVERYTHING, all_visible=True, sort=query.sort, marker=page.marker, limit=1))
+            .images
+        )
         return replace(page, marker=every[0].id) if every and not self.listed(every[0], query) else page
 
 
@@ -284,7 +301,7 @@ class GoesOnBehindWhatItFound(MemoryImages):
 
     def find(self, query: port.ImageQuery) -> port.ImagePage:
         page = super().find(query)
-        return replace(page, images=page.images[:len(page.images) // 2 + 1])
+        return replace(page, images=page.images[: len(page.images) // 2 + 1])
 
 
 class LooksAtFew(MemoryImages):
@@ -324,60 +341,69 @@ SHARED, PRIVATE, COMMUNITY = Visibility.SHARED, Visibility.PRIVATE, Visibility.C
 ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
 
 
-@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
-    (StaleWins, Kit.test_a_stale_change_is_refused, ()),
-    (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
-    (HalfCommits, Kit.test_a_commit_is_applied_whole_or_not_at_all, ()),
-    (LateJudge, Kit.test_parallel_additions_cannot_overshoot, ()),
-    (LateJudge, Kit.test_parallel_reservations_cannot_overshoot, ()),
-    (ListsPending, Kit.test_who_sees_an_image, ("pending", SHARED)),
-    (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
-    (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_is_left_out_of_filtered_lists, ()),
-    (UnlistsTooEarly, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
-    (UnlistsForOwners, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
-    (PagesWithoutTheUnlisted, Kit.test_pages_are_full_although_many_are_unlisted, ()),
-    (NamesTheListedOnly, Kit.test_whether_an_image_has_a_name, (True,)),
-    (TellsVersionsOfTheListedOnly, Kit.test_the_versions_of_images, ()),
-    (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
-    (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
-    (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),
-    (FoldsCase, Kit.test_tags_must_all_be_there_exactly, ()),
-    (MicrosecondFilter, Kit.test_times_are_compared_at_whole_seconds, (CREATED, port.TimeOp.GT, {"after"}, 0.0)),
-    (NullInRange, Kit.test_ranges_include_their_bounds_and_never_null, ("size", None, 5, {"small"})),
-    (NullLast, Kit.test_sorted_pages_give_each_image_once, (NAME, False)),
-    (SameOrderForTies, Kit.test_directions_may_differ_by_key, (SIZE,)),
-    (RepeatsTheMarker, Kit.test_sorted_pages_give_each_image_once, (CREATED, True)),
-    (AcceptsAnyMarker, Kit.test_an_unseen_marker_is_unknown, (10,)),
-    (ForgetsIds, Kit.test_a_removed_id_stays_used_until_purged, ()),
-    (KeepsMembers, Kit.test_a_removed_image_is_gone_with_all_that_is_its, ()),
-    (ThreeBytes, Kit.test_any_text_is_kept, (ASTRAL,)),
-    (StealsLeases, Kit.test_a_lease_is_taken_over_by_its_token, ()),
-    (FreesExpired, Kit.test_an_expired_lease_still_makes_busy, ()),
-    (EndsAnyLease, Kit.test_only_this_very_lease_is_ended, ()),
-    (NeverExpires, Kit.test_leases_that_nobody_extends_expire, ()),
-    (ExtendsAll, Kit.test_a_heartbeat_tells_the_tokens_still_held, ()),
-    (ReservesNothing, Kit.test_usage_includes_what_is_reserved, ()),
-    (FoldsUrls, Kit.test_images_are_found_by_the_url_of_a_location, ()),
-    (LimitsMembersLate, Kit.test_members_are_limited, ()),
-    (ScansTheListed, Kit.test_a_scan_tells_every_image_of_its_statuses_once, ()),
-    (ScansFromAnImage, Kit.test_a_scan_goes_on_behind_an_image_that_is_gone, ()),
-    (HurriesTheScrubber, Kit.test_images_whose_time_for_undoing_is_over_are_told, ()),
-    (CountsReservations, Kit.test_what_is_reserved_is_not_counted_anew, ()),
-    (ForgetsTheOwnerless, Kit.test_projects_are_told_and_counted, ()),
-    (ForgetsWhatItWas, Kit.test_what_a_deleted_image_was_is_kept, (Status.DEACTIVATED,)),
-    (ReadsTooMuch, Kit.test_a_page_ends_behind_the_image_that_reaches_the_bound_of_bytes, ()),
-    (LeadsOnFromNothing, Kit.test_pages_that_end_early_give_each_image_once, (3,)),
-    (EndsTooSoon, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
-    (GoesOnBehindWhatItFound, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
-    (LeadsOnFromTheUnseen, Kit.test_pages_lead_on_from_images_that_the_viewer_sees, (3,)),
-    (RefusesEverything, Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index, ({},)),
-    (RefusesFilters, Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index, ({"tags": ("all",)},)),
-    (LooksAtFew, Kit.test_a_list_of_few_is_whole_whatever_is_asked, ()),
-    (RefusesWhatIsInOrder, Kit.test_a_list_without_filters_is_never_refused, ()),
-    (CountsNoMetadata, Kit.test_metadata_is_counted_and_limited, ()),
-    (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
-])
-def test_the_kit_catches(saboteur: type[MemoryImages], test: Callable[..., None], arguments: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "test", "arguments"),
+    [
+        (StaleWins, Kit.test_a_stale_change_is_refused, ()),
+        (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
+        (HalfCommits, Kit.test_a_commit_is_applied_whole_or_not_at_all, ()),
+        (LateJudge, Kit.test_parallel_additions_cannot_overshoot, ()),
+        (LateJudge, Kit.test_parallel_reservations_cannot_overshoot, ()),
+        (ListsPending, Kit.test_who_sees_an_image, ("pending", SHARED)),
+        (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+        (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_is_left_out_of_filtered_lists, ()),
+        (UnlistsTooEarly, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+        (UnlistsForOwners, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+        (PagesWithoutTheUnlisted, Kit.test_pages_are_full_although_many_are_unlisted, ()),
+        (NamesTheListedOnly, Kit.test_whether_an_image_has_a_name, (True,)),
+        (TellsVersionsOfTheListedOnly, Kit.test_the_versions_of_images, ()),
+        (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
+        (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
+        (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),
+        (FoldsCase, Kit.test_tags_must_all_be_there_exactly, ()),
+        (MicrosecondFilter, Kit.test_times_are_compared_at_whole_seconds, (CREATED, port.TimeOp.GT, {"after"}, 0.0)),
+        (NullInRange, Kit.test_ranges_include_their_bounds_and_never_null, ("size", None, 5, {"small"})),
+        (NullLast, Kit.test_sorted_pages_give_each_image_once, (NAME, False)),
+        (SameOrderForTies, Kit.test_directions_may_differ_by_key, (SIZE,)),
+        (RepeatsTheMarker, Kit.test_sorted_pages_give_each_image_once, (CREATED, True)),
+        (AcceptsAnyMarker, Kit.test_an_unseen_marker_is_unknown, (10,)),
+        (ForgetsIds, Kit.test_a_removed_id_stays_used_until_purged, ()),
+        (KeepsMembers, Kit.test_a_removed_image_is_gone_with_all_that_is_its, ()),
+        (ThreeBytes, Kit.test_any_text_is_kept, (ASTRAL,)),
+        (StealsLeases, Kit.test_a_lease_is_taken_over_by_its_token, ()),
+        (FreesExpired, Kit.test_an_expired_lease_still_makes_busy, ()),
+        (EndsAnyLease, Kit.test_only_this_very_lease_is_ended, ()),
+        (NeverExpires, Kit.test_leases_that_nobody_extends_expire, ()),
+        (ExtendsAll, Kit.test_a_heartbeat_tells_the_tokens_still_held, ()),
+        (ReservesNothing, Kit.test_usage_includes_what_is_reserved, ()),
+        (FoldsUrls, Kit.test_images_are_found_by_the_url_of_a_location, ()),
+        (LimitsMembersLate, Kit.test_members_are_limited, ()),
+        (ScansTheListed, Kit.test_a_scan_tells_every_image_of_its_statuses_once, ()),
+        (ScansFromAnImage, Kit.test_a_scan_goes_on_behind_an_image_that_is_gone, ()),
+        (HurriesTheScrubber, Kit.test_images_whose_time_for_undoing_is_over_are_told, ()),
+        (CountsReservations, Kit.test_what_is_reserved_is_not_counted_anew, ()),
+        (ForgetsTheOwnerless, Kit.test_projects_are_told_and_counted, ()),
+        (ForgetsWhatItWas, Kit.test_what_a_deleted_image_was_is_kept, (Status.DEACTIVATED,)),
+        (ReadsTooMuch, Kit.test_a_page_ends_behind_the_image_that_reaches_the_bound_of_bytes, ()),
+        (LeadsOnFromNothing, Kit.test_pages_that_end_early_give_each_image_once, (3,)),
+        (EndsTooSoon, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
+        (GoesOnBehindWhatItFound, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
+        (LeadsOnFromTheUnseen, Kit.test_pages_lead_on_from_images_that_the_viewer_sees, (3,)),
+        (RefusesEverything, Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index, ({},)),
+        (
+            RefusesFilters,
+            Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index,
+            ({"tags": ("all",)},),
+        ),
+        (LooksAtFew, Kit.test_a_list_of_few_is_whole_whatever_is_asked, ()),
+        (RefusesWhatIsInOrder, Kit.test_a_list_without_filters_is_never_refused, ()),
+        (CountsNoMetadata, Kit.test_metadata_is_counted_and_limited, ()),
+        (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
+    ],
+)
+def test_the_kit_catches(
+    saboteur: type[MemoryImages], test: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
     database = MemoryDatabase()
     database.images = saboteur()
     with pytest.raises(BaseException) as told:

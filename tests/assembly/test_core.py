@@ -32,13 +32,18 @@ def _loaded(folder: Path, config: lab.Config, *start: str) -> str:
     """What of HTTP a process has loaded that has built a service and started it so."""
     file = written(merged(basic(folder), config), folder)
     synced(read_config(file))
-    done = subprocess.run([sys.executable, "-c", _PROGRAM, file, *start], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, file, *start], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_a_worker_loads_no_flask(tmp_path: Path) -> None:
-    board = {"jobboard": {"url": "redis://127.0.0.1:1/0"}, "os_glance_staging_store": {"filesystem_store_datadir": tmp_path / "staging"}}
+    board = {
+        "jobboard": {"url": "redis://127.0.0.1:1/0"},
+        "os_glance_staging_store": {"filesystem_store_datadir": tmp_path / "staging"},
+    }
     assert _loaded(tmp_path, board, "take_over") == "[]"
 
 
@@ -54,7 +59,10 @@ def test_what_serves_loads_it(tmp_path: Path) -> None:
 def test_each_capability_is_there_once_and_each_rule_has_one() -> None:
     folders = [x.__module__.split(".")[2] for x in CORE]
     names = [x.name for x in list_rules()]
-    there = {x.parent.name for x in Path(sys.modules["glancecore.assembly.core"].__file__ or "").parents[1].glob("features/*/extension.py")}
+    there = {
+        x.parent.name
+        for x in Path(sys.modules["glancecore.assembly.core"].__file__ or "").parents[1].glob("features/*/extension.py")
+    }
     assert sorted(folders) == sorted(there)
     assert len(names) == len(set(names))
 
@@ -71,5 +79,8 @@ def test_each_job_of_a_capability_is_one_that_operators_enable() -> None:
 
 def test_a_plugin_does_not_replace_a_job_of_the_core(tmp_path: Path) -> None:
     saboteurs.write(tmp_path, "periodic", {"reaper": saboteurs.OF_ALL["sys.exit at import"]})
-    with strangers.installed(tmp_path), pytest.raises(PluginBroken, match=r"stranger-periodic 1\.0 .* and glancecore 1\.0\.0"):
+    with (
+        strangers.installed(tmp_path),
+        pytest.raises(PluginBroken, match=r"stranger-periodic 1\.0 .* and glancecore 1\.0\.0"),
+    ):
         load("periodic", "reaper", "[x] y")

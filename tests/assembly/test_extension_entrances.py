@@ -44,7 +44,10 @@ def route(path: str) -> Route:
 
 def test_each_brings_its_own() -> None:
     both = made(First, Second)
-    assert [x.path for x in both.entrances([route("/first"), route("/first/inside"), route("/v2/images")])] == ["/first/in", "/second/in"]
+    assert [x.path for x in both.entrances([route("/first"), route("/first/inside"), route("/v2/images")])] == [
+        "/first/in",
+        "/second/in",
+    ]
     assert both.site_headers() == {"/first": {"X-First": "1"}, "/second": {"X-Second": "1"}}
 
 

@@ -26,7 +26,23 @@ class Other(Extension):
     shows: ClassVar[Mapping[str, Schema]] = {"family": TEXT}
 
 
-@pytest.mark.parametrize("key", ["name", "status", "id", "locations", "deleted", "os_glance_x", "image_id", "architecture", "os_distro", "a-b", "", "a b"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "name",
+        "status",
+        "id",
+        "locations",
+        "deleted",
+        "os_glance_x",
+        "image_id",
+        "architecture",
+        "os_distro",
+        "a-b",
+        "",
+        "a b",
+    ],
+)
 def test_a_key_that_the_service_has_or_that_is_no_name(key: str) -> None:
     class Wrong(Extension):
         title = "Wrong"
@@ -45,7 +61,15 @@ def test_two_with_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
         extensions._refuse_clashes({"one": One, "other": Other})
 
 
-@pytest.mark.parametrize("path", ["/v2/images/debian/13@stable/file", "/v2/images/debian%2F13@stable/file", "/v2.4/images/a/b/c/file", "/images/x/file"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/images/debian/13@stable/file",
+        "/v2/images/debian%2F13@stable/file",
+        "/v2.4/images/a/b/c/file",
+        "/images/x/file",
+    ],
+)
 def test_data_by_a_reference_takes_its_lane(path: str) -> None:
     lanes = Lanes([Route("GET", "/v2/images/<path:image_id>/file", lambda: None, "", {}, lane=Lane.TRANSFER)])  # type: ignore[arg-type]
     assert lanes("GET", path) is Lane.TRANSFER

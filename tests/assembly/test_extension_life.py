@@ -72,8 +72,19 @@ def test_what_was_started_ends_in_reverse(caplog: pytest.LogCaptureFixture) -> N
     several.run()
     several.stop()
     several.stop()
-    assert CALLS == ["first starts", "second starts", "first runs", "second runs", "second rests", "first rests", "second stops", "first stops"]
-    assert [x.getMessage() for x in caplog.records if x.levelname == "ERROR"] == ["extension second could not be stopped"]
+    assert CALLS == [
+        "first starts",
+        "second starts",
+        "first runs",
+        "second runs",
+        "second rests",
+        "first rests",
+        "second stops",
+        "first stops",
+    ]
+    assert [x.getMessage() for x in caplog.records if x.levelname == "ERROR"] == [
+        "extension second could not be stopped"
+    ]
 
 
 def test_what_is_only_judged_ends_as_well() -> None:
@@ -95,15 +106,23 @@ class Fourth(First):
     name = "fourth"
 
     def dialects(self) -> dict[str, Dialect]:
-        return {"PUT /things/<name>": lambda request, _ctx, name: f"{name} in other words" if request == "other" else None}
+        return {
+            "PUT /things/<name>": lambda request, _ctx, name: f"{name} in other words" if request == "other" else None
+        }
 
 
 def test_a_dialect_is_asked_first() -> None:
-    routes = [Route("PUT", "/things/<name>", lambda _request, _ctx, name: name, "Put it", {204: None}, lane=Lane.TRANSFER),  # type: ignore[arg-type, return-value]
-              Route("GET", "/things/<name>", lambda _request, _ctx, name: name, "Get it", {200: None})]  # type: ignore[arg-type, return-value]
+    routes = [
+        Route("PUT", "/things/<name>", lambda _request, _ctx, name: name, "Put it", {204: None}, lane=Lane.TRANSFER),  # type: ignore[arg-type, return-value]
+        Route("GET", "/things/<name>", lambda _request, _ctx, name: name, "Get it", {200: None}),
+    ]  # type: ignore[arg-type, return-value]
     put, get = made(First, Fourth).in_other_words(routes)
     request, ctx = cast("Any", "other"), Context()
-    assert (put(request, ctx, name="x"), put(cast("Any", "own"), ctx, name="x"), get(request, ctx, name="x")) == ("x in other words", "x", "x")
+    assert (put(request, ctx, name="x"), put(cast("Any", "own"), ctx, name="x"), get(request, ctx, name="x")) == (
+        "x in other words",
+        "x",
+        "x",
+    )
     assert (put.lane, put.summary) == (Lane.TRANSFER, "Put it")
 
 

@@ -11,7 +11,9 @@ from glancecore.features.notifications.extension import NotificationsExtension
 from glancecore.testing import service as kit
 
 
-def test_what_can_not_be_stopped_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_not_be_stopped_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     conf = kit.read(kit.written(kit.basic(tmp_path), tmp_path))
     kit.synced(conf)
     stopped: list[str] = []
@@ -26,7 +28,9 @@ def test_what_can_not_be_stopped_holds_nothing_up(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(type(service.stores), "close", lambda _: stopped.append("stores"))
         service.close()
         assert stopped == ["notifications", "stores"]
-        assert [x.getMessage() for x in caplog.records if x.levelname == "ERROR"] == ["a part of the service could not be stopped"]
+        assert [x.getMessage() for x in caplog.records if x.levelname == "ERROR"] == [
+            "a part of the service could not be stopped"
+        ]
         thread = service.kernel.reaper._thread
         assert thread is not None
         assert not thread.is_alive()

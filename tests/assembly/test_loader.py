@@ -1,4 +1,5 @@
-"""Every kind of plugins, with every fault that one of it can have: it is broken, and that is said, and the others are used."""
+"""Every kind of plugins, with every fault that one of it can have: it is broken, and that is said, and the others are
+used."""
 
 from __future__ import annotations
 
@@ -27,8 +28,14 @@ from glancecore.ports.cache import CacheSettings
 WANTED = {
     "database": ("[database]\ndriver = NAME\n", ()),
     "cache": ("[DEFAULT]\nimage_cache_driver = NAME\n", ()),
-    "import_method": ("[DEFAULT]\nenabled_import_methods = glance-direct, NAME, copy-image\n", ("glance-direct", "copy-image")),
-    "import_step": ("[image_import_opts]\nimage_import_plugins = image_decompression, NAME\n", ("image_decompression",)),
+    "import_method": (
+        "[DEFAULT]\nenabled_import_methods = glance-direct, NAME, copy-image\n",
+        ("glance-direct", "copy-image"),
+    ),
+    "import_step": (
+        "[image_import_opts]\nimage_import_plugins = image_decompression, NAME\n",
+        ("image_decompression",),
+    ),
     "certificates": ("[DEFAULT]\ncertificate_source = NAME\n", ()),
     "auth": ("[DEFAULT]\nauth_strategy = NAME\n", ()),
     "notifier": ("[DEFAULT]\nnotifiers = NAME, log\n", ("log",)),
@@ -57,7 +64,12 @@ def configured(folder: Path, text: str = "") -> Any:
 
 
 def handed(kind: str, folder: Path) -> dict[str, Any]:
-    return {"store": {"id": "odd", "section": "odd"}, "cache": {"settings": CacheSettings(1 << 20, folder / "cache")}, "periodic": {"tools": None}, "extension": {"kernel": None}}.get(kind, {})
+    return {
+        "store": {"id": "odd", "section": "odd"},
+        "cache": {"settings": CacheSettings(1 << 20, folder / "cache")},
+        "periodic": {"tools": None},
+        "extension": {"kernel": None},
+    }.get(kind, {})
 
 
 def make(kind: str, name: str, folder: Path) -> Any:
@@ -89,13 +101,17 @@ def test_a_name_of_two_distributions_is_refused_with_both(strange: Path, kind: s
         load(kind, "twice", "[x] y")
     assert f"rival-{kind} 1.0" in str(caught.value)
     assert f"stranger-{kind} 1.0" in str(caught.value)
-    assert [x.distribution for x in installed(kind) if x.name == "twice"] == [f"rival-{kind} 1.0", f"stranger-{kind} 1.0"]
+    assert [x.distribution for x in installed(kind) if x.name == "twice"] == [
+        f"rival-{kind} 1.0",
+        f"stranger-{kind} 1.0",
+    ]
 
 
 @pytest.mark.parametrize("fault", ["import error", "sys.exit at import", "__init__ raises", "twice"])
 @pytest.mark.parametrize("kind", WANTED)
-def test_a_broken_one_stops_the_start_or_is_left_out_as_its_kind_says(strange: Path, kind: str, fault: str, tmp_path: Path,
-                                                                      caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_one_stops_the_start_or_is_left_out_as_its_kind_says(
+    strange: Path, kind: str, fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     text, others = WANTED[kind]
     told: list[tuple[str, str, bool]] = []
     conf = configured(tmp_path, text.replace("NAME", word(fault)).replace("[DEFAULT]\n", ""))
@@ -125,22 +141,49 @@ def test_what_is_not_wanted_is_not_imported(strange: Path, kind: str) -> None:
     assert f"stranger_{kind}_right" not in sys.modules
 
 
-@pytest.mark.parametrize("text", ["glancecore", "glancecore>=1.0,<2", "glancecore<2,>=1.0", "glancecore >= 1", "Glancecore~=1.0", "glancecore[testing]>=0.9",
-                                  "glancecore>=7; python_version < '3'", "glancecore>=7; extra == 'test'", "glancecore-store-file>=7", "glancecore>=1.0.0",
-                                  "glancecore=", "other>=7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "glancecore",
+        "glancecore>=1.0,<2",
+        "glancecore<2,>=1.0",
+        "glancecore >= 1",
+        "Glancecore~=1.0",
+        "glancecore[testing]>=0.9",
+        "glancecore>=7; python_version < '3'",
+        "glancecore>=7; extra == 'test'",
+        "glancecore-store-file>=7",
+        "glancecore>=1.0.0",
+        "glancecore=",
+        "other>=7",
+    ],
+)
 def test_what_a_distribution_needs_and_gets(text: str) -> None:
     assert loader._unfulfilled(text) == ""
 
 
-@pytest.mark.parametrize("text", ["glancecore<1", "glancecore>=1.1", "glancecore>=0.5,<1.0", "glancecore==2.*", "glancecore[testing]>=2", "GlanceCore>1.0", "glancecore<1.0.0",
-                                  "glancecore>=7; python_version > '3'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "glancecore<1",
+        "glancecore>=1.1",
+        "glancecore>=0.5,<1.0",
+        "glancecore==2.*",
+        "glancecore[testing]>=2",
+        "GlanceCore>1.0",
+        "glancecore<1.0.0",
+        "glancecore>=7; python_version > '3'",
+    ],
+)
 def test_what_a_distribution_needs_and_does_not_get(text: str) -> None:
     assert "1.0.0 is installed" in loader._unfulfilled(text)
 
 
 def test_the_usual_need_costs_no_library() -> None:
-    asked = ("import sys; from glancecore.assembly import loader; assert loader._unfulfilled('glancecore<2,>=1.0') == ''; assert 'packaging' not in sys.modules; "
-             "loader._unfulfilled('glancecore<1'); assert 'packaging' in sys.modules")
+    asked = (
+        "import sys; from glancecore.assembly import loader; assert loader._unfulfilled('glancecore<2,>=1.0') == '';"
+        " assert 'packaging' not in sys.modules; loader._unfulfilled('glancecore<1'); assert 'packaging' in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
 
 
@@ -150,11 +193,13 @@ def test_ctrl_c_is_no_fault_of_a_plugin(tmp_path: Path) -> None:
         load("store", "stopped", "[x] y")
 
 
-# -- a start that takes long -------------------------------------------------------------------------------------------------
+# -- a start that takes long -----------------------------------------------------------------------
 def test_a_start_is_told_before_it_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     seen: list[list[str]] = []
-    Loader(configured(tmp_path)).in_time("store", "acme", lambda: seen.append([x.getMessage() for x in caplog.records]), lambda _: None, of="fast")
+    Loader(configured(tmp_path)).in_time(
+        "store", "acme", lambda: seen.append([x.getMessage() for x in caplog.records]), lambda _: None, of="fast"
+    )
     assert "starting store plugin 'acme' of fast" in seen[0]
 
 

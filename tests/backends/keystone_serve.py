@@ -1,7 +1,7 @@
 """Serves Keystone's WSGI application: ``keystone_serve.py HOST PORT``.
 
-Federated logins: in front of Keystone stands what Apache and mod_auth_openidc do there. Who comes without a company's account is shown the company's page, and
-who has logged in there is told to Keystone, which decides by its own mapping.
+Federated logins: in front of Keystone stands what Apache and mod_auth_openidc do there. Who comes without a company's
+account is shown the company's page, and who has logged in there is told to Keystone, which decides by its own mapping.
 """
 
 import html

@@ -1,4 +1,5 @@
-"""A bare receiver: what a server of this language can do at most with an upload. It receives, hashes twice, writes and syncs, and does nothing else.
+"""A bare receiver: what a server of this language can do at most with an upload. It receives, hashes twice, writes and
+syncs, and does nothing else.
 
     bare.py FOLDER        prints its port; each PUT with a length becomes one file there, which the next one replaces
 

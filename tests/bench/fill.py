@@ -37,8 +37,10 @@ def multiply(connection: Connection, times: int) -> int:
             else:
                 values.append(name)
         key = "id" if "id" in table.columns else "image_id"
-        return (f"insert into {table.name} ({', '.join(names)}) select {', '.join(values)} from {table.name} "
-                f"where {key} in (select id from bench_seed)")
+        return (
+            f"insert into {table.name} ({', '.join(names)}) select {', '.join(values)} from {table.name} "
+            f"where {key} in (select id from bench_seed)"
+        )
 
     statements = [text(insert(metadata.tables[name])) for name in TABLES]
     for at in range(1, times):

@@ -37,7 +37,8 @@ def until_active(client: Client, image_ids: list[str], pause: float = 0.02, seco
 
 
 def direct(port: int, pid: int, headers: str, size: int, repeats: int) -> tuple[float, float]:
-    """Stage and import ``size`` bytes: the best MiB/s from the first byte until the image is active, and the least CPU-s/GiB."""
+    """Stage and import ``size`` bytes: the best MiB/s from the first byte until the image is active, and the least
+    CPU-s/GiB."""
     client, speeds, cpu = Client(port, headers), [], []
     for _ in range(repeats):
         image_id, before, began = create(client), cpu_seconds(pid), time.perf_counter()
@@ -51,7 +52,8 @@ def direct(port: int, pid: int, headers: str, size: int, repeats: int) -> tuple[
 
 
 def beside_imports(port: int, headers: str, ids: list[str], seconds: float, rounds: int) -> tuple[float, float]:
-    """The 99th percentile of a show in milliseconds: alone, and while twenty imports fetch from nginx. Medians of the rounds."""
+    """The 99th percentile of a show in milliseconds: alone, and while twenty imports fetch from nginx. Medians of the
+    rounds."""
     found = [_round(port, headers, ids, seconds) for _ in range(rounds)]
     return statistics.median(alone for alone, _ in found), statistics.median(busy for _, busy in found)
 
@@ -83,7 +85,8 @@ def _round(port: int, headers: str, ids: list[str], seconds: float) -> tuple[flo
 
 @contextlib.contextmanager
 def _giving_way(root: int) -> Iterator[None]:
-    """The source's server is on our processors here, where nobody else's is: it is not to take them from the requests."""
+    """The source's server is on our processors here, where nobody else's is: it is not to take them from the
+    requests."""
     pids = list(tree(root))
 
     def nice(value: int) -> None:
@@ -100,8 +103,8 @@ def _giving_way(root: int) -> Iterator[None]:
 
 
 def _shows(port: int, headers: str, ids: list[str], seconds: float, until: threading.Event) -> list[float]:
-    """Milliseconds of each; one client that pauses between, so that it does not load the service itself. It connects anew from time to
-    time: each of the service's processes is to answer, also the one that runs the imports."""
+    """Milliseconds of each; one client that pauses between, so that it does not load the service itself. It connects
+    anew from time to time: each of the service's processes is to answer, also the one that runs the imports."""
     found, end = [], time.monotonic() + seconds
     while time.monotonic() < end and not until.is_set():
         client = Client(port, headers)

@@ -2,9 +2,8 @@
 
     lists.py [KIND...]      sqlite, mariadb, postgresql; prints the section of docs/performance.md
 
-CPU is that of the service and the database's server together, from the scheduler, to the nanosecond. An answer counts whatever it is: 200, or 400
-``too_broad`` where a question has no bounded answer.
-"""
+CPU is that of the service and the database's server together, from the scheduler, to the nanosecond. An answer counts
+whatever it is: 200, or 400 ``too_broad`` where a question has no bounded answer."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROLES = {"member": "member,reader", "admin": "admin,member,reader"}
 
 
-# -- the images ----------------------------------------------------------------------------------------------------------
+# -- the images ------------------------------------------------------------------------------------
 def make(url: str) -> list[str]:
     """1,000 images of nine projects in a database that has its schema; their ids."""
     from glancecore_db_sql.driver import SqlDatabase
@@ -55,38 +54,95 @@ def make(url: str) -> list[str]:
         at = NOW - timedelta(seconds=number)
         kind = rng.choices(list(Visibility), [20, 30, 30, 20])[0]
         made = Image(
-            str(UUID(int=rng.getrandbits(128))), at, at + timedelta(seconds=rng.randrange(600)), name=f"image {number % 250}", owner=owner,
-            status=Status.ACTIVE if rng.random() < 0.9 else Status.QUEUED, visibility=kind, protected=rng.random() < 0.02,
-            hidden=rng.random() < 0.02, container_format=rng.choice(["bare", "ovf"]), disk_format="iso" if rng.random() < 0.02 else rng.choice(["raw", "qcow2"]),
-            min_ram=rng.choice([0, 512]), min_disk=rng.choice([0, 10]), size=rng.randrange(1 << 34), virtual_size=rng.randrange(1 << 36),
-            checksum=f"{number:032x}", hash_algo="sha512", hash_value=f"{number:0128x}", tags=tuple(sorted({f"t{rng.randrange(30)}" for _ in range(3)})),
-            properties={"colour": f"c{rng.randrange(20)}", "hw_disk_bus": "virtio", "os_distro": "debian", "build": str(number)})
-        shared = [Member(made.id, OWN, rng.choice(list(MemberStatus)), at, at)] if kind is Visibility.SHARED and owner != OWN and rng.random() < 0.3 else []
+            str(UUID(int=rng.getrandbits(128))),
+            at,
+            at + timedelta(seconds=rng.randrange(600)),
+            name=f"image {number % 250}",
+            owner=owner,
+            status=Status.ACTIVE if rng.random() < 0.9 else Status.QUEUED,
+            visibility=kind,
+            protected=rng.random() < 0.02,
+            hidden=rng.random() < 0.02,
+            container_format=rng.choice(["bare", "ovf"]),
+            disk_format="iso" if rng.random() < 0.02 else rng.choice(["raw", "qcow2"]),
+            min_ram=rng.choice([0, 512]),
+            min_disk=rng.choice([0, 10]),
+            size=rng.randrange(1 << 34),
+            virtual_size=rng.randrange(1 << 36),
+            checksum=f"{number:032x}",
+            hash_algo="sha512",
+            hash_value=f"{number:0128x}",
+            tags=tuple(sorted({f"t{rng.randrange(30)}" for _ in range(3)})),
+            properties={
+                "colour": f"c{rng.randrange(20)}",
+                "hw_disk_bus": "virtio",
+                "os_distro": "debian",
+                "build": str(number),
+            },
+        )
+        shared = (
+            [Member(made.id, OWN, rng.choice(list(MemberStatus)), at, at)]
+            if kind is Visibility.SHARED and owner != OWN and rng.random() < 0.3
+            else []
+        )
         database.images.commit(ImageAdded(made), *map(MemberAdded, shared))
         ids.append(made.id)
     database.close()
     return ids
 
 
-# -- the questions -------------------------------------------------------------------------------------------------------
+# -- the questions ---------------------------------------------------------------------------------
 def questions(ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """What is asked, by its name: the parameter, and its value."""
     middle = quote((NOW - timedelta(seconds=SMALL // 2)).isoformat().replace("+00:00", "Z"))
     filters = {
-        "id": ("id", ids[17]), "id in 2": ("id", f"in:{ids[17]},{ids[18]}"), "name": ("name", "image 3"), "name in 2": ("name", "in:image 3,image 4"),
-        "name of none": ("name", "nobody"), "status": ("status", "active"), "status in 2": ("status", "in:active,queued"), "status few": ("status", "queued"),
-        "container_format": ("container_format", "bare"), "disk_format": ("disk_format", "raw"), "disk_format few": ("disk_format", "iso"),
-        "disk_format none": ("disk_format", "vhd"), "checksum": ("checksum", f"{17:032x}"), "os_hash_value": ("os_hash_value", f"{17:0128x}"),
-        "owner": ("owner", OWN), "owner other": ("owner", OTHERS[1]), "protected": ("protected", "true"), "os_hidden": ("os_hidden", "true"),
-        "min_ram": ("min_ram", "512"), "min_disk": ("min_disk", "10"), "size_min": ("size_min", "1000"), "size_min none": ("size_min", str(1 << 40)),
-        "size_max": ("size_max", str(1 << 33)), "size_max none": ("size_max", "1"), "tag": ("tag", "t3"), "tag none": ("tag", "nothing"),
-        "property": ("colour", "c3"), "property of all": ("os_distro", "debian"), "property few": ("build", "17"), "property none": ("build", "nothing"),
-        "created_at gt": ("created_at", f"gt:{middle}"), "created_at lt": ("created_at", f"lt:{middle}"), "updated_at gt": ("updated_at", f"gt:{middle}"),
-        "updated_at lt": ("updated_at", f"lt:{middle}"), "visibility public": ("visibility", "public"), "visibility private": ("visibility", "private"),
-        "visibility shared": ("visibility", "shared"), "visibility community": ("visibility", "community"), "visibility all": ("visibility", "all"),
-        "member_status all": ("member_status", "all"), "member_status pending": ("member_status", "pending")}
-    sorts = {f"sort {key} {way}": ("sort", f"{key}:{way}")
-             for key in ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at") for way in ("asc", "desc")}
+        "id": ("id", ids[17]),
+        "id in 2": ("id", f"in:{ids[17]},{ids[18]}"),
+        "name": ("name", "image 3"),
+        "name in 2": ("name", "in:image 3,image 4"),
+        "name of none": ("name", "nobody"),
+        "status": ("status", "active"),
+        "status in 2": ("status", "in:active,queued"),
+        "status few": ("status", "queued"),
+        "container_format": ("container_format", "bare"),
+        "disk_format": ("disk_format", "raw"),
+        "disk_format few": ("disk_format", "iso"),
+        "disk_format none": ("disk_format", "vhd"),
+        "checksum": ("checksum", f"{17:032x}"),
+        "os_hash_value": ("os_hash_value", f"{17:0128x}"),
+        "owner": ("owner", OWN),
+        "owner other": ("owner", OTHERS[1]),
+        "protected": ("protected", "true"),
+        "os_hidden": ("os_hidden", "true"),
+        "min_ram": ("min_ram", "512"),
+        "min_disk": ("min_disk", "10"),
+        "size_min": ("size_min", "1000"),
+        "size_min none": ("size_min", str(1 << 40)),
+        "size_max": ("size_max", str(1 << 33)),
+        "size_max none": ("size_max", "1"),
+        "tag": ("tag", "t3"),
+        "tag none": ("tag", "nothing"),
+        "property": ("colour", "c3"),
+        "property of all": ("os_distro", "debian"),
+        "property few": ("build", "17"),
+        "property none": ("build", "nothing"),
+        "created_at gt": ("created_at", f"gt:{middle}"),
+        "created_at lt": ("created_at", f"lt:{middle}"),
+        "updated_at gt": ("updated_at", f"gt:{middle}"),
+        "updated_at lt": ("updated_at", f"lt:{middle}"),
+        "visibility public": ("visibility", "public"),
+        "visibility private": ("visibility", "private"),
+        "visibility shared": ("visibility", "shared"),
+        "visibility community": ("visibility", "community"),
+        "visibility all": ("visibility", "all"),
+        "member_status all": ("member_status", "all"),
+        "member_status pending": ("member_status", "pending"),
+    }
+    sorts = {
+        f"sort {key} {way}": ("sort", f"{key}:{way}")
+        for key in ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
+        for way in ("asc", "desc")
+    }
     return {name: (key, quote(value, safe=":,%")) for name, (key, value) in (filters | sorts).items()}
 
 
@@ -95,11 +151,13 @@ def asked(one: tuple[str, str], other: tuple[str, str] | None = None) -> str | N
     if other is None:
         return f"/v2/images?limit=20&{one[0]}={one[1]}"
     if one[0] == other[0] == "sort":
-        return None if one[1].split(":")[0] == other[1].split(":")[0] else f"/v2/images?limit=20&sort={one[1]},{other[1]}"
+        return (
+            None if one[1].split(":")[0] == other[1].split(":")[0] else f"/v2/images?limit=20&sort={one[1]},{other[1]}"
+        )
     return None if one[0] == other[0] else f"/v2/images?limit=20&{one[0]}={one[1]}&{other[0]}={other[1]}"
 
 
-# -- measuring -----------------------------------------------------------------------------------------------------------
+# -- measuring -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Answer:
     milliseconds: float
@@ -109,7 +167,13 @@ class Answer:
 class Prober:
     def __init__(self, port: int, roots: Sequence[int], roles: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-        self._headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": OWN, "X-Roles": roles, "Accept": "application/json"}
+        self._headers = {
+            "X-Identity-Status": "Confirmed",
+            "X-User-Id": "u",
+            "X-Project-Id": OWN,
+            "X-Roles": roles,
+            "Accept": "application/json",
+        }
         self._roots = roots
 
     def ask(self, path: str) -> Answer:
@@ -173,7 +237,11 @@ def grown(kind: str) -> tuple[dict[str, Costs], dict[str, Costs]]:
         settled(roots)
         small = measure(port, roots, ids)
         say(f"{kind}: measured with {SMALL:,} images")
-        subprocess.run([sys.executable, lab.REPO / "tests/bench/fill.py", database, str(TIMES)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, lab.REPO / "tests/bench/fill.py", database, str(TIMES)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         settled(roots)
         say(f"{kind}: has {SMALL * TIMES:,} images")
         return small, measure(port, roots, ids)
@@ -188,7 +256,7 @@ def settled(roots: Sequence[int]) -> None:
         quiet = quiet + 1 if nanoseconds(roots) - before < 20_000_000 else 0
 
 
-# -- the section ---------------------------------------------------------------------------------------------------------
+# -- the section -----------------------------------------------------------------------------------
 def section(found: dict[str, tuple[dict[str, Costs], dict[str, Costs]]]) -> str:
     columns = [(kind, role) for kind in found for role in ROLES]
     names = [name for (name, *more) in next(iter(found.values()))[0]["member"] if not more]
@@ -198,29 +266,71 @@ def section(found: dict[str, tuple[dict[str, Costs], dict[str, Costs]]]) -> str:
         small, large = (x[role][key].milliseconds for x in found[kind])
         return large / small
 
-    alone = [[name, *(_cell(found[kind][0][role][name,], found[kind][1][role][name,]) for kind, role in columns)] for name in names]
+    alone = [
+        [name, *(_cell(found[kind][0][role][name,], found[kind][1][role][name,]) for kind, role in columns)]
+        for name in names
+    ]
     paired = []
     for name in names:
         row = [name]
         for kind, role in columns:
-            worst = max((key for key in found[kind][0][role] if len(key) == 2 and name in key), key=lambda key: ratio(kind, role, key))
+            worst = max(
+                (key for key in found[kind][0][role] if len(key) == 2 and name in key),
+                key=lambda key: ratio(kind, role, key),
+            )
             partner = next(x for x in worst if x != name)
-            row.append(f"{ratio(kind, role, worst):.1f} ({partner}{', refused' if found[kind][1][role][worst].refused else ''})")
+            row.append(
+                f"{ratio(kind, role, worst):.1f}"
+                f" ({partner}{', refused' if found[kind][1][role][worst].refused else ''})"
+            )
         paired.append(row)
-    beyond = sorted(((ratio(kind, role, key), kind, role, key) for kind, role in columns for key in found[kind][0][role] if ratio(kind, role, key) > MOST),
-                    reverse=True)
+    beyond = sorted(
+        (
+            (ratio(kind, role, key), kind, role, key)
+            for kind, role in columns
+            for key in found[kind][0][role]
+            if ratio(kind, role, key) > MOST
+        ),
+        reverse=True,
+    )
     total = sum(len(found[kind][0][role]) for kind, role in columns)
     refused = sum(x.refused for kind, role in columns for x in found[kind][1][role].values())
-    return "\n".join([
-        f"{HEADING}\n",
-        (f"CPU milliseconds of the service and the database's server for one page of 20, at {SMALL:,} → {SMALL * TIMES:,} images of nine projects; the member's "
-        "project owns 40 % of them, and other projects share some with it. ✗: refused with 400 `too_broad` at the larger number.\n"),
-        _table(head, alone),
-        "Each in a pair with each other one: the pair whose cost grows most, and how many times.\n", _table(head, paired),
-        f"Of {total:,} questions {len(beyond)} cost more than {MOST:g} times as much with {TIMES:,} times the images; {refused} are refused there.\n",
-        *([_table(["times", "database", "who", "question", "ms"],
-                  [[f"{x:.1f}", NAMES[kind], role, " + ".join(key), _cell(found[kind][0][role][key], found[kind][1][role][key])]
-                   for x, kind, role, key in beyond[:40]])] if beyond else [])])
+    return "\n".join(
+        [
+            f"{HEADING}\n",
+            (
+                f"CPU milliseconds of the service and the database's server for one page of 20, at {SMALL:,} →"
+                f" {SMALL * TIMES:,} images of nine projects; the member's project owns 40 % of them, and other"
+                " projects share some with it. ✗: refused with 400 `too_broad` at the larger number.\n"
+            ),
+            _table(head, alone),
+            "Each in a pair with each other one: the pair whose cost grows most, and how many times.\n",
+            _table(head, paired),
+            (
+                f"Of {total:,} questions {len(beyond)} cost more than {MOST:g} times as much with {TIMES:,} times the"
+                f" images; {refused} are refused there.\n"
+            ),
+            *(
+                [
+                    _table(
+                        ["times", "database", "who", "question", "ms"],
+                        [
+                            [
+                                f"{x:.1f}",
+                                NAMES[kind],
+                                role,
+                                " + ".join(key),
+                                _cell(found[kind][0][role][key], found[kind][1][role][key]),
+                            ]
+                            for x, kind, role, key in beyond[:40]
+                        ],
+                    )
+                ]
+                if beyond
+                else []
+            ),
+        ]
+    )
 
 
 def _cell(small: Answer, large: Answer) -> str:

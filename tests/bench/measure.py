@@ -37,7 +37,8 @@ class Client:
         self._socket.close()
 
     def _send(self, data: bytes) -> None:
-        """On a new connection when this one was idle so long that the server may have closed it (gunicorn: 2 seconds)."""
+        """On a new connection when this one was idle so long that the server may have closed it (gunicorn: 2
+        seconds)."""
         if time.monotonic() - self._used > 1:
             self._socket.close()
             self._socket = self._connect()
@@ -51,18 +52,33 @@ class Client:
 
     def place(self, method: str, path: str, headers: str) -> str:
         """The path that a 2xx answer without a body gives as its location; anything else raises Refused."""
-        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n{self.headers}{headers}\r\n".encode())
+        self._send(
+            f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n{self.headers}{headers}\r\n".encode()
+        )
         head, _ = self._head(method, path)
         self._used = time.monotonic()
         return urlsplit(head[b"location"].decode()).path
 
-    def upload(self, path: str, size: int, *, chunked: bool = False, method: str = "PUT", kind: str = "application/octet-stream", headers: str = "") -> None:
+    def upload(
+        self,
+        path: str,
+        size: int,
+        *,
+        chunked: bool = False,
+        method: str = "PUT",
+        kind: str = "application/octet-stream",
+        headers: str = "",
+    ) -> None:
         """``chunked``: in pieces of 64 KiB without a length, as glanceclient sends."""
         how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
-        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}{headers}"
-                   f"Content-Type: {kind}\r\n{how}\r\n\r\n".encode())
+        self._send(
+            f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}{headers}"
+            f"Content-Type: {kind}\r\n{how}\r\n\r\n".encode()
+        )
         step = 1 << 16
-        frames = memoryview(b"".join(b"%x\r\n" % step + bytes(BLOCK[at:at + step]) + b"\r\n" for at in range(0, PAGE, step)))
+        frames = memoryview(
+            b"".join(b"%x\r\n" % step + bytes(BLOCK[at : at + step]) + b"\r\n" for at in range(0, PAGE, step))
+        )
         for _ in range(size // PAGE):
             self._socket.sendall(frames if chunked else BLOCK)
         if chunked:
@@ -96,7 +112,9 @@ class Client:
         status, *lines = head.split(b"\r\n")
         if not status.split(b" ")[1].startswith(b"2"):
             raise Refused(f"{method} {path}: {status.decode()} {rest[:300]!r}")
-        return {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}, rest
+        return {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)
+        }, rest
 
     def _answer(self, method: str, path: str) -> bytes:
         head, rest = self._head(method, path)
@@ -106,7 +124,7 @@ class Client:
             body = b""
             while rest:
                 size, _, rest = rest.partition(b"\r\n")
-                body, rest = body + rest[:int(size, 16)], rest[int(size, 16) + 2:]
+                body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
         else:
             parts, left = [rest], int(head.get(b"content-length", b"0")) - len(rest)
             while left > 0:
@@ -120,7 +138,7 @@ class Client:
         return body
 
 
-# -- processes ---------------------------------------------------------------------------------------------------------
+# -- processes -------------------------------------------------------------------------------------
 def tree(root: int) -> Iterator[int]:
     """The process and all its descendants."""
     parents: dict[int, list[int]] = {}
@@ -161,7 +179,7 @@ def memory_mib(root: int) -> tuple[float, float]:
     return total["Rss:"] / 1024, total["Pss:"] / 1024
 
 
-# -- measuring ---------------------------------------------------------------------------------------------------------
+# -- measuring -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Cost:
     """Of one operation: ``cpu_ms`` of the whole service, and how many are done in a second."""
@@ -171,7 +189,9 @@ class Cost:
     count: int
 
 
-def cost(pid: int, make: Callable[[int], Callable[[], object]], clients: int, seconds: float, most: int = 1 << 30) -> Cost:
+def cost(
+    pid: int, make: Callable[[int], Callable[[], object]], clients: int, seconds: float, most: int = 1 << 30
+) -> Cost:
     """``make(n)`` gives client n's operation; each repeats it until the time is up or ``most`` were done in all."""
     operations, counts = [make(number) for number in range(clients)], [0] * clients
     errors: list[BaseException] = []

@@ -1,12 +1,14 @@
-"""What references to families cost beside a show, lists beside what they leave out, and a lifecycle plan over all images.
+"""What references to families cost beside a show, lists beside what they leave out, and a lifecycle plan over all
+images.
 
-    references.py [--families N] [--times N] [--turns N] [--only WORD,...] [KIND...]      sqlite, mariadb, postgresql; prints the section of docs/performance.md
+    references.py [--families N] [--times N] [--turns N] [--only WORD,...] [KIND...]      sqlite, mariadb, postgresql;
+    prints the section of docs/performance.md
 
-Families of ten versions each; the five older ones are deprecated. ``--times``: so many times the images, the others in no family. CPU is that of the
-service, and in brackets with the database's server, from the scheduler. The turns of all questions are mixed, so that a busy machine is busy for each. Shows and
-lists are asked of the same database without the extensions as well.
-The plans are the first of each policy; their memory is what the process that makes one had at most, beside what it had before.
-"""
+Families of ten versions each; the five older ones are deprecated. ``--times``: so many times the images, the others in
+no family. CPU is that of the service, and in brackets with the database's server, from the scheduler. The turns of all
+questions are mixed, so that a busy machine is busy for each. Shows and lists are asked of the same database without the
+extensions as well. The plans are the first of each policy; their memory is what the process that makes one had at most,
+beside what it had before."""
 
 from __future__ import annotations
 
@@ -71,17 +73,57 @@ def make(url: str, count: int) -> dict[str, list[str]]:
         changes: list[ImageAdded | RecordAdded] = []
         for place, image_id in enumerate(ids):
             at = NOW - timedelta(seconds=(VERSIONS - place) * count + number)
-            changes.append(ImageAdded(Image(
-                image_id, at, at, name=f"image {number}", owner=OWNER, status=Status.ACTIVE, visibility=Visibility.PUBLIC, container_format="bare", disk_format="raw",
-                size=rng.randrange(1 << 34), checksum=f"{number:032x}", hash_algo="sha512", hash_value=f"{number:0128x}", tags=("a", "b", "c"),
-                properties={"colour": f"c{rng.randrange(20)}", "hw_disk_bus": "virtio", "os_distro": "debian", "build": str(number)})))
+            changes.append(
+                ImageAdded(
+                    Image(
+                        image_id,
+                        at,
+                        at,
+                        name=f"image {number}",
+                        owner=OWNER,
+                        status=Status.ACTIVE,
+                        visibility=Visibility.PUBLIC,
+                        container_format="bare",
+                        disk_format="raw",
+                        size=rng.randrange(1 << 34),
+                        checksum=f"{number:032x}",
+                        hash_algo="sha512",
+                        hash_value=f"{number:0128x}",
+                        tags=("a", "b", "c"),
+                        properties={
+                            "colour": f"c{rng.randrange(20)}",
+                            "hw_disk_bus": "virtio",
+                            "os_distro": "debian",
+                            "build": str(number),
+                        },
+                    )
+                )
+            )
             old = place < DEPRECATED
-            changes.append(RecordAdded(Version(image_id, family_id, str(place), place + 1, stamp(at), deprecated_at=stamp(NOW) if old else None).saved()))
+            changes.append(
+                RecordAdded(
+                    Version(
+                        image_id, family_id, str(place), place + 1, stamp(at), deprecated_at=stamp(NOW) if old else None
+                    ).saved()
+                )
+            )
             changes += [RecordAdded(unlisted.from_then_on(image_id, NOW))] if old else []
-        family = Family(family_id, name, OWNER, stamp(NOW), PUBLIC, default="stable" if number % 2 else "latest", versions=VERSIONS, moves=1,
-                        channels={"stable": Channel(Target(ids[-2], str(VERSIONS - 2)), 1, pinned=False, moved_at=stamp(NOW))})
+        family = Family(
+            family_id,
+            name,
+            OWNER,
+            stamp(NOW),
+            PUBLIC,
+            default="stable" if number % 2 else "latest",
+            versions=VERSIONS,
+            moves=1,
+            channels={"stable": Channel(Target(ids[-2], str(VERSIONS - 2)), 1, pinned=False, moved_at=stamp(NOW))},
+        )
         changes.append(RecordAdded(family.saved()))
-        changes += [RecordAdded(Record(NAMES.name, x, {"family": family_id}, (family_id,))) for x in (own_id(name, OWNER), public_id(name))]
+        changes += [
+            RecordAdded(Record(NAMES.name, x, {"family": family_id}, (family_id,)))
+            for x in (own_id(name, OWNER), public_id(name))
+        ]
         database.images.commit(*changes)
         made[name] = ids
     database.close()
@@ -110,14 +152,21 @@ def questions(made: dict[str, list[str]]) -> dict[str, list[str]]:
 @contextlib.contextmanager
 def served(kind: str, count: int, times: int) -> Iterator[tuple[lab.Service, list[int], dict[str, list[str]]]]:
     """The first of the processes is the service's, which is not the same after ``started``."""
-    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": EXTENSIONS}, "server": {"threads": 8},
-                          "ext_families": {"families_per_project": 10_000}}
+    config: lab.Config = {
+        "DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": EXTENSIONS},
+        "server": {"threads": 8},
+        "ext_families": {"families_per_project": 10_000},
+    }
     with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
         service.start()  # makes the schema
         service.stop()
         made = make(database, count)
         if times > 1:
-            subprocess.run([sys.executable, lab.REPO / "tests/bench/fill.py", database, str(times)], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [sys.executable, lab.REPO / "tests/bench/fill.py", database, str(times)],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         roots = [0]
         if kind != "sqlite":
             roots.append(int((lab.LAB / kind / "server.pid").read_text().split()[0]))
@@ -128,14 +177,18 @@ def served(kind: str, count: int, times: int) -> Iterator[tuple[lab.Service, lis
 def started(service: lab.Service, roots: list[int], extensions: str = EXTENSIONS) -> None:
     """Anew, with these extensions."""
     service.stop()
-    service.config_file.write_text(lab.config_text(lab.merged(service.config, {"DEFAULT": {"enabled_extensions": extensions}})))
+    service.config_file.write_text(
+        lab.config_text(lab.merged(service.config, {"DEFAULT": {"enabled_extensions": extensions}}))
+    )
     service.start()
     assert service.process is not None
     roots[0] = service.process.pid
     settled(roots)
 
 
-def measured(port: int, roots: Sequence[int], asked: dict[str, list[str]], turns: int) -> dict[str, list[tuple[float, float]]]:
+def measured(
+    port: int, roots: Sequence[int], asked: dict[str, list[str]], turns: int
+) -> dict[str, list[tuple[float, float]]]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": CALLER, "X-Roles": "member,reader"}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in asked}
@@ -157,19 +210,28 @@ def measured(port: int, roots: Sequence[int], asked: dict[str, list[str]], turns
     return found
 
 
-# -- plans ---------------------------------------------------------------------------------------------------------------
-_STEPS: list[dict[str, Any]] = [{"action": "deprecate", "age_days": 90}, {"action": "hide", "beyond": 3}, {"action": "delete", "past": "ends_at", "days": 30}]
+# -- plans -----------------------------------------------------------------------------------------
+_STEPS: list[dict[str, Any]] = [
+    {"action": "deprecate", "age_days": 90},
+    {"action": "hide", "beyond": 3},
+    {"action": "delete", "past": "ends_at", "days": 30},
+]
 #: What a policy selects, by what is said of it.
 POLICIES: dict[str, dict[str, Any]] = {
     "one family": {"selector": {"families": ["os-1/13"]}, "steps": _STEPS},
     "every image": {"selector": {"tags": ["a"]}, "steps": _STEPS},
-    "every image, by its last use": {"selector": {"tags": ["a"]}, "keep": {"newest": 3, "used_within_days": 30}, "steps": [{"action": "delete", "unused_days": 90}]},
+    "every image, by its last use": {
+        "selector": {"tags": ["a"]},
+        "keep": {"newest": 3, "used_within_days": 30},
+        "steps": [{"action": "delete", "unused_days": 90}],
+    },
 }
 
 
 @dataclass(frozen=True)
 class Planned:
-    """``cpu``: of the service, and with the database's server, in seconds. ``grown``: MiB. ``due``: images that the policy has a step for."""
+    """``cpu``: of the service, and with the database's server, in seconds. ``grown``: MiB. ``due``: images that the
+    policy has a step for."""
 
     cpu: tuple[float, float]
     seconds: float
@@ -179,7 +241,13 @@ class Planned:
 
 def planned(port: int, roots: Sequence[int]) -> dict[str, Planned]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3600)
-    headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": OWNER, "X-Roles": "member,reader", "Content-Type": "application/json"}
+    headers = {
+        "X-Identity-Status": "Confirmed",
+        "X-User-Id": "u",
+        "X-Project-Id": OWNER,
+        "X-Roles": "member,reader",
+        "Content-Type": "application/json",
+    }
 
     def post(path: str, body: object = None) -> dict[str, Any]:
         connection.request("POST", path, headers=headers, body=None if body is None else json.dumps(body))
@@ -194,9 +262,17 @@ def planned(port: int, roots: Sequence[int]) -> dict[str, Planned]:
         made = post("/lifecycle/policies", {"name": name, **policy})["id"]
         before, began, had = [nanoseconds([x]) for x in roots], time.perf_counter(), _memory(roots[0], anew=True)
         plan = post(f"/lifecycle/policies/{made}/plans")
-        took, used = time.perf_counter() - began, [(nanoseconds([x]) - y) / 1e9 for x, y in zip(roots, before, strict=True)]
+        took, used = (
+            time.perf_counter() - began,
+            [(nanoseconds([x]) - y) / 1e9 for x, y in zip(roots, before, strict=True)],
+        )
         due = plan["left"] + len(plan["entries"])
-        found[name] = Planned((used[0], sum(used)), took, max(after - had.get(pid, after) for pid, after in _memory(roots[0]).items()), due)
+        found[name] = Planned(
+            (used[0], sum(used)),
+            took,
+            max(after - had.get(pid, after) for pid, after in _memory(roots[0]).items()),
+            due,
+        )
     return found
 
 
@@ -210,42 +286,80 @@ def _memory(root: int, *, anew: bool = False) -> dict[int, float]:
     return found
 
 
-# -- the section ---------------------------------------------------------------------------------------------------------
+# -- the section -----------------------------------------------------------------------------------
 Costs = dict[str, list[tuple[float, float]]]
 
 
 def section(kind: str, images: int, families: int, costs: Costs, without: Costs, plans: dict[str, Planned]) -> str:
     both = kind != "sqlite"
-    medians, bare = ({name: [statistics.median(x) for x in zip(*turns, strict=True)] for name, turns in found.items()} for found in (costs, without))
+    medians, bare = (
+        {name: [statistics.median(x) for x in zip(*turns, strict=True)] for name, turns in found.items()}
+        for found in (costs, without)
+    )
     show = medians["show"]
 
     def figure(alone: float, whole: float, digits: int) -> str:
         return f"{alone:,.{digits}f}" + (f" ({whole:,.{digits}f})" if both else "")
 
-    asked = [[name, figure(alone, whole, 2), figure(alone / show[0], whole / show[1], 2),
-              figure(alone / bare[name][0], whole / bare[name][1], 2) if name in bare else ""] for name, (alone, whole) in medians.items()]
-    made = [[name, f"{x.due:,}", figure(*x.cpu, 1), f"{x.seconds:,.0f}", f"{x.grown:,.0f}"] for name, x in plans.items()]
+    asked = [
+        [
+            name,
+            figure(alone, whole, 2),
+            figure(alone / show[0], whole / show[1], 2),
+            figure(alone / bare[name][0], whole / bare[name][1], 2) if name in bare else "",
+        ]
+        for name, (alone, whole) in medians.items()
+    ]
+    made = [
+        [name, f"{x.due:,}", figure(*x.cpu, 1), f"{x.seconds:,.0f}", f"{x.grown:,.0f}"] for name, x in plans.items()
+    ]
     whose = "of the service, and in brackets with the database's server" if both else "of the service"
-    return "\n".join([
-        f"{HEADING}: {NAMES[kind]}\n",
-        f"{images:,} images of one project, of which {families * VERSIONS:,} are versions of {families:,} families; half of these are deprecated. CPU is that {whose}.\n",
-        _table(["request", "CPU milliseconds", "times a show", "times the same without the extensions"], asked),
-        "A plan looks at all images of the project, whatever the policy selects, and keeps of the selected ones what matters to the policy.\n",
-        _table(["the policy selects", "images with a step due", "CPU seconds", "seconds by the clock", "MiB more than before, at most"], made)])
+    return "\n".join(
+        [
+            f"{HEADING}: {NAMES[kind]}\n",
+            (
+                f"{images:,} images of one project, of which {families * VERSIONS:,} are versions of {families:,}"
+                f" families; half of these are deprecated. CPU is that {whose}.\n"
+            ),
+            _table(["request", "CPU milliseconds", "times a show", "times the same without the extensions"], asked),
+            (
+                "A plan looks at all images of the project, whatever the policy selects, and keeps of the selected ones"
+                " what matters to the policy.\n"
+            ),
+            _table(
+                [
+                    "the policy selects",
+                    "images with a step due",
+                    "CPU seconds",
+                    "seconds by the clock",
+                    "MiB more than before, at most",
+                ],
+                made,
+            ),
+        ]
+    )
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
 
 
-def report(kinds: Sequence[str] = ("sqlite", "mariadb"), families: int = FAMILIES, times: int = TIMES, turns: int = TURNS, only: str = "") -> str:
+def report(
+    kinds: Sequence[str] = ("sqlite", "mariadb"),
+    families: int = FAMILIES,
+    times: int = TIMES,
+    turns: int = TURNS,
+    only: str = "",
+) -> str:
     """``only``: of the questions those with one of these words, comma-separated, and the show."""
     sections = []
     for kind in kinds:
         with served(kind, families, times) as (service, roots, made):
             images = families * VERSIONS * times
             say(f"{kind}: {images:,} images, {families:,} families")
-            asked = {x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in only.split(","))}
+            asked = {
+                x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in only.split(","))
+            }
             costs = measured(service.port, roots, asked, turns)
             started(service, roots, "")
             without = measured(service.port, roots, {x: y for x, y in asked.items() if x in PLAIN}, turns)

@@ -1,7 +1,7 @@
 """Others' requests beside a crowd of slow clients; bench.py's part, or alone.
 
-1,000 connections without a header, 500 uploads at 1 KiB/s and 500 downloads at 50 KiB/s of two projects, against a service with the defaults.
-"""
+1,000 connections without a header, 500 uploads at 1 KiB/s and 500 downloads at 50 KiB/s of two projects, against a
+service with the defaults."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from imports import percentile
 from measure import Client
 
 #: What is measured, and what we want.
-FIGURES = {"healthcheck p99 ms alone": "", "healthcheck p99 ms beside 2,000 slow clients": "≤ 5 times as much", "show p99 ms alone (defaults)": "",
-           "show p99 ms beside 2,000 slow clients": "≤ 5 times as much", "a worker's memory meanwhile, MiB": "≤ 300",
-           "slow transfers that arrived, of 1,000": "1000"}
+FIGURES = {
+    "healthcheck p99 ms alone": "",
+    "healthcheck p99 ms beside 2,000 slow clients": "≤ 5 times as much",
+    "show p99 ms alone (defaults)": "",
+    "show p99 ms beside 2,000 slow clients": "≤ 5 times as much",
+    "a worker's memory meanwhile, MiB": "≤ 300",
+    "slow transfers that arrived, of 1,000": "1000",
+}
 ROUNDS = 30
 
 
@@ -44,8 +49,21 @@ def beside_slow_clients(seconds: float = 15) -> dict[str, float]:
             uploads += [[headers(name), create(client), bool(number % 2)] for number in range(250)]
             downloads += [[headers(name), source]] * 250
         options = service.folder / "crowd.json"
-        options.write_text(json.dumps({"waiting": 1000, "uploads": uploads, "downloads": downloads, "up": 1024, "down": 50 << 10, "rounds": ROUNDS}))
-        with subprocess.Popen([sys.executable, lab.REPO / "tests" / "crowd.py", service.url, options], stdout=subprocess.PIPE, text=True) as crowd:
+        options.write_text(
+            json.dumps(
+                {
+                    "waiting": 1000,
+                    "uploads": uploads,
+                    "downloads": downloads,
+                    "up": 1024,
+                    "down": 50 << 10,
+                    "rounds": ROUNDS,
+                }
+            )
+        )
+        with subprocess.Popen(
+            [sys.executable, lab.REPO / "tests" / "crowd.py", service.url, options], stdout=subprocess.PIPE, text=True
+        ) as crowd:
             assert crowd.stdout is not None
             crowd.stdout.readline()
             time.sleep(1)
@@ -57,7 +75,8 @@ def beside_slow_clients(seconds: float = 15) -> dict[str, float]:
 
 
 def _probed(port: int, image_id: str, seconds: float) -> tuple[float, float]:
-    """The p99 of a health check and of a show, on connections that are kept and on new ones in turn, in milliseconds."""
+    """The p99 of a health check and of a show, on connections that are kept and on new ones in turn, in
+    milliseconds."""
     times: dict[str, list[float]] = {"/healthcheck": [], f"/v2/images/{image_id}": []}
     kept, end = Client(port, headers("other")), time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,4 +1,5 @@
-"""Uploads in the bench, by every way, in turns with a bare receiver, which is what this machine can do at most (see bare.py)."""
+"""Uploads in the bench, by every way, in turns with a bare receiver, which is what this machine can do at most (see
+bare.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import lab
@@ -23,8 +25,12 @@ PARTS = 4
 PIECE = "Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
 OFFSETS = "application/offset+octet-stream"
 BARE = "bare receiver"
-#: By the ways of the core, which Glance has as well, and by those of extensions; what each is to reach, as a share of the bare receiver's speed.
-CORE, EXTENSIONS = ("upload", "upload chunked"), ("upload by tus", "upload by a resumable PUT", f"upload by tus, {PARTS} parts at once")
+#: By the ways of the core, which Glance has as well, and by those of extensions; what each is to reach, as a share of
+#: the bare receiver's speed.
+CORE, EXTENSIONS = (
+    ("upload", "upload chunked"),
+    ("upload by tus", "upload by a resumable PUT", f"upload by tus, {PARTS} parts at once"),
+)
 GOALS = dict.fromkeys((*CORE, *EXTENSIONS), f"≥ 0.95 of the {BARE}")
 
 
@@ -39,8 +45,12 @@ class Seen:
 @contextlib.contextmanager
 def bare(folder: Path) -> Iterator[tuple[int, int]]:
     """Its port and its process. ``folder``: on the disk that the service's store is on."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".bench") as made, \
-            subprocess.Popen([sys.executable, lab.REPO / "tests/bench/bare.py", made], stdout=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".bench") as made,
+        subprocess.Popen(
+            [sys.executable, lab.REPO / "tests/bench/bare.py", made], stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline()), process.pid
@@ -48,7 +58,9 @@ def bare(folder: Path) -> Iterator[tuple[int, int]]:
             process.kill()
 
 
-def measure(port: int, pid: int, headers: str, folder: Path, size: int, turns: int, ways: tuple[str, ...]) -> dict[str, float]:
+def measure(
+    port: int, pid: int, headers: str, folder: Path, size: int, turns: int, ways: tuple[str, ...]
+) -> dict[str, float]:
     """Medians. From the first byte until the image is active, whichever way it took."""
     seen = {name: Seen() for name in (BARE, *ways)}
     with bare(folder) as (bare_port, bare_pid):
@@ -57,7 +69,8 @@ def measure(port: int, pid: int, headers: str, folder: Path, size: int, turns: i
             for name in ways:
                 client = Client(port, headers)
                 image_id = create(client)
-                _timed(seen[name], pid, size, lambda way=WAYS[name], x=image_id, c=client: _until_active(c, x, lambda: way(c, x, size)))  # type: ignore[misc]
+                upload = partial(WAYS[name], client, image_id, size)
+                _timed(seen[name], pid, size, partial(_until_active, client, image_id, upload))
                 client.request("DELETE", f"/v2/images/{image_id}")
                 client.close()
     found: dict[str, float] = {}
@@ -85,7 +98,7 @@ def _to_bare(port: int, size: int) -> None:
     client.close()
 
 
-# -- the ways ------------------------------------------------------------------------------------------------------------
+# -- the ways --------------------------------------------------------------------------------------
 def _plain(client: Client, image_id: str, size: int) -> None:
     client.upload(f"/v2/images/{image_id}/file", size)
 
@@ -105,7 +118,10 @@ def _tus(client: Client, image_id: str, size: int) -> None:
 
 def _parts(client: Client, image_id: str, size: int) -> None:
     share, asked = size // PARTS, f"/v2/images/{image_id}/uploads"
-    places = [client.place("POST", asked, f"Tus-Resumable: 1.0.0\r\nUpload-Concat: partial\r\nUpload-Length: {share}\r\n") for _ in range(PARTS)]
+    places = [
+        client.place("POST", asked, f"Tus-Resumable: 1.0.0\r\nUpload-Concat: partial\r\nUpload-Length: {share}\r\n")
+        for _ in range(PARTS)
+    ]
     errors: list[BaseException] = []
 
     def send(place: str) -> None:
@@ -126,19 +142,23 @@ def _parts(client: Client, image_id: str, size: int) -> None:
     client.place("POST", asked, f"Tus-Resumable: 1.0.0\r\nUpload-Concat: final;{' '.join(places)}\r\n")
 
 
-WAYS: dict[str, Callable[[Client, str, int], None]] = dict(zip((*CORE, *EXTENSIONS), (_plain, _chunked, _tus, _resumable, _parts), strict=True))
+WAYS: dict[str, Callable[[Client, str, int], None]] = dict(
+    zip((*CORE, *EXTENSIONS), (_plain, _chunked, _tus, _resumable, _parts), strict=True)
+)
 
 
-# -- small images --------------------------------------------------------------------------------------------------------
+# -- small images ----------------------------------------------------------------------------------
 def small_imports(port: int, pid: int, headers: str, count: int, pause: float) -> dict[str, float]:
-    """Images of 1,000 bytes that eight clients create, stage and import, ``count`` together, until all are active; and one after ``pause`` seconds of rest.
-    Who waits asks seldom: a question costs as much as a step of an import."""
+    """Images of 1,000 bytes that eight clients create, stage and import, ``count`` together, until all are active; and
+    one after ``pause`` seconds of rest. Who waits asks seldom: a question costs as much as a step of an import."""
     client, data = Client(port, headers), bytes(1000)
 
     def begun(client: Client) -> str:
         image_id = create(client)
         client.request("PUT", f"/v2/images/{image_id}/stage", data, "application/octet-stream")
-        client.request("POST", f"/v2/images/{image_id}/import", json.dumps({"method": {"name": "glance-direct"}}).encode())
+        client.request(
+            "POST", f"/v2/images/{image_id}/import", json.dumps({"method": {"name": "glance-direct"}}).encode()
+        )
         return image_id
 
     def work(made: list[str]) -> None:
@@ -166,4 +186,8 @@ def small_imports(port: int, pid: int, headers: str, count: int, pause: float) -
     first = time.perf_counter() - began
     for image_id in (*made, last):
         client.request("DELETE", f"/v2/images/{image_id}")
-    return {"small imports a second": len(made) / took, "small import CPU ms": 1000 * used / len(made), "small import after a pause, s": first}
+    return {
+        "small imports a second": len(made) / took,
+        "small import CPU ms": 1000 * used / len(made),
+        "small import after a pause, s": first,
+    }

@@ -27,7 +27,8 @@ class Shell:
     env: dict[str, str]
 
     def run(self, *words: str | Path, ok: bool = True, errors: bool = False) -> str:
-        """What a command prints; what it says beside that, when it is to fail, or with ``errors``. Run on a terminal: the clients read an image from standard input when it is none."""
+        """What a command prints; what it says beside that, when it is to fail, or with ``errors``. Run on a terminal:
+        the clients read an image from standard input when it is none."""
         env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **self.env}
         master, slave = pty.openpty()
         try:
@@ -40,12 +41,22 @@ class Shell:
         return out if ok and not errors else out + err
 
     def _cold(self, words: list[str], env: dict[str, str], terminal: int) -> tuple[int, str, str]:
-        done = subprocess.run([str(self.bin / words[0]), *words[1:]], stdin=terminal, capture_output=True, text=True, env=env, timeout=120, check=False)
+        done = subprocess.run(
+            [str(self.bin / words[0]), *words[1:]],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            env=env,
+            timeout=120,
+            check=False,
+        )
         return done.returncode, done.stdout, done.stderr
 
     def _warm(self, words: list[str], env: dict[str, str], terminal: int) -> tuple[int, str, str]:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            with warm.start_client(self.bin / "python", *words, env=env, streams=[terminal, out.fileno(), err.fileno()]) as process:
+            with warm.start_client(
+                self.bin / "python", *words, env=env, streams=[terminal, out.fileno(), err.fileno()]
+            ) as process:
                 try:
                     code = process.wait(120)
                 except subprocess.TimeoutExpired:

@@ -8,14 +8,21 @@ from peer.deployment import NAMESPACE, Peer
 from shell import Shell
 
 
-def test_images_of_glance_are_listed_shown_saved_changed_and_deleted(people: dict[str, Shell], adopted: Peer, tmp_path: Path) -> None:
+def test_images_of_glance_are_listed_shown_saved_changed_and_deleted(
+    people: dict[str, Shell], adopted: Peer, tmp_path: Path
+) -> None:
     admin = people["admin"]
     image_id = adopted.ids["active é"]
     listed = {x["ID"]: x for x in admin.json("openstack", "image", "list", "--limit", "1000")}
     assert listed[image_id]["Status"] == "active"
     assert adopted.ids["killed"] not in listed
     shown = admin.json("openstack", "image", "show", image_id)
-    assert (shown["name"], shown["owner"], shown["tags"], shown["properties"]["colour"]) == ("active é", "demo", ["t", "ü"], "red")
+    assert (shown["name"], shown["owner"], shown["tags"], shown["properties"]["colour"]) == (
+        "active é",
+        "demo",
+        ["t", "ü"],
+        "red",
+    )
     for words in (("openstack", "image", "save", "--file"), ("glance", "image-download", "--file")):
         admin.run(*words, tmp_path / words[0], image_id)
         assert (tmp_path / words[0]).read_bytes() == adopted.data["active é"]

@@ -1,4 +1,5 @@
-"""References to families in the tools that publish images and deploy from them: openstack-image-manager, and the modules of Ansible's collection openstack.cloud."""
+"""References to families in the tools that publish images and deploy from them: openstack-image-manager, and the
+modules of Ansible's collection openstack.cloud."""
 
 from __future__ import annotations
 
@@ -29,7 +30,19 @@ def ansible() -> Path:
     folder = lab.venv("ansible", *ANSIBLE)
     if not (folder / "collections").is_dir():
         with tempfile.TemporaryDirectory(dir=folder) as made:
-            subprocess.run([folder / "bin" / "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", "-d", made, COLLECTIONS], check=True)
+            subprocess.run(
+                [
+                    folder / "bin" / "pip",
+                    "download",
+                    "-q",
+                    "--no-deps",
+                    "--disable-pip-version-check",
+                    "-d",
+                    made,
+                    COLLECTIONS,
+                ],
+                check=True,
+            )
             [wheel] = Path(made).glob("*.whl")
             with zipfile.ZipFile(wheel) as parts:
                 parts.extractall(Path(made, "collections"), [x for x in parts.namelist() if x.startswith(OPENSTACK)])
@@ -41,17 +54,35 @@ def ansible() -> Path:
 def admin(clients: Path) -> Iterator[Shell]:
     """Of the stock clients, before a service that asks a real Keystone."""
     port = lab.free_port()
-    config = lab.merged(lab.keystone_config("DeployersRegion", f"http://127.0.0.1:{port}"), {"DEFAULT": {"enabled_extensions": "families"}})
+    config = lab.merged(
+        lab.keystone_config("DeployersRegion", f"http://127.0.0.1:{port}"),
+        {"DEFAULT": {"enabled_extensions": "families"}},
+    )
     with lab.service(config, port=port) as service:
-        yield Shell(clients, {
-            "OS_AUTH_URL": str(config["keystone_authtoken"]["auth_url"]), "OS_USERNAME": "admin", "OS_PASSWORD": "secret", "OS_PROJECT_NAME": "admin",
-            "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_DOMAIN_ID": "default", "OS_REGION_NAME": "DeployersRegion", "OS_IDENTITY_API_VERSION": "3",
-            "URL": service.url})
+        yield Shell(
+            clients,
+            {
+                "OS_AUTH_URL": str(config["keystone_authtoken"]["auth_url"]),
+                "OS_USERNAME": "admin",
+                "OS_PASSWORD": "secret",
+                "OS_PROJECT_NAME": "admin",
+                "OS_USER_DOMAIN_ID": "default",
+                "OS_PROJECT_DOMAIN_ID": "default",
+                "OS_REGION_NAME": "DeployersRegion",
+                "OS_IDENTITY_API_VERSION": "3",
+                "URL": service.url,
+            },
+        )
 
 
 def called(admin: Shell, method: str, path: str, body: object) -> Any:
-    answer = requests.request(method, admin.env["URL"] + path, json=body, timeout=60,
-                              headers={"X-Auth-Token": admin.run("openstack", "token", "issue", "-f", "value", "-c", "id").strip()})
+    answer = requests.request(
+        method,
+        admin.env["URL"] + path,
+        json=body,
+        timeout=60,
+        headers={"X-Auth-Token": admin.run("openstack", "token", "issue", "-f", "value", "-c", "id").strip()},
+    )
     assert answer.status_code < 300, answer.text
     return answer.json()
 
@@ -61,11 +92,34 @@ def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One image of one version, as openstack-image-manager wants it told."""
     folder = tmp_path_factory.mktemp("definition")
     (folder / "disk.raw").write_bytes(b"a disk" * 1000)
-    said = {"images": [{
-        "name": "Debian 13", "enable": True, "format": "raw", "login": "debian", "min_disk": 1, "min_ram": 512, "status": "active", "visibility": "shared", "multi": True,
-        "tags": ["shop"], "versions": [{"version": "20260101", "url": f"file://{folder}/disk.raw", "build_date": "2026-01-01"}],
-        "meta": {"architecture": "x86_64", "hw_disk_bus": "virtio", "hypervisor_type": "qemu", "os_distro": "debian", "os_version": "13", "os_purpose": "generic",
-                 "replace_frequency": "monthly", "uuid_validity": "last-3", "provided_until": "none"}}]}
+    said = {
+        "images": [
+            {
+                "name": "Debian 13",
+                "enable": True,
+                "format": "raw",
+                "login": "debian",
+                "min_disk": 1,
+                "min_ram": 512,
+                "status": "active",
+                "visibility": "shared",
+                "multi": True,
+                "tags": ["shop"],
+                "versions": [{"version": "20260101", "url": f"file://{folder}/disk.raw", "build_date": "2026-01-01"}],
+                "meta": {
+                    "architecture": "x86_64",
+                    "hw_disk_bus": "virtio",
+                    "hypervisor_type": "qemu",
+                    "os_distro": "debian",
+                    "os_version": "13",
+                    "os_purpose": "generic",
+                    "replace_frequency": "monthly",
+                    "uuid_validity": "last-3",
+                    "provided_until": "none",
+                },
+            }
+        ]
+    }
     (folder / "images.yml").write_text(json.dumps(said).replace('"2026-01-01"', "2026-01-01"))
     return folder / "images.yml"
 
@@ -90,7 +144,11 @@ def managed(admin: Shell, manager: Shell, definition: Path) -> str:
 def test_image_manager(admin: Shell, manager: Shell, managed: str, definition: Path) -> None:
     """A version of a family is to it the image that it was; what it looks up by name can be a reference."""
     shown = admin.json("openstack", "image", "show", "debian/13@stable")
-    assert (shown["id"], shown["properties"]["internal_version"], shown["properties"]["family_version"]) == (managed, "20260101", "20260101")
+    assert (shown["id"], shown["properties"]["internal_version"], shown["properties"]["family_version"]) == (
+        managed,
+        "20260101",
+        "20260101",
+    )
     again = manager.run("openstack-image-manager", "--images", definition, errors=True)
     assert "Importing" not in again
     manager.run("openstack-image-manager", "--share-image", "debian/13@stable", "--share-target", "alt_demo")
@@ -98,19 +156,49 @@ def test_image_manager(admin: Shell, manager: Shell, managed: str, definition: P
     assert member["Status"] == "accepted"
 
 
-PLAY = [{"hosts": "localhost", "gather_facts": False, "tasks": [
-    {"openstack.cloud.resources": {"service": "image", "type": "image", "parameters": {"name": "debian/13@stable"}}, "register": "asked"},
-    {"openstack.cloud.image_info": {"image": "debian/13@stable"}, "register": "listed"},
-    {"openstack.cloud.image": {"name": "booted with", "filename": "{{ folder }}/disk.raw", "disk_format": "raw", "kernel": "debian/13@stable"}, "register": "made"},
-    {"ansible.builtin.copy": {"dest": "{{ folder }}/found.json", "content": "{{ [asked.resources, listed.images, [made.image]] | to_json }}"}}]}]
+PLAY = [
+    {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "openstack.cloud.resources": {
+                    "service": "image",
+                    "type": "image",
+                    "parameters": {"name": "debian/13@stable"},
+                },
+                "register": "asked",
+            },
+            {"openstack.cloud.image_info": {"image": "debian/13@stable"}, "register": "listed"},
+            {
+                "openstack.cloud.image": {
+                    "name": "booted with",
+                    "filename": "{{ folder }}/disk.raw",
+                    "disk_format": "raw",
+                    "kernel": "debian/13@stable",
+                },
+                "register": "made",
+            },
+            {
+                "ansible.builtin.copy": {
+                    "dest": "{{ folder }}/found.json",
+                    "content": "{{ [asked.resources, listed.images, [made.image]] | to_json }}",
+                }
+            },
+        ],
+    }
+]
 
 
 def test_ansible(admin: Shell, ansible: Path, managed: str, definition: Path, tmp_path: Path) -> None:
-    """Its modules resources, volume, server_action and image (for a kernel) ask for a name. image_info and server list all images and look through them themselves: no
-    service can tell them, and the guide says so."""
+    """Its modules resources, volume, server_action and image (for a kernel) ask for a name. image_info and server list
+    all images and look through them themselves: no service can tell them, and the guide says so."""
     (tmp_path / "play.yml").write_text(json.dumps(PLAY))
     (tmp_path / "disk.raw").write_bytes(definition.with_name("disk.raw").read_bytes())
-    shell = Shell(ansible / "bin", {**admin.env, "ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(ansible / "collections")})
+    shell = Shell(
+        ansible / "bin",
+        {**admin.env, "ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(ansible / "collections")},
+    )
     shell.run("ansible-playbook", tmp_path / "play.yml", "-e", f"folder={tmp_path}")
     named, listed, [made] = json.loads((tmp_path / "found.json").read_text())
     assert ([x["id"] for x in named], listed, made["kernel_id"]) == ([managed], [], managed)

@@ -30,7 +30,19 @@ def until_active(shell: Shell, image_id: str, tmp_path: Path) -> None:
 
 def test_glanceclient_imports_a_file_in_one_command(people: dict[str, Shell], tmp_path: Path) -> None:
     demo = people["demo"]
-    image_id = made(demo.run("glance", "image-create-via-import", "--name", "direct", *FORMATS, "--file", ISO, "--import-method", "glance-direct"))
+    image_id = made(
+        demo.run(
+            "glance",
+            "image-create-via-import",
+            "--name",
+            "direct",
+            *FORMATS,
+            "--file",
+            ISO,
+            "--import-method",
+            "glance-direct",
+        )
+    )
     until_active(demo, image_id, tmp_path)
     tasks = demo.run("glance", "image-tasks", image_id)
     assert "success" in tasks
@@ -52,8 +64,19 @@ def test_glanceclient_imports_in_steps(people: dict[str, Shell], tmp_path: Path)
 def test_glanceclient_imports_from_the_web(people: dict[str, Shell], tmp_path: Path) -> None:
     demo, web = people["demo"], lab.nginx()
     Path(web.settings["NGINX_ROOT"], "ipxe.iso").write_bytes(ISO.read_bytes())
-    image_id = made(demo.run("glance", "image-create-via-import", "--name", "web", *FORMATS, "--import-method", "web-download",
-                             "--uri", f"{web.url}/ipxe.iso"))
+    image_id = made(
+        demo.run(
+            "glance",
+            "image-create-via-import",
+            "--name",
+            "web",
+            *FORMATS,
+            "--import-method",
+            "web-download",
+            "--uri",
+            f"{web.url}/ipxe.iso",
+        )
+    )
     until_active(demo, image_id, tmp_path)
     admin = people["admin"]
     listed = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", admin.run("glance", "task-list"))

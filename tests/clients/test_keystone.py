@@ -10,15 +10,49 @@ from shell import ISO, Shell
 
 def test_openstackclient_from_upload_to_delete(people: dict[str, Shell], tmp_path: Path) -> None:
     demo = people["demo"]
-    made = demo.json("openstack", "image", "create", "ipxe", "--file", ISO, "--disk-format", "iso", "--container-format", "bare",
-                     "--property", "os_distro=ipxe", "--tag", "boot", "--progress", "--min-ram", "16")
+    made = demo.json(
+        "openstack",
+        "image",
+        "create",
+        "ipxe",
+        "--file",
+        ISO,
+        "--disk-format",
+        "iso",
+        "--container-format",
+        "bare",
+        "--property",
+        "os_distro=ipxe",
+        "--tag",
+        "boot",
+        "--progress",
+        "--min-ram",
+        "16",
+    )
     image = demo.json("openstack", "image", "show", made["id"])
-    assert (image["status"], image["size"], image["min_ram"], image["tags"]) == ("active", ISO.stat().st_size, 16, ["boot"])
+    assert (image["status"], image["size"], image["min_ram"], image["tags"]) == (
+        "active",
+        ISO.stat().st_size,
+        16,
+        ["boot"],
+    )
     assert image["properties"]["os_distro"] == "ipxe"
     assert image["properties"]["os_hash_value"] == hashlib.sha512(ISO.read_bytes()).hexdigest()
     assert [x["ID"] for x in demo.json("openstack", "image", "list", "--tag", "boot", "--name", "ipxe")] == [made["id"]]
     assert demo.json("openstack", "image", "list", "--property", "os_distro=other") == []
-    demo.run("openstack", "image", "set", made["id"], "--name", "renamed", "--property", "a=b", "--tag", "extra", "--protected")
+    demo.run(
+        "openstack",
+        "image",
+        "set",
+        made["id"],
+        "--name",
+        "renamed",
+        "--property",
+        "a=b",
+        "--tag",
+        "extra",
+        "--protected",
+    )
     assert "protected" in demo.run("openstack", "image", "delete", made["id"], ok=False)
     demo.run("openstack", "image", "set", made["id"], "--unprotected", "--deactivate")
     assert demo.json("openstack", "image", "show", made["id"])["status"] == "deactivated"
@@ -34,8 +68,21 @@ def test_openstackclient_from_upload_to_delete(people: dict[str, Shell], tmp_pat
 
 def test_glanceclient_from_upload_to_delete(people: dict[str, Shell], tmp_path: Path) -> None:
     demo = people["demo"]
-    demo.run("glance", "image-create", "--name", "by-glance", "--file", ISO, "--disk-format", "iso", "--container-format", "bare",
-             "--progress", "--property", "os_version=1")
+    demo.run(
+        "glance",
+        "image-create",
+        "--name",
+        "by-glance",
+        "--file",
+        ISO,
+        "--disk-format",
+        "iso",
+        "--container-format",
+        "bare",
+        "--progress",
+        "--property",
+        "os_version=1",
+    )
     listed = demo.run("glance", "image-list")
     image_id = next(line.split("|")[1].strip() for line in listed.splitlines() if "by-glance" in line)
     assert "active" in demo.run("glance", "image-show", image_id)
@@ -55,7 +102,9 @@ def test_glanceclient_from_upload_to_delete(people: dict[str, Shell], tmp_path: 
 
 def test_sharing(people: dict[str, Shell], tmp_path: Path) -> None:
     demo, other = people["demo"], people["alt_demo"]
-    image_id = demo.json("openstack", "image", "create", "shared", "--shared", "--file", ISO, "--disk-format", "iso")["id"]
+    image_id = demo.json("openstack", "image", "create", "shared", "--shared", "--file", ISO, "--disk-format", "iso")[
+        "id"
+    ]
     project = other.json("openstack", "token", "issue")["project_id"]
     other.run("openstack", "image", "show", image_id, ok=False)
     demo.run("openstack", "image", "add", "project", image_id, project)
@@ -85,7 +134,7 @@ def test_roles(people: dict[str, Shell], tmp_path: Path) -> None:
     admin.run("openstack", "image", "delete", image_id)
 
 
-SDK = f'''
+SDK = f"""
 import hashlib, openstack
 conn = openstack.connect()
 image = conn.create_image("by-sdk", filename="{ISO}", disk_format="iso", container_format="bare", wait=True, validate_checksum=True,
@@ -115,7 +164,7 @@ assert conn.image.get_images_schema().properties
 conn.image.delete_image(image)
 assert conn.image.find_image(image.id) is None
 print("done")
-'''
+"""
 
 
 def test_openstacksdk(people: dict[str, Shell]) -> None:

@@ -34,8 +34,19 @@ def schema(**fields: object) -> str:
 
 def test_namespaces(admin: Shell) -> None:
     glance = admin.run
-    made = glance("glance", "md-namespace-create", "Shop::One", "--display-name", "One", "--description", "The first",
-                  "--visibility", "public", "--protected", "True")
+    made = glance(
+        "glance",
+        "md-namespace-create",
+        "Shop::One",
+        "--display-name",
+        "One",
+        "--description",
+        "The first",
+        "--visibility",
+        "public",
+        "--protected",
+        "True",
+    )
     assert (row(made, "namespace"), row(made, "visibility"), row(made, "protected")) == ("Shop::One", "public", "True")
     glance("glance", "md-namespace-create", "Shop::Two")
     assert row(glance("glance", "md-namespace-show", "Shop::One"), "description") == "The first"
@@ -45,7 +56,13 @@ def test_namespaces(admin: Shell) -> None:
     assert "Shop::Two" not in glance("glance", "md-namespace-list", "--visibility", "public")
     assert len(re.findall("Shop::", glance("glance", "md-namespace-list", "--page-size", "1"))) == 2
     assert "403" in glance("glance", "md-namespace-delete", "Shop::One", ok=False)
-    assert row(glance("glance", "md-namespace-update", "Shop::One", "--protected", "False", "--visibility", "public"), "protected") == "False"
+    assert (
+        row(
+            glance("glance", "md-namespace-update", "Shop::One", "--protected", "False", "--visibility", "public"),
+            "protected",
+        )
+        == "False"
+    )
     assert "409" in glance("glance", "md-namespace-create", "Shop::One", ok=False)
     glance("glance", "md-namespace-delete", "Shop::One")
     glance("glance", "md-namespace-delete", "Shop::Two")
@@ -74,15 +91,30 @@ def namespace(admin: Shell) -> Iterator[str]:
 
 def test_properties(admin: Shell, namespace: str) -> None:
     glance = admin.run
-    made = glance("glance", "md-property-create", namespace, "--name", "cores", "--title", "Cores", "--type", "integer",
-                  "--schema", schema(minimum=1, maximum=8, default=2))
+    made = glance(
+        "glance",
+        "md-property-create",
+        namespace,
+        "--name",
+        "cores",
+        "--title",
+        "Cores",
+        "--type",
+        "integer",
+        "--schema",
+        schema(minimum=1, maximum=8, default=2),
+    )
     assert (row(made, "name"), row(made, "type"), row(made, "maximum")) == ("cores", "integer", "8")
     assert row(glance("glance", "md-property-show", namespace, "cores"), "title") == "Cores"
     assert "cores" in glance("glance", "md-property-list", namespace)
-    glance("glance", "md-property-update", namespace, "cores", "--title", "Processors", "--schema", schema(type="integer"))
+    glance(
+        "glance", "md-property-update", namespace, "cores", "--title", "Processors", "--schema", schema(type="integer")
+    )
     assert row(glance("glance", "md-property-show", namespace, "cores"), "title") == "Processors"
     glance("glance", "md-property-delete", namespace, "cores")
-    glance("glance", "md-property-create", namespace, "--name", "a", "--title", "A", "--type", "string", "--schema", "{}")
+    glance(
+        "glance", "md-property-create", namespace, "--name", "a", "--title", "A", "--type", "string", "--schema", "{}"
+    )
     glance("glance", "md-namespace-properties-delete", namespace)
     assert "404" in glance("glance", "md-property-show", namespace, "a", ok=False)
 
@@ -90,7 +122,9 @@ def test_properties(admin: Shell, namespace: str) -> None:
 def test_objects(admin: Shell, namespace: str) -> None:
     glance = admin.run
     definition = schema(description="A disk", required=["bus"], properties={"bus": {"title": "Bus", "type": "string"}})
-    assert row(glance("glance", "md-object-create", namespace, "--name", "disk", "--schema", definition), "name") == "disk"
+    assert (
+        row(glance("glance", "md-object-create", namespace, "--name", "disk", "--schema", definition), "name") == "disk"
+    )
     assert "bus" in glance("glance", "md-object-show", namespace, "disk")
     assert "Bus" in glance("glance", "md-object-property-show", namespace, "disk", "bus")
     assert "disk" in glance("glance", "md-object-list", namespace)
@@ -108,7 +142,19 @@ def test_resource_types(admin: Shell, namespace: str) -> None:
     assert (row(made, "name"), row(made, "prefix")) == (FLAVOR, "hw:")
     assert FLAVOR in glance("glance", "md-resource-type-list")
     assert "hw:" in glance("glance", "md-namespace-resource-type-list", namespace)
-    glance("glance", "md-property-create", namespace, "--name", "cores", "--title", "Cores", "--type", "integer", "--schema", "{}")
+    glance(
+        "glance",
+        "md-property-create",
+        namespace,
+        "--name",
+        "cores",
+        "--title",
+        "Cores",
+        "--type",
+        "integer",
+        "--schema",
+        "{}",
+    )
     assert "hw:cores" in glance("glance", "md-namespace-show", namespace, "--resource-type", FLAVOR)
     glance("glance", "md-resource-type-deassociate", namespace, FLAVOR)
     assert FLAVOR not in glance("glance", "md-namespace-resource-type-list", namespace)
@@ -118,7 +164,9 @@ def test_tags(admin: Shell, namespace: str) -> None:
     glance = admin.run
     assert row(glance("glance", "md-tag-create", namespace, "--name", "red"), "name") == "red"
     assert "409" in glance("glance", "md-tag-create", namespace, "--name", "RED", ok=False)
-    made = glance("glance", "md-tag-create-multiple", namespace, "--names", "one,two")  # its --append fails in the client itself
+    made = glance(
+        "glance", "md-tag-create-multiple", namespace, "--names", "one,two"
+    )  # its --append fails in the client itself
     assert "one" in made
     assert "two" in made
     assert "red" not in glance("glance", "md-tag-list", namespace)
@@ -129,7 +177,7 @@ def test_tags(admin: Shell, namespace: str) -> None:
     assert "two" not in glance("glance", "md-tag-list", namespace)
 
 
-SDK = '''
+SDK = """
 import os, openstack
 conn = openstack.connect(auth_type="none", endpoint=os.environ["URL"], image_endpoint_override=os.environ["URL"])
 image = conn.image
@@ -152,7 +200,7 @@ image.delete_metadef_resource_type_association("OS::Sdk", "Sdk")
 assert "namespace" in image.get_metadef_namespace_schema().properties
 image.delete_metadef_namespace("Sdk", ignore_missing=False)
 print("done")
-'''
+"""
 
 
 def test_openstacksdk(admin: Shell) -> None:
@@ -161,12 +209,28 @@ def test_openstacksdk(admin: Shell) -> None:
 
 def test_openstackclient(admin: Shell) -> None:
     stack = Shell(admin.bin, {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": admin.env["OS_IMAGE_URL"]})
-    stack.run("openstack", "image", "metadef", "namespace", "create", "Stack", "--display-name", "By openstack", "--public")
+    stack.run(
+        "openstack", "image", "metadef", "namespace", "create", "Stack", "--display-name", "By openstack", "--public"
+    )
     assert stack.json("openstack", "image", "metadef", "namespace", "show", "Stack")["display_name"] == "By openstack"
     assert "Stack" in stack.run("openstack", "image", "metadef", "namespace", "list")
     stack.run("openstack", "image", "metadef", "object", "create", "Stack", "--namespace", "Stack")
-    stack.run("openstack", "image", "metadef", "property", "create", "Stack", "--name", "cores", "--title", "Cores", "--type", "integer",
-              "--schema", "{}")
+    stack.run(
+        "openstack",
+        "image",
+        "metadef",
+        "property",
+        "create",
+        "Stack",
+        "--name",
+        "cores",
+        "--title",
+        "Cores",
+        "--type",
+        "integer",
+        "--schema",
+        "{}",
+    )
     assert "cores" in stack.run("openstack", "image", "metadef", "property", "list", "Stack")
     stack.run("openstack", "image", "metadef", "resource", "type", "association", "create", "Stack", "OS::Stack")
     assert "OS::Stack" in stack.run("openstack", "image", "metadef", "resource", "type", "list")

@@ -14,12 +14,27 @@ from shell import ISO, Shell
 @pytest.fixture(scope="module")
 def basic(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Shell]]:
     users = tmp_path_factory.mktemp("basic") / "htpasswd"
-    users.write_text("".join(f"{x}:{bcrypt.hashpw(b'sesame', bcrypt.gensalt(4)).decode()}\n" for x in ("alice", "bob", "carol")))
-    config = {"DEFAULT": {"auth_strategy": "basic"},
-              "auth_basic": {"http_basic_auth_user_file": users, "admins": "carol", "projects": "alice:red,bob:red"}}
+    users.write_text(
+        "".join(f"{x}:{bcrypt.hashpw(b'sesame', bcrypt.gensalt(4)).decode()}\n" for x in ("alice", "bob", "carol"))
+    )
+    config = {
+        "DEFAULT": {"auth_strategy": "basic"},
+        "auth_basic": {"http_basic_auth_user_file": users, "admins": "carol", "projects": "alice:red,bob:red"},
+    }
     with lab.service(config) as service:
-        yield {name: Shell(clients, {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": name, "OS_PASSWORD": "sesame",
-                                     "OS_ENDPOINT": f"{service.url}/v2", "URL": service.url}) for name in ("alice", "bob", "carol")}
+        yield {
+            name: Shell(
+                clients,
+                {
+                    "OS_AUTH_TYPE": "http_basic",
+                    "OS_USERNAME": name,
+                    "OS_PASSWORD": "sesame",
+                    "OS_ENDPOINT": f"{service.url}/v2",
+                    "URL": service.url,
+                },
+            )
+            for name in ("alice", "bob", "carol")
+        }
 
 
 def test_openstackclient_with_http_basic(basic: dict[str, Shell], tmp_path: Path) -> None:
@@ -36,7 +51,7 @@ def test_openstackclient_with_http_basic(basic: dict[str, Shell], tmp_path: Path
     alice.run("openstack", "image", "delete", image_id)
 
 
-SDK = f'''
+SDK = f"""
 import os, openstack
 conn = openstack.connect(auth_type="http_basic", auth=dict(endpoint=os.environ["URL"], username="alice", password="sesame"),
                          image_endpoint_override=os.environ["URL"])
@@ -45,14 +60,14 @@ assert image.status == "active"
 assert conn.image.download_image(image).content == open("{ISO}", "rb").read()
 conn.image.delete_image(image)
 print("done")
-'''
+"""
 
 
 def test_openstacksdk_with_http_basic(basic: dict[str, Shell]) -> None:
     assert "done" in basic["alice"].python(SDK)
 
 
-GLANCE = f'''
+GLANCE = f"""
 import os
 from glanceclient import Client
 from keystoneauth1 import session
@@ -65,7 +80,7 @@ assert b"".join(glance.images.data(image.id)) == open("{ISO}", "rb").read()
 assert glance.images.get(image.id).os_distro == "ipxe"
 glance.images.delete(image.id)
 print("done")
-'''
+"""
 
 
 def test_glanceclient_with_http_basic(basic: dict[str, Shell]) -> None:
@@ -75,6 +90,8 @@ def test_glanceclient_with_http_basic(basic: dict[str, Shell]) -> None:
 def test_openstackclient_without_any_login(clients: Path) -> None:
     with lab.service() as service:
         anybody = Shell(clients, {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": service.url})
-        image_id = anybody.json("openstack", "image", "create", "ipxe", "--file", ISO, "--disk-format", "iso", "--progress")["id"]
+        image_id = anybody.json(
+            "openstack", "image", "create", "ipxe", "--file", ISO, "--disk-format", "iso", "--progress"
+        )["id"]
         assert image_id in anybody.run("openstack", "image", "list")
         anybody.run("openstack", "image", "delete", image_id)

@@ -24,7 +24,8 @@ def test_the_tour(clients: Path, tmp_path: Path) -> None:
     shown = re.search(r"\| id +\| ([0-9a-f-]{36})", README)
     assert shown, "the README shows the id of its image"
     with lab.service() as service:
-        # the id is another one each time: learnt before the tour turns to the glance command, whose token openstack won't have
+        # the id is another one each time: learnt before the tour turns to the glance command, whose token openstack
+        # won't have
         at = next(n for n, x in enumerate(commands) if "OS_IMAGE_URL" in x)
         commands.insert(at, "ID=$(openstack image show ipxe -f value -c id)")
         text = "\n".join(["set -eo pipefail", f"cd {tmp_path}", f"PATH={clients}:$PATH", *commands])

@@ -35,8 +35,21 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Manage]:
     database.close()
 
 
-@pytest.mark.parametrize("words", [
-    "db_sync", "db sync", "db_sync heads", "db sync --version heads", "db upgrade", "db upgrade heads", "db upgrade --version head", "db_upgrade", "db expand", "db_expand"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "db_sync",
+        "db sync",
+        "db_sync heads",
+        "db sync --version heads",
+        "db upgrade",
+        "db upgrade heads",
+        "db upgrade --version head",
+        "db_upgrade",
+        "db expand",
+        "db_expand",
+    ],
+)
 def test_each_word_makes_the_schema(run: Manage, words: str) -> None:
     assert run("db", "check")[0] == 3
     code, said = run(*words.split())
@@ -74,7 +87,9 @@ def test_a_schema_of_a_newer_release_is_not_to_be_synced(run: Manage, tmp_path: 
     with contextlib.closing(sqlite3.connect(tmp_path / "glance.sqlite")) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
         database.commit()
-    with pytest.raises(SchemaUnknown, match=r"9999, which this version does not know.*upgrade glancecore-db-sql") as caught:
+    with pytest.raises(
+        SchemaUnknown, match=r"9999, which this version does not know.*upgrade glancecore-db-sql"
+    ) as caught:
         run(*words.split())
     assert "db sync" not in str(caught.value)
 
@@ -95,12 +110,23 @@ def test_metadata_definitions(run: Manage, tmp_path: Path) -> None:
         assert len(said.splitlines()) == loaded
 
 
-@pytest.mark.parametrize(("words", "allowed"), [
-    (f"{command} {option}={value}", allowed)
-    for command in ("db purge", "db purge_images_table", "outbox purge --all")
-    for option, allowed, values in (("--age_in_days", "from 0 to 36,500", ("-5", "1000000", "nan", "x")), ("--max_rows", "1 or more, or -1", ("-7", "0", "x")))
-    for value in values if command.startswith("db") or option == "--age_in_days"] + [("outbox list --limit=0", "1 or more"), ("outbox list --limit=-1", "1 or more")])
-def test_ages_and_numbers_that_are_none_are_refused(words: str, allowed: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (f"{command} {option}={value}", allowed)
+        for command in ("db purge", "db purge_images_table", "outbox purge --all")
+        for option, allowed, values in (
+            ("--age_in_days", "from 0 to 36,500", ("-5", "1000000", "nan", "x")),
+            ("--max_rows", "1 or more, or -1", ("-7", "0", "x")),
+        )
+        for value in values
+        if command.startswith("db") or option == "--age_in_days"
+    ]
+    + [("outbox list --limit=0", "1 or more"), ("outbox list --limit=-1", "1 or more")],
+)
+def test_ages_and_numbers_that_are_none_are_refused(
+    words: str, allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         manage.parser().parse_args(words.split())
     assert ended.value.code == 2

@@ -19,8 +19,21 @@ from glancecore.testing.outbox_repository import failed
 @pytest.fixture
 def database() -> MemoryDatabase:
     made, now = MemoryDatabase(), datetime.now(UTC)
-    made.images.commit(EventsRecorded(tuple(
-        OutboxEvent(f"id-{n}", "webhook:a" if n % 2 else "webhook:b", f"s{n}", "image.create", now - timedelta(days=n), {"n": n}) for n in range(6))))
+    made.images.commit(
+        EventsRecorded(
+            tuple(
+                OutboxEvent(
+                    f"id-{n}",
+                    "webhook:a" if n % 2 else "webhook:b",
+                    f"s{n}",
+                    "image.create",
+                    now - timedelta(days=n),
+                    {"n": n},
+                )
+                for n in range(6)
+            )
+        )
+    )
     return made
 
 
@@ -39,10 +52,17 @@ def test_list(database: MemoryDatabase, capsys: pytest.CaptureFixture[str]) -> N
     database.outbox.settle([failed(delivery, 60, "it answered 500")])
     found = told(database, capsys, "list", "--limit", "3")
     assert [(x["destination"], x["count"], x["failed"], x["oldest_seconds"] // 86400) for x in found["waiting"]] == [
-        ("webhook:a", 3, 1, 5), ("webhook:b", 3, 0, 4)]
+        ("webhook:a", 3, 1, 5),
+        ("webhook:b", 3, 0, 4),
+    ]
     assert [(x["id"], x["attempts"], x["error"], x["data"]) for x in found["events"]] == [
-        ("id-0", 0, None, {"n": 0}), ("id-1", 1, "it answered 500", {"n": 1}), ("id-2", 0, None, {"n": 2})]
-    assert {x["destination"] for x in told(database, capsys, "list", "--destination", "webhook:b")["events"]} == {"webhook:b"}
+        ("id-0", 0, None, {"n": 0}),
+        ("id-1", 1, "it answered 500", {"n": 1}),
+        ("id-2", 0, None, {"n": 2}),
+    ]
+    assert {x["destination"] for x in told(database, capsys, "list", "--destination", "webhook:b")["events"]} == {
+        "webhook:b"
+    }
     assert run(database, "outbox", "list") == 0
     text = capsys.readouterr().out
     assert "webhook:a: 3 waiting, 1 tried in vain, the oldest for 5 days" in text
@@ -52,7 +72,9 @@ def test_list(database: MemoryDatabase, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_retry(database: MemoryDatabase, capsys: pytest.CaptureFixture[str]) -> None:
-    database.outbox.settle([failed(x) for name in ("webhook:a", "webhook:b") for x in database.outbox.claim(name, 9, 60)])
+    database.outbox.settle(
+        [failed(x) for name in ("webhook:a", "webhook:b") for x in database.outbox.claim(name, 9, 60)]
+    )
     assert told(database, capsys, "retry", "--destination", "webhook:a") == {"due": 3}
     assert len(database.outbox.claim("webhook:a", 9, 60)) == 3
     assert database.outbox.claim("webhook:b", 9, 60) == []

@@ -23,8 +23,11 @@ Run = Callable[..., tuple[int, str, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
     saboteurs.write(tmp_path / "site", "periodic", {"odd": saboteurs.OF_ALL["sys.exit at import"]})
     file = tmp_path / "glance-api.conf"
-    file.write_text(f"[DEFAULT]\nenabled_import_methods =\n[file]\nfilesystem_store_datadir = {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n"
-                    "[periodic]\nenabled_jobs = odd, reaper\n")
+    file.write_text(
+        "[DEFAULT]\nenabled_import_methods =\n[file]\nfilesystem_store_datadir ="
+        f" {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n[periodic]\nenabled_jobs ="
+        " odd, reaper\n"
+    )
     database = load_database(configuration.new(files=[str(file)]))
     database.sync()
     database.close()

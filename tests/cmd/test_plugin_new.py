@@ -1,4 +1,5 @@
-"""glance-plugins new: files of a plugin of one's own. That they are green, installed and served: tests/docs/test_walks.py, by the pages that say so."""
+"""glance-plugins new: files of a plugin of one's own. That they are green, installed and served:
+tests/docs/test_walks.py, by the pages that say so."""
 
 from __future__ import annotations
 
@@ -22,7 +23,13 @@ def texts(folder: Path) -> dict[str, str]:
 def test_the_files_are_of_that_name(tmp_path: Path, kind: str, short: str) -> None:
     made = plugin_new.make(kind, "acme2", tmp_path / "mine")
     files = texts(made)
-    assert {"pyproject.toml", "README.md", "LICENSE", "tests/test_conformance.py", f"src/glancecore_{short}_acme2/options.py"} <= set(files)
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "tests/test_conformance.py",
+        f"src/glancecore_{short}_acme2/options.py",
+    } <= set(files)
     assert not [x for x, text in files.items() if re.search("template", x + text, re.IGNORECASE)]
     project = tomllib.loads(files["pyproject.toml"])["project"]
     assert project["name"] == f"glancecore-{short}-acme2"
@@ -62,7 +69,9 @@ def test_no_configuration_is_needed(tmp_path: Path) -> None:
     """It is a machine of an author, whatever lies in /etc/glance."""
     wrong = tmp_path / "wrong.conf"
     wrong.write_text("no configuration\n")
-    done = lab.command("glance-plugins", "--config-file", wrong, "new", "extension", "acme", "--folder", tmp_path / "mine")
+    done = lab.command(
+        "glance-plugins", "--config-file", wrong, "new", "extension", "acme", "--folder", tmp_path / "mine"
+    )
     assert done.returncode == 0, done.stderr
     assert f"cd {tmp_path / 'mine'}" in done.stdout
     assert (tmp_path / "mine" / "pyproject.toml").exists()

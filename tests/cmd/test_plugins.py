@@ -23,8 +23,14 @@ pytestmark = pytest.mark.long
 #: What no "try" around an import can hold.
 WORST = {
     "exits": Fault(("its import ends the process (exit code 7)",), module="import os; os._exit(7)"),
-    "crashes": Fault(("its import ends the process (signal SIGSEGV)",), module="import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"),
-    "hangs": Fault(("its import does not end: there was no result within 5 seconds",), module="import threading; threading.Event().wait()"),
+    "crashes": Fault(
+        ("its import ends the process (signal SIGSEGV)",),
+        module="import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+    ),
+    "hangs": Fault(
+        ("its import does not end: there was no result within 5 seconds",),
+        module="import threading; threading.Event().wait()",
+    ),
     "leaves": Fault(("it tried to end the process (SystemExit: 3)",), module="import sys; sys.exit(3)"),
 }
 Run = Callable[..., tuple[int, str]]
@@ -34,8 +40,18 @@ Run = Callable[..., tuple[int, str]]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("site")
     marks = f"import pathlib; pathlib.Path({str(folder / 'imported')!r}).touch(); print('a word on standard output')"
-    saboteurs.write(folder, "store", {"right": Fault((), module=marks), "twice": NONE, "dies late": Fault((), body="def start(self): import os; os._exit(9)"),
-                                      "bad caps": saboteurs.OF_STORES["caps are texts"], "slow": OF_STARTS["start hangs"], **WORST})
+    saboteurs.write(
+        folder,
+        "store",
+        {
+            "right": Fault((), module=marks),
+            "twice": NONE,
+            "dies late": Fault((), body="def start(self): import os; os._exit(9)"),
+            "bad caps": saboteurs.OF_STORES["caps are texts"],
+            "slow": OF_STARTS["start hangs"],
+            **WORST,
+        },
+    )
     saboteurs.write(folder, "store", {"twice": NONE}, package="rival")
     saboteurs.write(folder, "import_method", {"two words": NONE, "renamed": Fault((), body="section = 'elsewhere'")})
     saboteurs.write(folder, "notifier", {"abstract": OF_ALL["abstract method"]})
@@ -44,11 +60,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
     def call(*words: str, backends: str = "good:file", default: str = "", more: str = "") -> tuple[int, str]:
         file = tmp_path / "glance-api.conf"
-        file.write_text(f"[DEFAULT]\nenabled_backends = {backends}\nenabled_import_methods =\nplugin_start_timeout = 5\n{default}[glance_store]\ndefault_backend = good\n"
-                        f"[good]\nfilesystem_store_datadir = {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n{more}")
+        file.write_text(
+            f"[DEFAULT]\nenabled_backends = {backends}\nenabled_import_methods =\nplugin_start_timeout ="
+            f" 5\n{default}[glance_store]\ndefault_backend = good\n[good]\nfilesystem_store_datadir ="
+            f" {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n{more}"
+        )
         database = load_database(configuration.new(files=[str(file)]))
         database.sync()
         database.close()
@@ -106,13 +127,24 @@ def test_a_name_of_two_distributions_is_told_without_an_import(run: Run) -> None
 def test_check_says_what_is_wrong_with_a_second_store(run: Run, name: str) -> None:
     code, said = run("--json", "check", backends=f"good:file, other:{name}")
     assert code == 1
-    words = {"bad_caps": "caps must be", "dies_late": "ends the process (exit code 9)", "slow": "has not ended within 5 seconds", "twice": "rival-store 1.0",
-             **{x: fault.words[0] for x, fault in WORST.items()}}[name]
+    words = {
+        "bad_caps": "caps must be",
+        "dies_late": "ends the process (exit code 9)",
+        "slow": "has not ended within 5 seconds",
+        "twice": "rival-store 1.0",
+        **{x: fault.words[0] for x, fault in WORST.items()},
+    }[name]
     assert words in said
 
 
 def test_check_looks_at_the_others_too(run: Run) -> None:
-    code, said = run("--json", "check", backends="good:file, other:bad_caps", default="notifiers = abstract\n", more="[sever]\nthreads = 3\n")
+    code, said = run(
+        "--json",
+        "check",
+        backends="good:file, other:bad_caps",
+        default="notifiers = abstract\n",
+        more="[sever]\nthreads = 3\n",
+    )
     found = rows(said)
     assert code == 1
     assert found["store", "bad_caps"]["state"] == "broken"
@@ -122,7 +154,10 @@ def test_check_looks_at_the_others_too(run: Run) -> None:
 
 
 def test_check_tells_that_all_is_right(run: Run) -> None:
-    assert run("check", backends="good:file, other:right") == (0, "Everything that the configuration enables is there and works.\n")
+    assert run("check", backends="good:file, other:right") == (
+        0,
+        "Everything that the configuration enables is there and works.\n",
+    )
 
 
 def test_check_of_all_finds_what_is_only_installed(run: Run) -> None:
@@ -131,10 +166,17 @@ def test_check_of_all_finds_what_is_only_installed(run: Run) -> None:
     assert {x[1] for x in rows(said)} >= {"twice", "bad_caps", "abstract", *WORST}
 
 
-@pytest.mark.parametrize(("words", "section"), [
-    (("store", "right"), "the one that is called as the store's id"), (("store", "file"), "[good]"), (("import_method", "two_words"), "[method_two_words]"),
-    (("import_method", "renamed"), "[elsewhere]"), (("periodic", "auditor"), "[periodic_auditor]"), (("database", "sql"), "[database]"),
-])
+@pytest.mark.parametrize(
+    ("words", "section"),
+    [
+        (("store", "right"), "the one that is called as the store's id"),
+        (("store", "file"), "[good]"),
+        (("import_method", "two_words"), "[method_two_words]"),
+        (("import_method", "renamed"), "[elsewhere]"),
+        (("periodic", "auditor"), "[periodic_auditor]"),
+        (("database", "sql"), "[database]"),
+    ],
+)
 def test_show_names_the_section(run: Run, words: tuple[str, str], section: str) -> None:
     code, said = run("show", *words)
     assert code == 0

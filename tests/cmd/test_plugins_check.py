@@ -28,18 +28,40 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_each_contradiction_is_a_row_among_the_others(check: Any) -> None:
-    code, rows = check("[DEFAULT]\nworkers = 3\nowner_is_tenant = false\nadmin_role = boss\nuse_keystone_limits = true\nquota_driver = config\nauth_strategy = basic\n"
-                       "notifiers = log\nnode_staging_uri = swift://x\n[paste_deploy]\nflavor = keystone+ratelimit\n[oslo_messaging_notifications]\ndriver = messaging\n"
-                       "[glance_store]\nstores = file\ndefault_store = rbd\n")
+    code, rows = check(
+        "[DEFAULT]\nworkers = 3\nowner_is_tenant = false\nadmin_role = boss\nuse_keystone_limits = true\nquota_driver ="
+        " config\nauth_strategy = basic\nnotifiers = log\nnode_staging_uri = swift://x\n[paste_deploy]\nflavor ="
+        " keystone+ratelimit\n[oslo_messaging_notifications]\ndriver = messaging\n[glance_store]\nstores ="
+        " file\ndefault_store = rbd\n"
+    )
     assert code == 1
     refused = [x["words"] for x in rows if x["became"] == "refused"]
-    for word in ("owner_is_tenant", "admin_role", "use_keystone_limits", "flavor", "oslo_messaging_notifications", "default_store", "node_staging_uri"):
+    for word in (
+        "owner_is_tenant",
+        "admin_role",
+        "use_keystone_limits",
+        "flavor",
+        "oslo_messaging_notifications",
+        "default_store",
+        "node_staging_uri",
+    ):
         assert any(word in x for x in refused), word
     assert len(refused) == 7
-    assert {"option": "[DEFAULT] workers", "became": "same"}.items() <= next(x for x in rows if x["option"] == "[DEFAULT] workers").items()
+    assert {"option": "[DEFAULT] workers", "became": "same"}.items() <= next(
+        x for x in rows if x["option"] == "[DEFAULT] workers"
+    ).items()
 
 
-@pytest.mark.parametrize("line", ["workers = many", "enabled_backends = fast", "use_keystone_limits = perhaps", "notifiers = [log", "staging_driver = file\nbind_port = 99999999"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "workers = many",
+        "enabled_backends = fast",
+        "use_keystone_limits = perhaps",
+        "notifiers = [log",
+        "staging_driver = file\nbind_port = 99999999",
+    ],
+)
 def test_a_value_of_a_wrong_type_is_a_row_too(check: Any, line: str) -> None:
     code, rows = check(f"[DEFAULT]\n{line}\n[profiler]\nenabled = true\n")
     assert code == 1
@@ -68,8 +90,16 @@ def test_what_is_right_is_told_with_exit_code_0(check: Any) -> None:
     assert {x["became"] for x in rows} == {"same", "renamed"}
 
 
-@pytest.mark.parametrize(("line", "word"), [("enabled_backends = fast:file, volumes:cinder", "cinder"), ("enabled_backends = fast:rdb", "rbd"), ("auth_strategy = kerberos", "kerberos"),
-                                            ("notifiers = log, pigeon", "pigeon"), ("enabled_import_methods = [glance-direct, web-upload]", "web-download")])
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("enabled_backends = fast:file, volumes:cinder", "cinder"),
+        ("enabled_backends = fast:rdb", "rbd"),
+        ("auth_strategy = kerberos", "kerberos"),
+        ("notifiers = log, pigeon", "pigeon"),
+        ("enabled_import_methods = [glance-direct, web-upload]", "web-download"),
+    ],
+)
 def test_a_plugin_that_is_nobodys_is_refused(check: Any, line: str, word: str) -> None:
     code, rows = check(f"[DEFAULT]\n{line}\n")
     assert code == 1
@@ -78,7 +108,9 @@ def test_a_plugin_that_is_nobodys_is_refused(check: Any, line: str, word: str) -
     assert word in refused["words"]
 
 
-def test_a_driver_of_this_project_need_not_be_installed_where_the_files_are_looked_at(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_of_this_project_need_not_be_installed_where_the_files_are_looked_at(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plugins, "installed", lambda kind: [x for x in installed(kind) if x.ours])
     code, rows = check("[DEFAULT]\nenabled_backends = images:rbd\nauth_strategy = keystone\n")
     assert [x["words"] for x in rows if x["became"] == "refused"] == []

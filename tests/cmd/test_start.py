@@ -10,7 +10,8 @@ import pytest
 from glancecore.cmd import start
 from glancecore.domain.errors import ConfigError
 
-#: An override that shows the rest of the line backwards, an escape that clears the screen, a space without width, a tag.
+#: An override that shows the rest of the line backwards, an escape that clears the screen, a space without width, a
+#: tag.
 NAME = "debian-\u202egnp.exe\x1b[2J\u200b\U000e0041\r"
 SHOWN = "debian-\\u202egnp.exe\\u001b[2J\\u200b\\U000e0041\\r"
 

@@ -33,8 +33,11 @@ class Cloud:
 
     def conf(self) -> Any:
         file = self.folder / "glance-api.conf"
-        file.write_text(f"[DEFAULT]\nenabled_backends = fast:file, web:{self.driver_of_web}\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
-                        f"[fast]\nfilesystem_store_datadir = {self.folder}/{self.place}\n")
+        file.write_text(
+            f"[DEFAULT]\nenabled_backends = fast:file, web:{self.driver_of_web}\nenabled_import_methods"
+            " =\n[glance_store]\ndefault_backend = fast\n[fast]\nfilesystem_store_datadir ="
+            f" {self.folder}/{self.place}\n"
+        )
         return configuration.new(files=[str(file)])
 
     def use(self) -> None:
@@ -51,7 +54,9 @@ class Cloud:
         return json.loads(self.run("--json", "store", *words)[1])
 
     def image(self, key: str, store: str = "fast", folder: str = "one") -> None:
-        self.database.images.commit(ImageAdded(make_image(locations=(Location(f"file://{self.folder}/{folder}/{key}", store),))))
+        self.database.images.commit(
+            ImageAdded(make_image(locations=(Location(f"file://{self.folder}/{folder}/{key}", store),)))
+        )
         if (self.folder / folder).is_dir():
             (self.folder / folder / key).write_bytes(b"x")
 
@@ -60,7 +65,9 @@ class Cloud:
 
 
 @pytest.mark.parametrize("fault", ["import error", "old __init__", "__init__ raises", "start raises", "no caps"])
-def test_a_broken_store_is_wrong_and_the_others_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str) -> None:
+def test_a_broken_store_is_wrong_and_the_others_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
     saboteurs.write(tmp_path / "site", "store", {fault: saboteurs.faults_of("store")[fault]})
     cloud = Cloud(tmp_path, capsys)
     cloud.use()
@@ -88,11 +95,17 @@ def test_list_looks_and_changes_nothing(cloud: Cloud) -> None:
     assert list(cloud.folder.iterdir()) == [cloud.folder / "glance-api.conf"]
     cloud.use()
     cloud.image("a")
-    assert cloud.run("store", "list") == (0, "fast: used, images 1, places 1\nweb: without markers, images 0, places 0\n")
+    assert cloud.run("store", "list") == (
+        0,
+        "fast: used, images 1, places 1\nweb: without markers, images 0, places 0\n",
+    )
     (cloud.folder / "one" / MARKER).unlink()
     code, text = cloud.run("store", "list")
     assert code == 1
-    assert "fast: wrong, images 1, places 1: store fast is not available: its data is not there: [fast] filesystem_store_datadir" in text
+    assert (
+        "fast: wrong, images 1, places 1: store fast is not available: its data is not there: [fast]"
+        " filesystem_store_datadir" in text
+    )
     assert not (cloud.folder / "one" / MARKER).exists()
 
 
@@ -104,8 +117,10 @@ def test_list_has_what_is_not_configured(cloud: Cloud) -> None:
     cloud.image("a", "gone")
     code, text = cloud.run("store", "list")
     assert code == 1
-    assert text.splitlines()[2:] == ["old: not configured, images 0, places 1: [DEFAULT] enabled_backends does not name it",
-                                     "gone: not configured, images 1, places 0: [DEFAULT] enabled_backends does not name it"]
+    assert text.splitlines()[2:] == [
+        "old: not configured, images 0, places 1: [DEFAULT] enabled_backends does not name it",
+        "gone: not configured, images 1, places 0: [DEFAULT] enabled_backends does not name it",
+    ]
 
 
 def test_show(cloud: Cloud) -> None:
@@ -113,8 +128,10 @@ def test_show(cloud: Cloud) -> None:
     code, text = cloud.run("store", "show", "fast")
     place = cloud.marker("one")
     assert code == 0
-    assert text == (f"fast: used\ndriver: file\nimages: 0\nexpected: place {place} file://{cloud.folder}/one\n"
-                    f"found: filesystem_store_datadir = {cloud.folder}/one: place {place}, first used as store fast\n")
+    assert (
+        text == f"fast: used\ndriver: file\nimages: 0\nexpected: place {place} file://{cloud.folder}/one\n"
+        f"found: filesystem_store_datadir = {cloud.folder}/one: place {place}, first used as store fast\n"
+    )
     assert cloud.told("show", "fast")["expected"] == [{"id": place, "addresses": [f"file://{cloud.folder}/one"]}]
     with pytest.raises(errors.ConfigError, match="no store 'fats'; there are: fast, web"):
         cloud.run("store", "show", "fats")
@@ -130,7 +147,10 @@ def test_adopt_data_that_was_moved_without_its_marker(cloud: Cloud) -> None:
     assert "none of 1 that were looked for is there" in errors.for_operators(told.value)
     (cloud.folder / "one" / "a").rename(cloud.folder / "two" / "a")
     [place] = cloud.told("adopt", "fast")
-    assert place == {"id": cloud.marker("two"), "addresses": [f"file://{cloud.folder}/two", f"file://{cloud.folder}/one"]}
+    assert place == {
+        "id": cloud.marker("two"),
+        "addresses": [f"file://{cloud.folder}/two", f"file://{cloud.folder}/one"],
+    }
     cloud.use()
     assert cloud.told("show", "fast")["state"] == "used"
 
@@ -163,9 +183,15 @@ def test_adopt_what_is_gone_for_good(cloud: Cloud) -> None:
     assert cloud.told("adopt", "--force", "fast")[0]["id"] == cloud.marker("one")
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (("adopt", "web"), "keeps no markers"), (("adopt", "fats"), "no store 'fats'"), (("forget", "fats"), "nothing is recorded of a store 'fats'"),
-    (("forget", "fast"), "enabled_backends names fast: take it out first")])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("adopt", "web"), "keeps no markers"),
+        (("adopt", "fats"), "no store 'fats'"),
+        (("forget", "fats"), "nothing is recorded of a store 'fats'"),
+        (("forget", "fast"), "enabled_backends names fast: take it out first"),
+    ],
+)
 def test_mistakes_are_told(cloud: Cloud, words: tuple[str, ...], says: str) -> None:
     cloud.use()
     with pytest.raises(errors.ConfigError, match=says):
@@ -176,5 +202,7 @@ def test_forget(cloud: Cloud) -> None:
     cloud.database.places.replace("old", None, StorePlaces("old", (Place("1" * 32),)))
     cloud.image("a", "old")
     assert cloud.run("store", "forget", "old") == (
-        0, "store old is forgotten; images that have data there: 1; none of it can be read or deleted\n")
+        0,
+        "store old is forgotten; images that have data there: 1; none of it can be read or deleted\n",
+    )
     assert cloud.database.places.get("old") is None

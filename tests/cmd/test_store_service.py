@@ -32,9 +32,11 @@ class Cloud:
 
     def conf(self) -> Any:
         file = self.folder / "glance-api.conf"
-        file.write_text(f"[DEFAULT]\nenabled_backends = {self.stores}\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
-                        f"fallback_stores = {self.fallbacks}\n[fast]\nfilesystem_store_datadir = {self.folder}/fast\n"
-                        f"[cheap]\nfilesystem_store_datadir = {self.folder}/cheap\n")
+        file.write_text(
+            f"[DEFAULT]\nenabled_backends = {self.stores}\nenabled_import_methods =\n[glance_store]\ndefault_backend ="
+            f" fast\nfallback_stores = {self.fallbacks}\n[fast]\nfilesystem_store_datadir ="
+            f" {self.folder}/fast\n[cheap]\nfilesystem_store_datadir = {self.folder}/cheap\n"
+        )
         return configuration.new(files=[str(file)])
 
     def use(self) -> None:
@@ -42,15 +44,26 @@ class Cloud:
         load_stores(self.conf(), self.database).close()
 
     def run(self, *words: str) -> tuple[int, str]:
-        args: argparse.Namespace = parser().parse_args(["store", *words] if words[0] != "--json" else ["--json", "store", *words[1:]])
+        args: argparse.Namespace = parser().parse_args(
+            ["store", *words] if words[0] != "--json" else ["--json", "store", *words[1:]]
+        )
         args.conf = self.conf()
         code = int(args.run(args, self.database))
         return code, self._capsys.readouterr().out
 
     def image(self, **stores: LocationStatus) -> str:
         image = make_image(status=Status.ACTIVE, size=100, name="debian")
-        self.database.images.commit(ImageAdded(replace(image, locations=tuple(
-            Location(f"file://{self.folder}/{x}/{image.id}", x, status=status) for x, status in stores.items()))))
+        self.database.images.commit(
+            ImageAdded(
+                replace(
+                    image,
+                    locations=tuple(
+                        Location(f"file://{self.folder}/{x}/{image.id}", x, status=status)
+                        for x, status in stores.items()
+                    ),
+                )
+            )
+        )
         return image.id
 
 
@@ -74,8 +87,13 @@ def test_status_tells_what_is_where(cloud: Cloud) -> None:
     only, lost, both = cloud.image(fast=GOOD), cloud.image(fast=BAD), cloud.image(fast=BAD, cheap=GOOD)
     code, said = cloud.run("status")
     assert code == 0
-    assert re.fullmatch(r"fast: up, writable, free \d+ bytes\n  images 3, bytes 300, only copy 1, damaged copies 2, without any good copy 1\n"
-                        r"cheap: up, writable, free \d+ bytes\n  images 1, bytes 100, only copy 1, damaged copies 0, without any good copy 0\n", said)
+    assert re.fullmatch(
+        r"fast: up, writable, free \d+ bytes\n  images 3, bytes 300, only copy 1, damaged copies 2, without any good"
+        r" copy 1\n"
+        r"cheap: up, writable, free \d+ bytes\n  images 1, bytes 100, only copy 1, damaged copies 0, without any good"
+        r" copy 0\n",
+        said,
+    )
     *rows, last = map(json.loads, cloud.run("--json", "status", "fast", "--images")[1].splitlines())
     assert {x["image"]: x["kind"] for x in rows} == {only: "only", lost: "lost", both: "damaged"}
     assert last | {"store": "fast", "state": "up", "only": 1, "draining": False} == last
@@ -105,7 +123,10 @@ def test_drain_and_undrain_are_said_twice_without_harm(cloud: Cloud) -> None:
 
 def test_something_takes_the_data_for_which_no_store_is_named(cloud: Cloud) -> None:
     cloud.use()
-    with pytest.raises(errors.ConfigError, match=r"goes to fast, and would have nowhere to go: name a store .*fallback_stores.*such as cheap"):
+    with pytest.raises(
+        errors.ConfigError,
+        match=r"goes to fast, and would have nowhere to go: name a store .*fallback_stores.*such as cheap",
+    ):
         cloud.run("drain", "fast")
     cloud.fallbacks = "cheap"
     assert cloud.run("drain", "fast")[0] == 0
@@ -122,24 +143,37 @@ def test_something_takes_the_data_for_which_no_store_is_named(cloud: Cloud) -> N
 def test_a_store_is_removed_when_nothing_needs_it(cloud: Cloud) -> None:
     cloud.use()
     cloud.image(cheap=GOOD)
-    with pytest.raises(errors.ConfigError, match=r"ID: 1 images need store cheap: run: glance-manage store evacuate cheap; which ones: .* --images"):
+    with pytest.raises(
+        errors.ConfigError,
+        match=r"ID: 1 images need store cheap: run: glance-manage store evacuate cheap; which ones: .* --images",
+    ):
         cloud.run("remove", "cheap")
     cloud.stores = "fast:file"
-    with pytest.raises(errors.ConfigError, match=r"name it in \[DEFAULT\] enabled_backends again with its section, then run"):
+    with pytest.raises(
+        errors.ConfigError, match=r"name it in \[DEFAULT\] enabled_backends again with its section, then run"
+    ):
         cloud.run("remove", "cheap")
     cloud.database, cloud.stores = MemoryDatabase(), "fast:file, cheap:file"
     cloud.folder = cloud.folder / "new"
     cloud.folder.mkdir()
     cloud.use()
     cloud.run("drain", "cheap")
-    with pytest.raises(errors.ConfigError, match=r"no image needs store cheap, and .* still names it: take it out on every node"):
+    with pytest.raises(
+        errors.ConfigError, match=r"no image needs store cheap, and .* still names it: take it out on every node"
+    ):
         cloud.run("remove", "cheap")
     cloud.stores = "fast:file"
     saving = make_image(status=Status.SAVING)
-    cloud.database.images.commit(ImageAdded(saving), LeaseTaken(make_lease(saving, blobs=(BlobRef("cheap", saving.id),)), 60))
+    cloud.database.images.commit(
+        ImageAdded(saving), LeaseTaken(make_lease(saving, blobs=(BlobRef("cheap", saving.id),)), 60)
+    )
     with pytest.raises(errors.ConfigError, match="the data of 1 images is being written to store cheap"):
         cloud.run("remove", "cheap")
-    cloud.database.images.commit(LeaseTaken(make_lease(saving, blobs=(BlobRef("fast", saving.id),)), 60, cloud.database.images.lease(saving.id).token))
+    cloud.database.images.commit(
+        LeaseTaken(
+            make_lease(saving, blobs=(BlobRef("fast", saving.id),)), 60, cloud.database.images.lease(saving.id).token
+        )
+    )
     assert cloud.run("remove", "cheap") == (0, "store cheap is removed; nothing needs its data\n")
     assert [x.store for x in cloud.database.places.all()] == ["fast"]
     with pytest.raises(errors.ConfigError, match="nothing is recorded of a store 'cheap'; there are: fast"):

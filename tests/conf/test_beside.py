@@ -32,9 +32,13 @@ def test_the_file_of_imports_is_read_and_the_main_file_wins(main: Path, how: str
 
 
 def test_it_is_read_beside_glance_api_conf_only(tmp_path: Path) -> None:
-    (tmp_path / "glance-image-import.conf").write_text("[image_import_opts]\nimage_import_plugins = ['image_conversion']\n")
+    (tmp_path / "glance-image-import.conf").write_text(
+        "[image_import_opts]\nimage_import_plugins = ['image_conversion']\n"
+    )
     (tmp_path / "other.conf").write_text("")
-    assert configuration.new(["--config-file", str(tmp_path / "other.conf")]).image_import_opts.image_import_plugins == []
+    assert (
+        configuration.new(["--config-file", str(tmp_path / "other.conf")]).image_import_opts.image_import_plugins == []
+    )
 
 
 @pytest.fixture
@@ -48,7 +52,9 @@ def places(tmp_path: Path) -> dict[str, Path]:
     return found
 
 
-@pytest.mark.parametrize(("order", "wins"), [("AD", 6), ("DA", 5), ("ADE", 7), ("AED", 6), ("DAE", 7), ("D", 6), ("A", 5)])
+@pytest.mark.parametrize(
+    ("order", "wins"), [("AD", 6), ("DA", 5), ("ADE", 7), ("AED", 6), ("DAE", 7), ("D", 6), ("A", 5)]
+)
 @pytest.mark.parametrize("form", ["two words", "one word"])
 def test_what_is_read_last_wins_everywhere(places: dict[str, Path], order: str, wins: int, form: str) -> None:
     words = [x for name in order for x in ("--config-file" if name == "A" else "--config-dir", str(places[name]))]
@@ -64,7 +70,9 @@ def test_what_is_read_last_wins_everywhere(places: dict[str, Path], order: str, 
         assert (again.workers, files_of(again)) == (wins, files_of(conf))
 
 
-def test_default_folders_come_before_a_named_file(places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_folders_come_before_a_named_file(
+    places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home" / ".glance"
     (home / "glance-api.conf.d").mkdir(parents=True)
     (home / "glance-api.conf.d" / "x.conf").write_text("[DEFAULT]\nworkers = 8\nowner_is_tenant = false\n")
@@ -78,7 +86,9 @@ def test_default_folders_come_before_a_named_file(places: dict[str, Path], tmp_p
 
 @pytest.mark.parametrize("name", ["glance-cache.conf", "glance-scrubber.conf", "glance-manage.conf"])
 def test_what_other_files_say_and_the_main_one_does_not_is_named(main: Path, name: str) -> None:
-    main.with_name(name).write_text("[DEFAULT]\nworkers = 3\nimage_cache_max_size = 5\n[database]\nconnection = sqlite://\n")
+    main.with_name(name).write_text(
+        "[DEFAULT]\nworkers = 3\nimage_cache_max_size = 5\n[database]\nconnection = sqlite://\n"
+    )
     said = list(beside.lost([str(main)], None))
     assert len(said) == 1
     assert name in said[0]
@@ -90,11 +100,17 @@ def test_what_other_files_say_and_the_main_one_does_not_is_named(main: Path, nam
 
 def test_filters_that_are_not_glances_are_named(main: Path) -> None:
     paste = main.with_name("glance-api-paste.ini")
-    paste.write_text("[composite:root]\n/: api\n[pipeline:glance-api]\npipeline = cors authtoken limits app\n[filter:cors]\nuse =  egg:oslo.middleware#cors\n[filter:authtoken]\n"
-                     "paste.filter_factory = keystonemiddleware.auth_token:filter_factory\ndelay_auth_decision = true\n")
+    paste.write_text(
+        "[composite:root]\n/: api\n[pipeline:glance-api]\npipeline = cors authtoken limits app\n[filter:cors]\nuse = "
+        " egg:oslo.middleware#cors\n[filter:authtoken]\npaste.filter_factory ="
+        " keystonemiddleware.auth_token:filter_factory\ndelay_auth_decision = true\n"
+    )
     assert list(beside.lost([str(main)], None)) == []
     with paste.open("a") as file:
-        file.write("[filter:limits]\npaste.filter_factory = rate_limit.wsgi:factory\n[filter:audit]\npaste.filter_factory = keystonemiddleware.audit:filter_factory\n")
+        file.write(
+            "[filter:limits]\npaste.filter_factory = rate_limit.wsgi:factory\n[filter:audit]\npaste.filter_factory ="
+            " keystonemiddleware.audit:filter_factory\n"
+        )
     said = list(beside.lost([str(main)], None))
     assert [x.partition("[")[2].partition("]")[0] for x in said] == ["filter:limits", "filter:audit"]
     moved = paste.rename(main.with_name("other.ini"))

@@ -1,7 +1,8 @@
-"""Configuration files in the form in which deployers write Glance's start the service, which then serves and keeps strangers out.
+"""Configuration files in the form in which deployers write Glance's start the service, which then serves and keeps
+strangers out.
 
-The database is SQLite in place of theirs, and the folders are a test's own; Keystone, memcached and the message bus are at addresses where nothing answers.
-"""
+The database is SQLite in place of theirs, and the folders are a test's own; Keystone, memcached and the message bus are
+at addresses where nothing answers."""
 
 from __future__ import annotations
 
@@ -29,8 +30,16 @@ def conf(request: pytest.FixtureRequest, tmp_path: Path) -> cfg.ConfigOpts:
     folder = Path(shutil.copytree(FILES / request.param, tmp_path / "etc"))
     (tmp_path / "state").mkdir()
     for file in folder.iterdir():
-        text = file.read_text().replace("policy_file = @FOLDER@", f"policy_file = {folder}").replace("policy_file=@FOLDER@", f"policy_file={folder}")
-        file.write_text(text.replace("@FOLDER@", str(tmp_path / "state")).replace("@DATABASE@", f"sqlite:///{tmp_path}/glance.sqlite"))
+        text = (
+            file.read_text()
+            .replace("policy_file = @FOLDER@", f"policy_file = {folder}")
+            .replace("policy_file=@FOLDER@", f"policy_file={folder}")
+        )
+        file.write_text(
+            text.replace("@FOLDER@", str(tmp_path / "state")).replace(
+                "@DATABASE@", f"sqlite:///{tmp_path}/glance.sqlite"
+            )
+        )
     return configuration.new(files=[str(folder / "glance-api.conf")])
 
 

@@ -19,12 +19,26 @@ def _read(folder: Path, flavor: str, *lines: str) -> tuple[str, bool]:
     return conf.auth_strategy, cache_driver(conf) is not None
 
 
-@pytest.mark.parametrize(("flavor", "auth", "cached"), [
-    ("keystone", "keystone", False), ("keystone+caching", "keystone", True), ("keystone+cachemanagement", "keystone", True),
-    ("trusted-auth", "headers", False), ("trusted-auth+cachemanagement", "headers", True), ("caching", "none", True), ("cachemanagement", "none", True),
-    ("", "none", False), ("noauth", "none", False), ("'keystone+caching'", "keystone", True), (" keystone + caching ", "keystone", True)])
+@pytest.mark.parametrize(
+    ("flavor", "auth", "cached"),
+    [
+        ("keystone", "keystone", False),
+        ("keystone+caching", "keystone", True),
+        ("keystone+cachemanagement", "keystone", True),
+        ("trusted-auth", "headers", False),
+        ("trusted-auth+cachemanagement", "headers", True),
+        ("caching", "none", True),
+        ("cachemanagement", "none", True),
+        ("", "none", False),
+        ("noauth", "none", False),
+        ("'keystone+caching'", "keystone", True),
+        (" keystone + caching ", "keystone", True),
+    ],
+)
 @pytest.mark.parametrize("folder", ["image_cache_dir = /var/cache/glance"])
-def test_the_word_says_who_callers_are_and_whether_images_are_cached(tmp_path: Path, flavor: str, auth: str, folder: str, cached: bool) -> None:
+def test_the_word_says_who_callers_are_and_whether_images_are_cached(
+    tmp_path: Path, flavor: str, auth: str, folder: str, cached: bool
+) -> None:
     assert _read(tmp_path, flavor, folder) == (auth, cached)
 
 

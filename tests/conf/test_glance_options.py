@@ -14,31 +14,67 @@ from glancecore.conf.store import PER_STORE
 
 #: Section and name of what the generators of Glance 33, glance_store and the oslo libraries that it uses write.
 FACTS = [tuple(x.split()) for x in Path(__file__).with_name("glance33_options.txt").read_text().splitlines()]
-OF_OSLO = ("log", "use_", "rate_", "syslog", "debug", "max_log", "publish_errors", "watch_log", "default_log", "fatal_", "instance_", "transport_url",
-           "control_exchange", "executor_", "rpc_")
+OF_OSLO = (
+    "log",
+    "use_",
+    "rate_",
+    "syslog",
+    "debug",
+    "max_log",
+    "publish_errors",
+    "watch_log",
+    "default_log",
+    "fatal_",
+    "instance_",
+    "transport_url",
+    "control_exchange",
+    "executor_",
+    "rpc_",
+)
 
 
 def test_every_option_of_glance_is_known() -> None:
     assert len(FACTS) > 200
-    assert [f"[{section}] {name}" for section, name in FACTS if fate(section, name, store=section == STORE) is None] == []
+    assert [
+        f"[{section}] {name}" for section, name in FACTS if fate(section, name, store=section == STORE) is None
+    ] == []
 
 
 def _declared(prefix: str = "glancecore") -> list[tuple[str, cfg.Opt]]:
     """Section and option of what plugins and the core declare."""
-    return [(group, option) for entry in entry_points(group="oslo.config.opts") if entry.value.startswith("glancecore") and entry.name.startswith(prefix)
-            for group, options in entry.load()() for option in options]
+    return [
+        (group, option)
+        for entry in entry_points(group="oslo.config.opts")
+        if entry.value.startswith("glancecore") and entry.name.startswith(prefix)
+        for group, options in entry.load()()
+        for option in options
+    ]
 
 
 def test_what_is_the_same_is_there() -> None:
     ours = {(group, option.dest) for group, option in _declared()}
     of_stores = {option.dest for _, option in _declared("glancecore.store.")} | {x.dest for x in PER_STORE}
-    absent = [f"[{section}] {name}" for (section, name), became in OPTIONS.items() if became.outcome is OptionFate.SAME and section not in library_options.SECTIONS
-              and (section, name) not in ours and not (section == STORE and name in of_stores) and not name.startswith(OF_OSLO)]
+    absent = [
+        f"[{section}] {name}"
+        for (section, name), became in OPTIONS.items()
+        if became.outcome is OptionFate.SAME
+        and section not in library_options.SECTIONS
+        and (section, name) not in ours
+        and not (section == STORE and name in of_stores)
+        and not name.startswith(OF_OSLO)
+    ]
     assert absent == []
 
 
-#: Not by oslo.config, which knows former names only: their values mean something else here. What they do is tested in test_from_glance, test_flavor and test_driver.
-TRANSLATED = {("DEFAULT", "use_keystone_limits"), ("DEFAULT", "node_staging_uri"), ("paste_deploy", "flavor"), ("glance_store", "stores"), ("glance_store", "default_store")}
+#: Not by oslo.config, which knows former names only: their values mean something else here. What they do is tested in
+#: test_from_glance, test_flavor and test_driver.
+TRANSLATED = {
+    ("DEFAULT", "use_keystone_limits"),
+    ("DEFAULT", "node_staging_uri"),
+    ("paste_deploy", "flavor"),
+    ("glance_store", "stores"),
+    ("glance_store", "default_store"),
+}
 
 
 def test_what_is_renamed_is_there_and_reads_the_former_name() -> None:

@@ -11,16 +11,41 @@ from oslo_config import cfg, types
 from glancecore.ports.options import DictOpt, ListOpt
 
 LISTS = {
-    "a, b": ["a", "b"], "a,b": ["a", "b"], "[a, b]": ["a", "b"], "['a', 'b']": ["a", "b"], '["a","b"]': ["a", "b"], "'a', 'b'": ["a", "b"],
-    '"a","b"': ["a", "b"], '"a, b"': ["a", "b"], "'a'": ["a"], "['a']": ["a"], "a": ["a"], "[a]": ["a"], "": [], "[]": [], "['']": [],
-    "a,": ["a"], "[ a , b ]": ["a", "b"], "10.20.0.0/16": ["10.20.0.0/16"], "[10.20.0.0/16, ::1/128]": ["10.20.0.0/16", "::1/128"],
-    "[::1]:80, [::2]:80": ["[::1]:80", "[::2]:80"], "['a,b', c]": ["a,b", "c"], "it's, b": ["it's", "b"],
+    "a, b": ["a", "b"],
+    "a,b": ["a", "b"],
+    "[a, b]": ["a", "b"],
+    "['a', 'b']": ["a", "b"],
+    '["a","b"]': ["a", "b"],
+    "'a', 'b'": ["a", "b"],
+    '"a","b"': ["a", "b"],
+    '"a, b"': ["a", "b"],
+    "'a'": ["a"],
+    "['a']": ["a"],
+    "a": ["a"],
+    "[a]": ["a"],
+    "": [],
+    "[]": [],
+    "['']": [],
+    "a,": ["a"],
+    "[ a , b ]": ["a", "b"],
+    "10.20.0.0/16": ["10.20.0.0/16"],
+    "[10.20.0.0/16, ::1/128]": ["10.20.0.0/16", "::1/128"],
+    "[::1]:80, [::2]:80": ["[::1]:80", "[::2]:80"],
+    "['a,b', c]": ["a,b", "c"],
+    "it's, b": ["it's", "b"],
 }
 DICTS = {
-    "fast:file, cheap:swift": {"fast": "file", "cheap": "swift"}, "{fast:file,cheap:swift}": {"fast": "file", "cheap": "swift"},
-    "{'fast': 'file', \"cheap\": \"swift\"}": {"fast": "file", "cheap": "swift"}, "'fast:file', 'cheap:swift'": {"fast": "file", "cheap": "swift"},
-    "fast : file": {"fast": "file"}, "": {}, "{}": {}, "http:10.0.0.1:3128": {"http": "10.0.0.1:3128"}, "a:'x, y', b:z": {"a": "x, y", "b": "z"},
-    "a:it's": {"a": "it's"}, "a:": {"a": ""},
+    "fast:file, cheap:swift": {"fast": "file", "cheap": "swift"},
+    "{fast:file,cheap:swift}": {"fast": "file", "cheap": "swift"},
+    "{'fast': 'file', \"cheap\": \"swift\"}": {"fast": "file", "cheap": "swift"},
+    "'fast:file', 'cheap:swift'": {"fast": "file", "cheap": "swift"},
+    "fast : file": {"fast": "file"},
+    "": {},
+    "{}": {},
+    "http:10.0.0.1:3128": {"http": "10.0.0.1:3128"},
+    "a:'x, y', b:z": {"a": "x, y", "b": "z"},
+    "a:it's": {"a": "it's"},
+    "a:": {"a": ""},
 }
 
 
@@ -60,8 +85,16 @@ def test_what_is_no_pair_is_refused(value: str, tmp_path: Path) -> None:
         _read(DictOpt("pairs"), value, tmp_path)
 
 
-@pytest.mark.parametrize("value", ["old-secret-0123456789, 'new-secret-0123456789", "[old-secret-0123456789, 'new-secret-0123456789]", "old-secret-0123456789, \"new-secret-0123456789",
-                                   "old-secret-0123456789, 'new-secret-0123456789\", x", "[old-secret-0123456789"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "old-secret-0123456789, 'new-secret-0123456789",
+        "[old-secret-0123456789, 'new-secret-0123456789]",
+        'old-secret-0123456789, "new-secret-0123456789',
+        "old-secret-0123456789, 'new-secret-0123456789\", x",
+        "[old-secret-0123456789",
+    ],
+)
 @pytest.mark.parametrize("kind", [ListOpt, DictOpt])
 def test_what_is_refused_is_not_repeated(value: str, kind: type[cfg.Opt], tmp_path: Path) -> None:
     """It may be a secret, and the message goes to standard error and the log."""
@@ -75,7 +108,15 @@ def test_the_item_that_is_refused_is_told_by_its_position(tmp_path: Path) -> Non
         _read(ListOpt("words"), "a, 'b, c", tmp_path)
 
 
-@pytest.mark.parametrize("value", ["fast:file, fast:swift", "{'fast': 'file', fast: swift}", "'fast:file', 'fast:swift'", "fast:file, cheap:swift, fast:file"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "fast:file, fast:swift",
+        "{'fast': 'file', fast: swift}",
+        "'fast:file', 'fast:swift'",
+        "fast:file, cheap:swift, fast:file",
+    ],
+)
 def test_a_name_that_stands_twice_is_refused(value: str, tmp_path: Path) -> None:
     with pytest.raises(cfg.ConfigFileValueError, match="fast stands twice"):
         _read(DictOpt("pairs"), value, tmp_path)
@@ -85,6 +126,9 @@ def test_every_list_option_is_of_this_type() -> None:
     entries = [x for x in entry_points(group="oslo.config.opts") if x.value.startswith("glancecore")]
     options = [(group, option) for entry in entries for group, found in entry.load()() for option in found]
     assert len(options) > 100
-    strangers = [f"[{group}] {option.name}" for group, option in options
-                 if isinstance(option.type, (types.List, types.Dict)) and not isinstance(option, (ListOpt, DictOpt))]
+    strangers = [
+        f"[{group}] {option.name}"
+        for group, option in options
+        if isinstance(option.type, (types.List, types.Dict)) and not isinstance(option, (ListOpt, DictOpt))
+    ]
     assert strangers == []

@@ -43,7 +43,18 @@ def _set_up(folder: Path, more: str = "") -> None:
     logs.setup(configuration.new(files=[str(folder / "glance-api.conf")]))
 
 
-@pytest.mark.parametrize("name", ["botocore", "botocore.hooks", "boto3.resources", "s3transfer.tasks", "urllib3.connection", "kazoo.client", "stevedore.named"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "botocore",
+        "botocore.hooks",
+        "boto3.resources",
+        "s3transfer.tasks",
+        "urllib3.connection",
+        "kazoo.client",
+        "stevedore.named",
+    ],
+)
 def test_libraries_keep_quiet(tmp_path: Path, name: str) -> None:
     _set_up(tmp_path)
     assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
@@ -56,7 +67,11 @@ def test_unless_the_operator_wants_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["log_file = {}/own.log\n", "log_dir = {}\n"], ids=["file", "folder"])
-@pytest.mark.parametrize("turned", ["", "log_rotation_type = size\nmax_logfile_size_mb = 1\n", "log_rotation_type = interval\n"], ids=["watched", "by size", "by time"])
+@pytest.mark.parametrize(
+    "turned",
+    ["", "log_rotation_type = size\nmax_logfile_size_mb = 1\n", "log_rotation_type = interval\n"],
+    ids=["watched", "by size", "by time"],
+)
 def test_others_may_not_read_the_log(tmp_path: Path, open_umask: None, where: str, turned: str) -> None:
     """Nor what is made when it is turned over, by us or by logrotate."""
     folder = tmp_path / "log"
@@ -92,7 +107,12 @@ def test_the_sample_tells_what_needs_a_restart() -> None:
 
 
 def test_the_options_say_it_themselves() -> None:
-    said = {(group, x.dest) for group, options in opts.list_opts() for x in options if "Read at the start only" in (x.help or "")}
+    said = {
+        (group, x.dest)
+        for group, options in opts.list_opts()
+        for x in options
+        if "Read at the start only" in (x.help or "")
+    }
     assert said == {("DEFAULT", x) for x in AT_START_ONLY}
 
 

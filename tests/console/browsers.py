@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 import axe_playwright_python
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 #: What a browser says of each answer that is no success; the tests say which they want.
 _ANSWERS = re.compile(r"Failed to load resource|net::ERR_")
@@ -65,8 +73,12 @@ class Visit:
         self.settled()
         self.page.evaluate(AXE)
         found: Mapping[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [f"{x['impact']} {x['id']}: {node['html'][:200]} {node.get('failureSummary', '')}" for x in found["violations"] if x["impact"] in ("serious", "critical")
-                for node in x["nodes"]]
+        return [
+            f"{x['impact']} {x['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+            for x in found["violations"]
+            if x["impact"] in ("serious", "critical")
+            for node in x["nodes"]
+        ]
 
     def button(self, name: str, inside: Locator | None = None) -> Locator:
         return (inside or self.page).get_by_role("button", name=name, exact=True)
@@ -104,7 +116,9 @@ class Visits:
     all: list[Visit] = field(default_factory=list)
 
     def new(self, *, scheme: str = "light", width: int = 1280, height: int = 800, **more: Any) -> Visit:
-        context = self.browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, locale="en-GB", **more)
+        context = self.browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": height}, locale="en-GB", **more
+        )
         context.set_default_timeout(60_000)
         context.set_default_navigation_timeout(60_000)
         made = Visit(context, context.new_page(), self.base)

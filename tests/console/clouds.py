@@ -23,10 +23,25 @@ PASSWORD = "a good password"
 #: anna is admin; each has a project.
 USERS = {"anna": "ops", "rosa": "red", "robert": "red", "bluma": "blue"}
 CONFIG = {
-    "DEFAULT": {"auth_strategy": "basic", "enabled_extensions": "console, families, lifecycle, trash, tus", "delayed_delete": True, "scrub_time": 3600, "enabled_backends": "fast:file, slow:file", "user_storage_quota": "3GB"},
-    "glance_store": {"default_backend": "fast"}, "lease": {"ttl": 2, "reap_interval": 0.2}, "ext_console": {"upload_chunk_mib": 1, "attempts_per_user": 100},
-    "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}, "uploads": {"part_size": 1 << 20},
-    "auth_basic": {"admins": "anna", "projects": ", ".join(f"{user}:{project}" for user, project in USERS.items()), "roles": "robert:reader"}}
+    "DEFAULT": {
+        "auth_strategy": "basic",
+        "enabled_extensions": "console, families, lifecycle, trash, tus",
+        "delayed_delete": True,
+        "scrub_time": 3600,
+        "enabled_backends": "fast:file, slow:file",
+        "user_storage_quota": "3GB",
+    },
+    "glance_store": {"default_backend": "fast"},
+    "lease": {"ttl": 2, "reap_interval": 0.2},
+    "ext_console": {"upload_chunk_mib": 1, "attempts_per_user": 100},
+    "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+    "uploads": {"part_size": 1 << 20},
+    "auth_basic": {
+        "admins": "anna",
+        "projects": ", ".join(f"{user}:{project}" for user, project in USERS.items()),
+        "roles": "robert:reader",
+    },
+}
 
 
 @dataclass
@@ -44,12 +59,16 @@ class Caller:
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
         kind = {"data": body} if isinstance(body, bytes) else {"json": body}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.session.request(method, f"{self.url}{path}", headers=named, timeout=60, **({} if body is None else kind))
+        answer = self.session.request(
+            method, f"{self.url}{path}", headers=named, timeout=60, **({} if body is None else kind)
+        )
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content and "json" in answer.headers.get("Content-Type", "") else answer.content
 
     def image(self, name: str, data: bytes | None = b"some data", **fields: object) -> str:
-        made = self.call("POST", "/v2/images", {"name": name, "disk_format": "raw", "container_format": "bare", **fields})
+        made = self.call(
+            "POST", "/v2/images", {"name": name, "disk_format": "raw", "container_format": "bare", **fields}
+        )
         if data is not None:
             self.call("PUT", f"/v2/images/{made['id']}/file", data, Content_Type="application/octet-stream")
         return str(made["id"])
@@ -85,23 +104,49 @@ class Cloud:
     def many(self, project: str, count: int) -> None:
         """So many images of a project, in the database alone."""
         like = self.caller("anna").image("the first of many", owner=project)
-        with contextlib.closing(sqlite3.connect(self.service.folder / "glance.sqlite", timeout=60)) as database, database:
+        with (
+            contextlib.closing(sqlite3.connect(self.service.folder / "glance.sqlite", timeout=60)) as database,
+            database,
+        ):
             columns = [x[1] for x in database.execute("pragma table_info(images)")]
-            row = dict(zip(columns, database.execute("select * from images where id = ?", [like]).fetchone(), strict=True))
-            rows = [[*{**row, "id": str(uuid.uuid4()), "name": f"image {n:05}", "created_at": row["created_at"] - n, "locations": "[]"}.values()] for n in range(count - 1)]
+            row = dict(
+                zip(columns, database.execute("select * from images where id = ?", [like]).fetchone(), strict=True)
+            )
+            rows = [
+                [
+                    *{
+                        **row,
+                        "id": str(uuid.uuid4()),
+                        "name": f"image {n:05}",
+                        "created_at": row["created_at"] - n,
+                        "locations": "[]",
+                    }.values()
+                ]
+                for n in range(count - 1)
+            ]
             database.executemany(f"insert into images values ({', '.join('?' * len(columns))})", rows)
 
 
 @contextlib.contextmanager
 def cloud(port: int = 0, **more: dict[str, object]) -> Iterator[Cloud]:
-    with tempfile.TemporaryDirectory() as name, lab.service(lab.merged(CONFIG, more), port=port, start=False) as service:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        lab.service(lab.merged(CONFIG, more), port=port, start=False) as service,
+    ):
         folder = Path(name)
         users = service.folder / "users"
-        users.write_text("".join(f"{user}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n" for user in USERS))
+        users.write_text(
+            "".join(f"{user}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n" for user in USERS)
+        )
         users.chmod(0o600)
-        service.config = lab.merged(service.config, {
-            "auth_basic": {"http_basic_auth_user_file": users}, "fast": {"filesystem_store_datadir": service.folder / "fast"},
-            "slow": {"filesystem_store_datadir": service.folder / "slow"}})
+        service.config = lab.merged(
+            service.config,
+            {
+                "auth_basic": {"http_basic_auth_user_file": users},
+                "fast": {"filesystem_store_datadir": service.folder / "fast"},
+                "slow": {"filesystem_store_datadir": service.folder / "slow"},
+            },
+        )
         service.config_file.write_text(lab.config_text(service.config))
         service.start()
         service.manage("metadefs", "load")
@@ -112,6 +157,7 @@ def cloud(port: int = 0, **more: dict[str, object]) -> Iterator[Cloud]:
 @contextlib.contextmanager
 def _files(folder: Path) -> Iterator[str]:
     """A web server of images."""
+
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
 

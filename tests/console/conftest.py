@@ -13,7 +13,15 @@ import pytest
 
 #: playwright drives the browser and has axe with it; large, so not in everybody's environment.
 TOOLS = lab.venv("browser", "playwright==1.65.2", "axe-playwright-python==0.1.8")
-sys.path.extend(str(x) for x in (*TOOLS.glob("lib/python3*/site-packages"), lab.REPO / "tests" / "e2e", lab.REPO / "tests" / "backends", Path(__file__).parent))
+sys.path.extend(
+    str(x)
+    for x in (
+        *TOOLS.glob("lib/python3*/site-packages"),
+        lab.REPO / "tests" / "e2e",
+        lab.REPO / "tests" / "backends",
+        Path(__file__).parent,
+    )
+)
 
 from browsers import ARGUMENTS, Visits  # noqa: E402
 from clouds import Cloud, cloud  # noqa: E402
@@ -25,7 +33,13 @@ STATIC = lab.REPO / "drivers/ext_console/src/glancecore_ext_console/static"
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     lab.need("chromium")
-    done = subprocess.run([lab.REPO / "tools/console.sh", "--once"], env={**os.environ, "LAB_DIR": str(lab.LAB)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [lab.REPO / "tools/console.sh", "--once"],
+        env={**os.environ, "LAB_DIR": str(lab.LAB)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (STATIC / "index.html").exists(), f"the console is not built: {done.stderr}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)

@@ -135,7 +135,11 @@ def test_a_plan_is_looked_at_and_applied(visits: Visits, service: Cloud) -> None
 def test_a_plan_tells_of_a_family_that_is_gone(visits: Visits, service: Cloud) -> None:
     bluma = service.caller("bluma")
     family = bluma.call("POST", "/families", {"name": "gone/1"})["id"]
-    policy = bluma.call("POST", "/lifecycle/policies", {"name": "gone", "selector": {"families": ["gone/1"]}, "steps": [{"action": "hide", "beyond": 1}]})["id"]
+    policy = bluma.call(
+        "POST",
+        "/lifecycle/policies",
+        {"name": "gone", "selector": {"families": ["gone/1"]}, "steps": [{"action": "hide", "beyond": 1}]},
+    )["id"]
     bluma.call("DELETE", f"/families/{family}")
     bluma.call("POST", f"/lifecycle/policies/{policy}/plans")
     visit = visits.new()

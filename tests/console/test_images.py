@@ -122,7 +122,9 @@ def test_when_it_was_used(rosa: Visit, service: Cloud) -> None:
     rosa.confirm("Close")
     expect(page.get_by_role("columnheader", name="Last used")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="idle")).to_contain_text("not yet")
-    expect(page.get_by_role("row").filter(has=page.get_by_role("link", name="used", exact=True)).locator("time").last).to_have_text(re.compile("ago|now|second"))
+    expect(
+        page.get_by_role("row").filter(has=page.get_by_role("link", name="used", exact=True)).locator("time").last
+    ).to_have_text(re.compile("ago|now|second"))
     assert rosa.serious() == []
     rosa.go(f"/images/{idle}")
     expect(rosa.section("About")).to_contain_text("not since counting began")
@@ -153,7 +155,12 @@ def test_an_image_is_changed(rosa: Visit, service: Cloud) -> None:
     rosa.button("Delete", rosa.dialog).click()
     expect(rosa.dialog.get_by_role("alert")).to_contain_text("switch the protection off first")
     rosa.button("Leave it").click()
-    caller.call("PATCH", f"/v2/images/{image_id}", b'[{"op": "replace", "path": "/protected", "value": false}]', Content_Type="application/openstack-images-v2.1-json-patch")
+    caller.call(
+        "PATCH",
+        f"/v2/images/{image_id}",
+        b'[{"op": "replace", "path": "/protected", "value": false}]',
+        Content_Type="application/openstack-images-v2.1-json-patch",
+    )
     page.reload()
     rosa.button("Delete").click()
     rosa.button("Delete", rosa.dialog).click()
@@ -265,10 +272,14 @@ def test_two_projects_do_not_see_each_others(visits: Visits, service: Cloud) -> 
 
 
 def test_a_long_list(visits: Visits, service: Cloud) -> None:
-    """Its pages come while one scrolls, and few of its rows are drawn. How long the page is held up is told, not judged."""
+    """Its pages come while one scrolls, and few of its rows are drawn. How long the page is held up is told, not
+    judged."""
     service.many("blue", MANY)
     visit = visits.new()
-    visit.context.add_init_script("window.long = []; new PerformanceObserver(x => long.push(...x.getEntries().map(y => Math.round(y.duration)))).observe({type: 'longtask', buffered: true})")
+    visit.context.add_init_script(
+        "window.long = []; new PerformanceObserver(x => long.push(...x.getEntries().map(y =>"
+        " Math.round(y.duration)))).observe({type: 'longtask', buffered: true})"
+    )
     page = visit.login("bluma", "/images?sort=name:asc")
     rows = page.locator("tbody tr:not(.gap)")
     expect(rows.first).to_contain_text("image 00000")
@@ -322,7 +333,11 @@ def test_an_import_that_fails_is_explained(visits: Visits, service: Cloud) -> No
 def test_a_task_is_tried_again(visits: Visits, service: Cloud) -> None:
     rosa = service.caller("rosa")
     image_id = rosa.image("late", None)
-    rosa.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/late.img"}})
+    rosa.call(
+        "POST",
+        f"/v2/images/{image_id}/import",
+        {"method": {"name": "web-download", "uri": f"{service.source_url}/late.img"}},
+    )
     visit = visits.new()
     visit.login("rosa", f"/images/{image_id}")
     tasks = visit.section("Tasks")

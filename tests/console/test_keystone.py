@@ -23,12 +23,23 @@ def service() -> Iterator[Cloud]:
     """On the port that Keystone trusts with logins by the company. Browsers find Keystone at another site than ours."""
     keystone = lab.keystone()
     port = urlsplit(keystone.url).port
-    with cloud(int(keystone.settings["CONSOLE_PORT"]),
-               DEFAULT={"auth_strategy": "keystone"}, ext_console={"websso_protocols": "openid:Company account"},
-               jobboard={"url": lab.redis_url(), "name": f"console-{time.time_ns()}", "claim_ttl": 2},
-               keystone_authtoken={
-                   "auth_type": "password", "auth_url": keystone.url, "www_authenticate_uri": f"http://localhost:{port}/v3", "username": "glance", "password": PASSWORD,
-                   "project_name": "service", "user_domain_id": "default", "project_domain_id": "default", "token_cache_time": -1}) as made:
+    with cloud(
+        int(keystone.settings["CONSOLE_PORT"]),
+        DEFAULT={"auth_strategy": "keystone"},
+        ext_console={"websso_protocols": "openid:Company account"},
+        jobboard={"url": lab.redis_url(), "name": f"console-{time.time_ns()}", "claim_ttl": 2},
+        keystone_authtoken={
+            "auth_type": "password",
+            "auth_url": keystone.url,
+            "www_authenticate_uri": f"http://localhost:{port}/v3",
+            "username": "glance",
+            "password": PASSWORD,
+            "project_name": "service",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+            "token_cache_time": -1,
+        },
+    ) as made:
         yield made
 
 
@@ -57,7 +68,9 @@ def log_in(visit: Visit, user: str, project: str = "") -> Page:
 
 def upload(visit: Visit, name: str) -> None:
     visit.page.get_by_role("navigation").get_by_role("link", name="Upload", exact=True).click()
-    visit.page.get_by_label("or choose some").set_input_files([{"name": f"{name}.raw", "mimeType": "application/octet-stream", "buffer": b"x" * 3_000_000}])
+    visit.page.get_by_label("or choose some").set_input_files(
+        [{"name": f"{name}.raw", "mimeType": "application/octet-stream", "buffer": b"x" * 3_000_000}]
+    )
     visit.button("Upload 1 file").click()
     expect(visit.page.get_by_role("article", name=name)).to_have_attribute("data-state", "done")
 
@@ -81,7 +94,11 @@ def worker(service: Cloud) -> Iterator[Callable[[], None]]:
 
     def start() -> None:
         with (service.service.folder / "glance-worker.log").open("ab") as log:
-            started.append(lab.launch("glance-worker", "--config-file", service.service.config_file, cwd=service.service.folder, log=log))
+            started.append(
+                lab.launch(
+                    "glance-worker", "--config-file", service.service.config_file, cwd=service.service.folder, log=log
+                )
+            )
 
     yield start
     for process in started:
@@ -89,7 +106,9 @@ def worker(service: Cloud) -> Iterator[Callable[[], None]]:
         process.wait(60)
 
 
-def test_a_worker_imports_and_another_store_gets_a_copy(visits: Visits, service: Cloud, worker: Callable[[], None]) -> None:
+def test_a_worker_imports_and_another_store_gets_a_copy(
+    visits: Visits, service: Cloud, worker: Callable[[], None]
+) -> None:
     (service.sources / "worker.img").write_bytes(b"by a worker")
     visit = visits.new()
     page = visit.go("/import")
@@ -107,11 +126,23 @@ def test_a_worker_imports_and_another_store_gets_a_copy(visits: Visits, service:
 
 def test_application_credential(visits: Visits) -> None:
     url = lab.keystone().url
-    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}}},
-                      "scope": {"project": {"name": "demo", "domain": {"id": "default"}}}}}
+    asked = {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}},
+            },
+            "scope": {"project": {"name": "demo", "domain": {"id": "default"}}},
+        }
+    }
     answer = requests.post(f"{url}/auth/tokens", json=asked, timeout=60)
     headers, user = {"X-Auth-Token": answer.headers["X-Subject-Token"]}, answer.json()["token"]["user"]["id"]
-    made = requests.post(f"{url}/users/{user}/application_credentials", headers=headers, json={"application_credential": {"name": f"console-{time.time_ns()}"}}, timeout=60)
+    made = requests.post(
+        f"{url}/users/{user}/application_credentials",
+        headers=headers,
+        json={"application_credential": {"name": f"console-{time.time_ns()}"}},
+        timeout=60,
+    )
     found = made.json()["application_credential"]
     visit = visits.new()
     page = visit.go("/images")
@@ -148,7 +179,8 @@ def test_two_projects_of_one_user_do_not_see_each_others(visits: Visits, two_pro
 
 
 def test_company_account(visits: Visits) -> None:
-    """By Keystone's own federation: the company's page, its mapping, and the form that it sends back from another site."""
+    """By Keystone's own federation: the company's page, its mapping, and the form that it sends back from another
+    site."""
     visit = visits.new()
     page = visit.go("/images?name=kept")
     for account in ("ada", "grace"):
@@ -168,7 +200,9 @@ def test_company_account(visits: Visits) -> None:
         visit.button("Log out").click()
         expect(page.get_by_role("heading", name="Log in", exact=True)).to_be_visible()
     elsewhere = {urlsplit(x).netloc for x in visit.elsewhere}
-    assert elsewhere == {f"localhost:{urlsplit(lab.keystone().url).port}"}, "Keystone, which one is sent to, and nobody else"
+    assert elsewhere == {f"localhost:{urlsplit(lab.keystone().url).port}"}, (
+        "Keystone, which one is sent to, and nobody else"
+    )
     visit.elsewhere.clear()
 
 
@@ -186,9 +220,16 @@ def test_logged_out_everywhere(visits: Visits) -> None:
 
 def test_a_token_that_ends_while_one_works(visits: Visits, service: Cloud) -> None:
     """Keystone takes it back in the middle of an entry; then the service itself goes away and comes back."""
-    keystone, name = keystone_setup.Keystone(lab.keystone().url), f"patient-{time.time_ns()}"  # others' tests use the other users meanwhile
+    keystone, name = (
+        keystone_setup.Keystone(lab.keystone().url),
+        f"patient-{time.time_ns()}",
+    )  # others' tests use the other users meanwhile
     user = keystone.ensure("user", {"name": name, "domain_id": "default"}, password=PASSWORD)
-    keystone.grant(keystone.ensure("role", {"name": "member"}), user, keystone.ensure("project", {"name": "demo", "domain_id": "default"}))
+    keystone.grant(
+        keystone.ensure("role", {"name": "member"}),
+        user,
+        keystone.ensure("project", {"name": "demo", "domain_id": "default"}),
+    )
     visit = visits.new()
     page = visit.go("/images")
     log_in(visit, name, "demo")

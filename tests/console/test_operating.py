@@ -25,9 +25,19 @@ def test_stores(visits: Visits, service: Cloud) -> None:
 def test_a_store_is_emptied(visits: Visits, service: Cloud) -> None:
     """Drained, looked at, emptied, and back, from the console alone; each step says what it will do."""
     anna = service.caller("anna")
-    anna.call("POST", f"/v2/images/{anna.image('moved', b'x' * 3000)}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]})
+    anna.call(
+        "POST",
+        f"/v2/images/{anna.image('moved', b'x' * 3000)}/import",
+        {"method": {"name": "copy-image"}, "stores": ["slow"]},
+    )
     gone = anna.image("gone from slow", None)
-    anna.call("PUT", f"/v2/images/{gone}/file", b"y" * 2048, Content_Type="application/octet-stream", X_Image_Meta_Store="slow")
+    anna.call(
+        "PUT",
+        f"/v2/images/{gone}/file",
+        b"y" * 2048,
+        Content_Type="application/octet-stream",
+        X_Image_Meta_Store="slow",
+    )
     until_active(anna, gone)
     until(lambda: anna.named("moved")[0]["stores"].count(",") == 1)
     visit = visits.new()
@@ -48,7 +58,9 @@ def test_a_store_is_emptied(visits: Visits, service: Cloud) -> None:
     assert visit.serious() == []
     visit.button("Try it, dry", visit.dialog).click()
     expect(slow).to_contain_text("What emptying it would do")
-    expect(slow).to_contain_text("2 of 2 images. To be moved: 1 (2 KiB). To be removed here for a good copy elsewhere: 1.")
+    expect(slow).to_contain_text(
+        "2 of 2 images. To be moved: 1 (2 KiB). To be removed here for a good copy elsewhere: 1."
+    )
     assert visit.serious() == []
     visit.button("Empty it", slow).click()
     visit.confirm("Empty it")
@@ -79,10 +91,22 @@ def test_work_and_its_failures(visits: Visits, service: Cloud) -> None:
         yield b"some"
         last.wait(120)
 
-    upload = threading.Thread(target=lambda: requests.put(f"{rosa.url}/v2/images/{slow}/file", data=pieces(), auth=rosa.session.auth, headers={"Content-Type": "application/octet-stream"}, timeout=120))
+    upload = threading.Thread(
+        target=lambda: requests.put(
+            f"{rosa.url}/v2/images/{slow}/file",
+            data=pieces(),
+            auth=rosa.session.auth,
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=120,
+        )
+    )
     upload.start()
     failed = rosa.image("failed", None)
-    rosa.call("POST", f"/v2/images/{failed}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/none.img"}})
+    rosa.call(
+        "POST",
+        f"/v2/images/{failed}/import",
+        {"method": {"name": "web-download", "uri": f"{service.source_url}/none.img"}},
+    )
     until(lambda: "os_glance_last_error" in rosa.show(failed))
     visit = visits.new()
     page = visit.login("anna", "/work")

@@ -24,18 +24,52 @@ def screens(service: Cloud) -> dict[str, str]:
     family, images = anna.family("debian/13", "20260101", "20260201", "20260301")
     anna.call("PUT", f"/families/{family}/channels/stable", {"label": "20260101", "reason": "the first one"})
     anna.call("PUT", f"/families/{family}/channels/stable", {"label": "20260201", "reason": "tests have passed"})
-    anna.call("POST", f"/families/{family}/versions/20260101/actions/deprecate", {"replacement": "debian/13@stable", "reason": "too old"})
-    policy = anna.call("POST", "/lifecycle/policies", {"name": "debian", "selector": {"families": ["debian/13"]}, "keep": {"newest": 1},
-                                                       "steps": [{"action": "hide", "beyond": 1}]})["id"]
+    anna.call(
+        "POST",
+        f"/families/{family}/versions/20260101/actions/deprecate",
+        {"replacement": "debian/13@stable", "reason": "too old"},
+    )
+    policy = anna.call(
+        "POST",
+        "/lifecycle/policies",
+        {
+            "name": "debian",
+            "selector": {"families": ["debian/13"]},
+            "keep": {"newest": 1},
+            "steps": [{"action": "hide", "beyond": 1}],
+        },
+    )["id"]
     anna.call("POST", f"/lifecycle/policies/{policy}/plans")
     shared = anna.image("shared", tags=["gold", "lts"], os_distro="debian", hw_disk_bus="virtio")
     anna.call("POST", f"/v2/images/{shared}/members", {"member": "red"})
     queued = anna.image("no data yet", None)
-    anna.call("POST", f"/v2/images/{queued}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/not-there.img"}})
+    anna.call(
+        "POST",
+        f"/v2/images/{queued}/import",
+        {"method": {"name": "web-download", "uri": f"{service.source_url}/not-there.img"}},
+    )
     until(lambda: "os_glance_last_error" in anna.show(queued))
-    return {"images": "/images", "image": f"/images/{shared}", "version": f"/images/{images['20260101']}", "failed": f"/images/{queued}", "upload": "/upload", "import": "/import",
-            "families": "/families", "family": f"/families/{family}", "lifecycle": "/lifecycle", "policy": f"/lifecycle/{policy}", "definitions": "/definitions", "usage": "/usage", "quota": "/usage?project=red", "trash": "/trash",
-            "stores": "/stores", "work": "/work", "jobs": "/jobs", "events": "/events", "nowhere": "/no/such/screen"}
+    return {
+        "images": "/images",
+        "image": f"/images/{shared}",
+        "version": f"/images/{images['20260101']}",
+        "failed": f"/images/{queued}",
+        "upload": "/upload",
+        "import": "/import",
+        "families": "/families",
+        "family": f"/families/{family}",
+        "lifecycle": "/lifecycle",
+        "policy": f"/lifecycle/{policy}",
+        "definitions": "/definitions",
+        "usage": "/usage",
+        "quota": "/usage?project=red",
+        "trash": "/trash",
+        "stores": "/stores",
+        "work": "/work",
+        "jobs": "/jobs",
+        "events": "/events",
+        "nowhere": "/no/such/screen",
+    }
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
@@ -53,8 +87,15 @@ def test_nobody_is_kept_out(visits: Visits, screens: dict[str, str], scheme: str
     assert {name: x for name, x in found.items() if x} == {}
 
 
-DIALOGS = {"/images": ["Columns"], "image": ["Edit", "Edit properties", "Copy to other stores", "Deactivate", "Delete"], "family": ["Edit", "Deprecate", "Delete"],
-           "policy": ["Edit", "Delete", "Apply the plan"], "/families": ["New family"], "/lifecycle": ["New policy"], "/stores": ["Drain"]}
+DIALOGS = {
+    "/images": ["Columns"],
+    "image": ["Edit", "Edit properties", "Copy to other stores", "Deactivate", "Delete"],
+    "family": ["Edit", "Deprecate", "Delete"],
+    "policy": ["Edit", "Delete", "Apply the plan"],
+    "/families": ["New family"],
+    "/lifecycle": ["New policy"],
+    "/stores": ["Drain"],
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -157,15 +198,30 @@ def test_what_one_may_not_do_is_not_offered(visits: Visits, service: Cloud) -> N
         expect(member.button(name)).to_be_visible()
 
 
-def test_pictures_for_the_documents(visits: Visits, service: Cloud, screens: dict[str, str], shots: Path | None) -> None:
+def test_pictures_for_the_documents(
+    visits: Visits, service: Cloud, screens: dict[str, str], shots: Path | None
+) -> None:
     """With SHOTS=docs/console; without it the screens are only visited. A store is being taken out of service."""
     anna = service.caller("anna")
     moved = anna.image("to be moved", None)
-    anna.call("PUT", f"/v2/images/{moved}/file", b"x" * 5_000_000, Content_Type="application/octet-stream", X_Image_Meta_Store="slow")
+    anna.call(
+        "PUT",
+        f"/v2/images/{moved}/file",
+        b"x" * 5_000_000,
+        Content_Type="application/octet-stream",
+        X_Image_Meta_Store="slow",
+    )
     anna.call("POST", "/v2/console/stores/slow/actions/drain")
     anna.call("POST", "/v2/console/stores/slow/evacuation", {"dry_run": True})
     until(lambda: anna.call("GET", "/v2/console/stores")["stores"][1]["evacuation"]["state"] == "ended")
-    for name, scheme in (("images", "light"), ("image", "light"), ("family", "light"), ("policy", "dark"), ("failed", "light"), ("stores", "light")):
+    for name, scheme in (
+        ("images", "light"),
+        ("image", "light"),
+        ("family", "light"),
+        ("policy", "dark"),
+        ("failed", "light"),
+        ("stores", "light"),
+    ):
         visit = visits.new(scheme=scheme, width=1280, height=720)
         visit.login("anna", screens[name])
         expect(visit.page.get_by_role("main").locator("section, table").first).to_be_visible()

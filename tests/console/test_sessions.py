@@ -104,7 +104,9 @@ def test_where_nothing_is_asked_one_is_inside(visits: Visits) -> None:
             page = visit.go("/images")
             expect(page.get_by_role("heading", name="There is no image yet")).to_be_visible()
             page.get_by_role("navigation").get_by_role("link", name="Upload", exact=True).click()
-            page.get_by_label("or choose some").set_input_files([{"name": "disk.raw", "mimeType": "application/octet-stream", "buffer": b"x" * 5000}])
+            page.get_by_label("or choose some").set_input_files(
+                [{"name": "disk.raw", "mimeType": "application/octet-stream", "buffer": b"x" * 5000}]
+            )
             visit.button("Upload 1 file").click()
             expect(page.get_by_role("article", name="disk")).to_have_attribute("data-state", "done")
             page.get_by_role("link", name="disk", exact=True).click()
@@ -117,7 +119,13 @@ def test_where_nothing_is_asked_one_is_inside(visits: Visits) -> None:
 def test_the_proxy_says_who_it_is(visits: Visits) -> None:
     with cloud(DEFAULT={"auth_strategy": "headers", "enabled_extensions": "console, tus"}) as other:
         apart = Visits(visits.browser, other.url)
-        said = {"X-Identity-Status": "Confirmed", "X-User-Id": "u1", "X-User-Name": "Una", "X-Project-Id": "red", "X-Roles": "member,reader"}
+        said = {
+            "X-Identity-Status": "Confirmed",
+            "X-User-Id": "u1",
+            "X-User-Name": "Una",
+            "X-Project-Id": "red",
+            "X-Roles": "member,reader",
+        }
         try:
             visit = apart.new(extra_http_headers=said)
             page = visit.go("/images")

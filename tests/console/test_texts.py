@@ -13,8 +13,35 @@ UI = lab.REPO / "drivers/ext_console/ui"
 TEXTS: dict[str, str] = json.loads((UI / "src/texts/en.json").read_text(encoding="utf-8"))
 SOURCES = {x: x.read_text(encoding="utf-8") for x in sorted((UI / "src").rglob("*.ts*")) if x.name != "schema.d.ts"}
 #: Keys that begin so are chosen by a word of the service.
-BY_WORD = ("action.", "channel.", "copy.", "done.channel.", "evacuation.", "events.by.", "failure.", "job.outcome.", "login.field.", "login.method.", "member.", "method.", "move.", "nav.", "past.", "plan.",
-           "quotas.field.", "stage.", "status.", "step.", "task.", "theme.", "todo.", "upload.state.", "usage.", "version.", "visibility.")
+BY_WORD = (
+    "action.",
+    "channel.",
+    "copy.",
+    "done.channel.",
+    "evacuation.",
+    "events.by.",
+    "failure.",
+    "job.outcome.",
+    "login.field.",
+    "login.method.",
+    "member.",
+    "method.",
+    "move.",
+    "nav.",
+    "past.",
+    "plan.",
+    "quotas.field.",
+    "stage.",
+    "status.",
+    "step.",
+    "task.",
+    "theme.",
+    "todo.",
+    "upload.state.",
+    "usage.",
+    "version.",
+    "visibility.",
+)
 
 
 def literals(text: str) -> Iterator[str]:
@@ -24,16 +51,25 @@ def literals(text: str) -> Iterator[str]:
 
 
 def test_no_text_is_outside_of_the_catalogue() -> None:
-    assert {x.name: found for x, text in SOURCES.items() if x.suffix == ".tsx" and (found := list(literals(text)))} == {}
+    assert {
+        x.name: found for x, text in SOURCES.items() if x.suffix == ".tsx" and (found := list(literals(text)))
+    } == {}
 
 
 def test_the_look_for_literals_finds_some() -> None:
-    assert list(literals("<p class='x'>Some words</p> <Button onClick={() => go()}>\n  Go there\n</Button> <a title=\"A title\">{t(\"x\")}</a>")) == ["Some words", "A title"]
+    assert list(
+        literals(
+            "<p class='x'>Some words</p> <Button onClick={() => go()}>\n  Go there\n</Button> <a title=\"A"
+            ' title">{t("x")}</a>'
+        )
+    ) == ["Some words", "A title"]
 
 
 def test_each_text_is_used() -> None:
     whole = "\n".join(SOURCES.values())
-    unused = [key for key in TEXTS if not key.startswith(BY_WORD) and f'"{re.sub("_(one|other)$", "", key)}"' not in whole]
+    unused = [
+        key for key in TEXTS if not key.startswith(BY_WORD) and f'"{re.sub("_(one|other)$", "", key)}"' not in whole
+    ]
     assert unused == []
 
 

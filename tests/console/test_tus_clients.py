@@ -22,7 +22,10 @@ PACKAGES = ("tus-js-client@4.3.1", "@uppy/core@6.3.1", "@uppy/tus@6.0.0", "rolld
 MOST = 64
 #: Bytes of the file: partial uploads of it are larger than what the proxy lets through.
 SIZE = 210 << 20
-ENTRY = 'export { Upload } from "tus-js-client"; export { default as Uppy } from "@uppy/core"; export { default as Tus } from "@uppy/tus";'
+ENTRY = (
+    'export { Upload } from "tus-js-client"; export { default as Uppy } from "@uppy/core"; export { default as Tus }'
+    ' from "@uppy/tus";'
+)
 NGINX = """worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
 events {{ worker_connections 256; }}
 http {{
@@ -55,11 +58,30 @@ def proxy(service: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (packages / "entry.mjs").write_text(ENTRY, encoding="utf-8")
     page = folder / "page"
     page.mkdir()
-    subprocess.run([packages / "node", packages / "node_modules/rolldown/bin/cli.mjs", "entry.mjs", "--file", page / "clients.js", "--format", "esm", "--platform", "browser"],
-                   cwd=packages, check=True, capture_output=True)
-    (page / "index.html").write_text('<!doctype html><html lang="en"><title>A page</title><input type="file" aria-label="File"></html>', encoding="utf-8")
+    subprocess.run(
+        [
+            packages / "node",
+            packages / "node_modules/rolldown/bin/cli.mjs",
+            "entry.mjs",
+            "--file",
+            page / "clients.js",
+            "--format",
+            "esm",
+            "--platform",
+            "browser",
+        ],
+        cwd=packages,
+        check=True,
+        capture_output=True,
+    )
+    (page / "index.html").write_text(
+        '<!doctype html><html lang="en"><title>A page</title><input type="file" aria-label="File"></html>',
+        encoding="utf-8",
+    )
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, url=service.url, most=MOST, user="user root;"), encoding="utf-8")
+    config.write_text(
+        NGINX.format(folder=folder, port=port, url=service.url, most=MOST, user="user root;"), encoding="utf-8"
+    )
     process = subprocess.Popen(["/usr/sbin/nginx", "-c", config], stdin=subprocess.DEVNULL)
     try:
         yield f"http://127.0.0.1:{port}"
@@ -113,12 +135,15 @@ def test_partial_uploads_are_joined(page: Page, proxy: str, service: Cloud, file
     """Each of the three is larger than what the proxy lets through, so pieces of them come, three at a time."""
     caller = service.caller("rosa")
     image_id, requests = caller.image("by parts", None), seen(page)
-    page.evaluate("""async ([endpoint, piece]) => {
+    page.evaluate(
+        """async ([endpoint, piece]) => {
         const { Upload } = await import('/page/clients.js');
         const file = document.querySelector('input').files[0];
         await new Promise((resolve, reject) => new Upload(file, { endpoint, chunkSize: piece, parallelUploads: 3, storeFingerprintForResuming: false,
             onError: reject, onSuccess: resolve }).start());
-    }""", [uploads(proxy, image_id), MOST << 20])
+    }""",
+        [uploads(proxy, image_id), MOST << 20],
+    )
     became_active(caller, image_id, file[1])
     assert [requests.count(("POST", x)) for x in ("partial", "final")] == [3, 1]
     assert requests.count(("PATCH", "partial")) >= 6
@@ -132,7 +157,8 @@ def test_uppy_goes_on(page: Page, proxy: str, service: Cloud, file: tuple[Path, 
     protocol.send("Network.enable")
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 48 << 20}
     protocol.send("Network.emulateNetworkConditions", slow)
-    page.evaluate("""async ([endpoint, piece]) => {
+    page.evaluate(
+        """async ([endpoint, piece]) => {
         const { Uppy, Tus } = await import('/page/clients.js');
         window.sent = 0;
         const uppy = new Uppy().use(Tus, { endpoint, chunkSize: piece, retryDelays: [200, 500, 1000, 3000, 5000, 10000, 20000, 20000] });
@@ -140,10 +166,14 @@ def test_uppy_goes_on(page: Page, proxy: str, service: Cloud, file: tuple[Path, 
         uppy.addFile({ name: 'disk.raw', data: document.querySelector('input').files[0] });
         window.result = uppy.upload().then((x) => ({ successful: x.successful.length, failed: x.failed.map((each) => String(each.error)) }));
         window.result.then(() => { window.ended = true; });
-    }""", [uploads(proxy, image_id), 8 << 20])
+    }""",
+        [uploads(proxy, image_id), 8 << 20],
+    )
     until(lambda: page.evaluate("window.sent") > SIZE / 4)
     starts: list[int] = []
-    page.on("request", lambda x: starts.append(int(x.headers["upload-offset"])) if x.headers.get("upload-offset") else None)
+    page.on(
+        "request", lambda x: starts.append(int(x.headers["upload-offset"])) if x.headers.get("upload-offset") else None
+    )
     failed: list[str] = []
     page.on("requestfailed", lambda x: failed.append(x.method))
     protocol.send("Network.emulateNetworkConditions", {**slow, "offline": True})

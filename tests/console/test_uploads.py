@@ -26,19 +26,22 @@ def rosa(visits: Visits) -> Visit:
 
 
 def made(folder: Path, name: str, size: int) -> tuple[Path, str]:
-    """A file of so many bytes, in which no two MiB are alike, and its sha512. Random bytes take longer than all the rest."""
+    """A file of so many bytes, in which no two MiB are alike, and its sha512. Random bytes take longer than all the
+    rest."""
     path, digest, block = folder / name, hashlib.sha512(), bytearray(os.urandom(1 << 20))
     with path.open("wb") as file:
         for at in range(0, size, 1 << 20):
             block[:8] = at.to_bytes(8, "big")
-            piece = memoryview(block)[:min(1 << 20, size - at)]
+            piece = memoryview(block)[: min(1 << 20, size - at)]
             digest.update(piece)
             file.write(piece)
     return path, digest.hexdigest()
 
 
 def one(visit: Visit, name: str) -> Locator:
-    return visit.page.locator("article", has=visit.page.get_by_label(f"Progress of {name}")).or_(visit.page.get_by_role("article", name=name))
+    return visit.page.locator("article", has=visit.page.get_by_label(f"Progress of {name}")).or_(
+        visit.page.get_by_role("article", name=name)
+    )
 
 
 def chosen(visit: Visit, *paths: Path) -> None:
@@ -133,7 +136,8 @@ def large() -> Iterator[Cloud]:
 
 
 def test_broken_off_three_times(visits: Visits, large: Cloud, tmp_path: Path) -> None:
-    """1 GiB: by the service's death, by a connection that is cut, by the death of the page, after which the file is chosen again. It was paused as well."""
+    """1 GiB: by the service's death, by a connection that is cut, by the death of the page, after which the file is
+    chosen again. It was paused as well."""
     path, digest = made(tmp_path, "large.raw", LARGE << 20)
     apart = Visits(visits.browser, large.url)
     visit = apart.new()
@@ -171,7 +175,12 @@ def test_broken_off_three_times(visits: Visits, large: Cloud, tmp_path: Path) ->
     expect(box).to_contain_text("An earlier upload of this file was broken off")
     protocol.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     starts: list[int] = []
-    page.on("request", lambda request: starts.append(int(request.headers["upload-offset"])) if "upload-offset" in request.headers else None)
+    page.on(
+        "request",
+        lambda request: (
+            starts.append(int(request.headers["upload-offset"])) if "upload-offset" in request.headers else None
+        ),
+    )
     visit.button("Go on with it", box).click()
     expect(box).to_have_attribute("data-state", "done", timeout=60_000 + LARGE * 500)
     assert min(starts) >= (LARGE << 20) * 0.3, "it did not begin anew"
@@ -186,12 +195,18 @@ def test_it_goes_on_while_one_looks_elsewhere(visits: Visits, service: Cloud, tm
     page = visit.login("rosa", "/upload")
     protocol = visit.context.new_cdp_session(page)
     protocol.send("Network.enable")
-    protocol.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1 << 20})
+    protocol.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1 << 20},
+    )
     chosen(visit, path)
     visit.button("Upload 1 file").click()
     page.get_by_role("navigation").get_by_role("link", name="All images").click()
     expect(page.get_by_role("complementary", name="Uploads that run")).to_contain_text("1 upload")
-    protocol.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    protocol.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
     until(lambda: [x["status"] for x in service.caller("rosa").named("background")] == ["active"])
     expect(page.get_by_role("complementary", name="Uploads that run")).to_have_count(0)
 
@@ -202,7 +217,10 @@ def test_an_ended_session_holds_it_up_and_no_more(visits: Visits, service: Cloud
     page = visit.login("rosa", "/upload")
     protocol = visit.context.new_cdp_session(page)
     protocol.send("Network.enable")
-    protocol.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2 << 20})
+    protocol.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2 << 20},
+    )
     chosen(visit, path)
     visit.button("Upload 1 file").click()
     box = page.get_by_role("article", name="held-up")

@@ -1,4 +1,5 @@
-"""The container image, built as `make image` does, on a minimal Debian made here; it runs without a network and without privileges."""
+"""The container image, built as `make image` does, on a minimal Debian made here; it runs without a network and without
+privileges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One image for all services: as another user, with a root that can't be written to and without a network, it serves an image up and down."""
+"""One image for all services: as another user, with a root that can't be written to and without a network, it serves an
+image up and down."""
 
 from __future__ import annotations
 
@@ -11,7 +12,10 @@ from engine import IMAGE, Containers
 from waiting import until
 
 HERE = ("--volume", f"{lab.REPO}/tests:/tests:ro")
-UP_AND_DOWN = "import sys; sys.path.insert(0, '/tests/packages'); import up_and_down; up_and_down.up_and_down('http://127.0.0.1:9292')"
+UP_AND_DOWN = (
+    "import sys; sys.path.insert(0, '/tests/packages'); import up_and_down;"
+    " up_and_down.up_and_down('http://127.0.0.1:9292')"
+)
 
 
 @pytest.fixture
@@ -24,7 +28,12 @@ def state(tmp_path: Path) -> Path:
 
 
 def volumes(state: Path) -> tuple[str, ...]:
-    return ("--volume", f"{state}:/var/lib/glance", "--env", "OS_DATABASE__CONNECTION=sqlite:////var/lib/glance/glance.sqlite")
+    return (
+        "--volume",
+        f"{state}:/var/lib/glance",
+        "--env",
+        "OS_DATABASE__CONNECTION=sqlite:////var/lib/glance/glance.sqlite",
+    )
 
 
 def test_what_the_image_says_of_itself(containers: Containers) -> None:
@@ -36,16 +45,31 @@ def test_what_the_image_says_of_itself(containers: Containers) -> None:
     assert set(config["ExposedPorts"]) == {"9292/tcp", "9191/tcp"}
     assert image["Healthcheck"]["Test"] == ["CMD", "healthcheck"]
     assert image["Size"] < 600 << 20
-    found = containers.run("sh", "-c", "find / -xdev -perm /6000 -type f -path '/opt/*' ; find /opt/glance -xdev -perm /022 -not -type l; command -v pip; true").stdout
+    found = containers.run(
+        "sh",
+        "-c",
+        "find / -xdev -perm /6000 -type f -path '/opt/*' ; find /opt/glance -xdev -perm /022 -not -type l; command -v"
+        " pip; true",
+    ).stdout
     assert found == "", "set-uid files, what others can change, an installer"
 
 
 def test_an_image_goes_up_and_down(containers: Containers, state: Path) -> None:
-    """Configured by a mounted file, which says what the image's own file says otherwise, and by the environment, which wins over both."""
+    """Configured by a mounted file, which says what the image's own file says otherwise, and by the environment, which
+    wins over both."""
     config = state / "own.conf"
-    config.write_text("[DEFAULT]\nbind_host = 127.0.0.1\nauth_strategy = keystone\nenabled_backends = mine:file\n[glance_store]\ndefault_backend = mine\n"
-                      "[mine]\nfilesystem_store_datadir = /var/lib/glance/mine\n")
-    options = (*volumes(state), *HERE, "--volume", f"{config}:/etc/glance/glance-api.conf:ro", "--env", "OS_DEFAULT__AUTH_STRATEGY=none")
+    config.write_text(
+        "[DEFAULT]\nbind_host = 127.0.0.1\nauth_strategy = keystone\nenabled_backends ="
+        " mine:file\n[glance_store]\ndefault_backend = mine\n[mine]\nfilesystem_store_datadir = /var/lib/glance/mine\n"
+    )
+    options = (
+        *volumes(state),
+        *HERE,
+        "--volume",
+        f"{config}:/etc/glance/glance-api.conf:ro",
+        "--env",
+        "OS_DEFAULT__AUTH_STRATEGY=none",
+    )
     assert "schema None -> " in containers.run("glance-manage", "db", "sync", options=options).stdout
     name = containers.start(options=options)
     until(lambda: containers.health(name).returncode == 0, lambda: containers.log(name))
@@ -77,7 +101,9 @@ def test_periodic_jobs_and_workers(containers: Containers, state: Path) -> None:
     options = (*volumes(state), "--env", "OS_DEFAULT__AUTH_STRATEGY=none")
     containers.run("glance-manage", "db", "sync", options=options)
     periodic = containers.start("glance-periodic", options=options)
-    worker = containers.start("glance-worker", options=(*options, "--env", f"OS_JOBBOARD__URL={lab.redis_url()}"), network="host")
+    worker = containers.start(
+        "glance-worker", options=(*options, "--env", f"OS_JOBBOARD__URL={lab.redis_url()}"), network="host"
+    )
     until(lambda: "leading the periodic jobs" in containers.log(periodic), lambda: containers.log(periodic))
     until(lambda: "working as" in containers.log(worker), lambda: containers.log(worker))
     for name in (periodic, worker):
@@ -89,7 +115,12 @@ def test_periodic_jobs_and_workers(containers: Containers, state: Path) -> None:
 def test_the_check_sees_a_service_that_is_away(containers: Containers) -> None:
     alone = containers.run("healthcheck", check=False)
     assert (alone.returncode, alone.stderr) == (1, "no service runs here\n")
-    silent = containers.run("bash", "-c", "(exec -a glance-api sleep 600) & until grep -q ^glance-api /proc/$!/cmdline; do sleep 0.1; done; healthcheck; code=$?; kill $!; exit $code",
-                            check=False)
+    silent = containers.run(
+        "bash",
+        "-c",
+        "(exec -a glance-api sleep 600) & until grep -q ^glance-api /proc/$!/cmdline; do sleep 0.1; done; healthcheck;"
+        " code=$?; kill $!; exit $code",
+        check=False,
+    )
     assert silent.returncode == 1
     assert "glance-api does not answer at http://127.0.0.1:9292/healthcheck: " in silent.stderr

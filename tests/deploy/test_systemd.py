@@ -1,4 +1,5 @@
-"""The units are right, ask for no more than the service needs, and go with the user and folders that are made for them."""
+"""The units are right, ask for no more than the service needs, and go with the user and folders that are made for
+them."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def tools() -> None:
 
 
 def run(*command: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(
+        [str(x) for x in command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **more
+    )
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
@@ -100,11 +103,24 @@ def test_user_and_folders(root: Path) -> None:
     _, _, user, group, _, home, shell = line.split(":")
     assert home == "/var/lib/glance"
     assert shell.endswith("nologin")
-    found = {x: (root / x).stat() for x in ("etc/glance", "run/glance", "var/lib/glance", "var/lib/glance/images", "var/log/glance")}
+    found = {
+        x: (root / x).stat()
+        for x in ("etc/glance", "run/glance", "var/lib/glance", "var/lib/glance/images", "var/log/glance")
+    }
     assert {x: oct(stat.S_IMODE(y.st_mode)) for x, y in found.items()} == {
-        "etc/glance": "0o750", "run/glance": "0o750", "var/lib/glance": "0o700", "var/lib/glance/images": "0o700", "var/log/glance": "0o750"}
-    assert {x: (y.st_uid, y.st_gid) for x, y in found.items() if x != "etc/glance"} == {x: (int(user), int(group)) for x in found if x != "etc/glance"}
-    assert (found["etc/glance"].st_uid, found["etc/glance"].st_gid) == (0, int(group)), "the service reads its configuration and can't change it"
+        "etc/glance": "0o750",
+        "run/glance": "0o750",
+        "var/lib/glance": "0o700",
+        "var/lib/glance/images": "0o700",
+        "var/log/glance": "0o750",
+    }
+    assert {x: (y.st_uid, y.st_gid) for x, y in found.items() if x != "etc/glance"} == {
+        x: (int(user), int(group)) for x in found if x != "etc/glance"
+    }
+    assert (found["etc/glance"].st_uid, found["etc/glance"].st_gid) == (
+        0,
+        int(group),
+    ), "the service reads its configuration and can't change it"
 
 
 def test_logs_are_rotated(tmp_path: Path) -> None:
@@ -113,14 +129,24 @@ def test_logs_are_rotated(tmp_path: Path) -> None:
     programs.mkdir()
     (logs / "api.log").write_text("line\n")
     systemctl = programs / "systemctl"
-    systemctl.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\ncase "$*" in *is-active*) case "$*" in *api*|*worker*) exit 0;; esac; exit 3;; esac\n')
+    systemctl.write_text(
+        f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\ncase "$*" in *is-active*) case "$*" in *api*|*worker*) exit 0;;'
+        " esac; exit 3;; esac\n"
+    )
     systemctl.chmod(0o755)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     config = tmp_path / "glance"
     text = (lab.REPO / "deploy/logrotate/glance").read_text()
     config.write_text(text.replace("/var/log/glance", str(logs)).replace("glance glance", f"{user} {user}"))
     config.chmod(0o644)
-    done = run(shutil.which("logrotate") or "/usr/sbin/logrotate", "--force", "--state", tmp_path / "state", config, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+    done = run(
+        shutil.which("logrotate") or "/usr/sbin/logrotate",
+        "--force",
+        "--state",
+        tmp_path / "state",
+        config,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert (logs / "api.log.1").read_text() == "line\n"
     assert stat.S_IMODE((logs / "api.log").stat().st_mode) == 0o640
@@ -129,10 +155,16 @@ def test_logs_are_rotated(tmp_path: Path) -> None:
 
 
 def test_every_file_is_where_docs_deploying_md_says() -> None:
-    """Its words, up to where they need a systemd that runs: the files that they install are in the wheel, and go where they are looked for."""
+    """Its words, up to where they need a systemd that runs: the files that they install are in the wheel, and go where
+    they are looked for."""
     page = (lab.REPO / "docs/deploying.md").read_text()
     lines = re.findall(r"^\$ install (.*)$", page, re.MULTILINE)
-    named = {x.removeprefix("/opt/glance/share/glancecore/") for line in lines for x in line.split() if x.startswith("/opt/glance/share/glancecore/")}
+    named = {
+        x.removeprefix("/opt/glance/share/glancecore/")
+        for line in lines
+        for x in line.split()
+        if x.startswith("/opt/glance/share/glancecore/")
+    }
     assert named == {"systemd/*.service", "systemd/glance.sysusers", "systemd/glance.tmpfiles", "logrotate/glance"}
     setup = (lab.REPO / "setup.cfg").read_text()
     for name in named:

@@ -1,4 +1,5 @@
-"""Alerts fire when they must and are silent otherwise; every expression, of alerts and of the dashboard, is about metrics and labels that the service has."""
+"""Alerts fire when they must and are silent otherwise; every expression, of alerts and of the dashboard, is about
+metrics and labels that the service has."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def tools() -> None:
 
 
 def promtool(*words: str | Path, text: str | None = None) -> tuple[int, str]:
-    done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False, input=text, cwd=RULES.parent)
+    done = subprocess.run(
+        ["promtool", *map(str, words)], capture_output=True, text=True, check=False, input=text, cwd=RULES.parent
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -42,7 +45,9 @@ def known() -> dict[str, set[str]]:
         if isinstance(each, MetricWrapperBase):
             labels = {"exported_job" if x == "job" else x for x in each._labelnames}
             for family in each.describe():
-                suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}[family.type]
+                suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}[
+                    family.type
+                ]
                 found |= {family.name + suffix: labels for suffix in suffixes}
     return found
 
@@ -106,7 +111,9 @@ def test_expressions_are_about_what_there_is(name: str, expression: str) -> None
 
 
 def test_the_dashboard_parses(tmp_path: Path) -> None:
-    rules = [{"record": f"panel:{number}", "expr": plain(expression)} for number, (_, expression) in enumerate(expressions())]
+    rules = [
+        {"record": f"panel:{number}", "expr": plain(expression)} for number, (_, expression) in enumerate(expressions())
+    ]
     file = tmp_path / "panels.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     code, said = promtool("check", "rules", file)
@@ -118,7 +125,9 @@ def test_panels_do_not_overlap_and_say_what_they_show() -> None:
     taken: set[tuple[int, int]] = set()
     for each in DASHBOARD["panels"]:
         grid = each["gridPos"]
-        cells = {(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])}
+        cells = {
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        }
         assert not cells & taken, each["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells
@@ -127,7 +136,8 @@ def test_panels_do_not_overlap_and_say_what_they_show() -> None:
 
 
 def test_a_running_service_shows_them(tmp_path: Path) -> None:
-    """Those that are not there before something has happened are known by the registry alone; prometheus takes the whole page."""
+    """Those that are not there before something has happened are known by the registry alone; prometheus takes the
+    whole page."""
     with lab.service() as service:
         for path in ("healthcheck/ready", "v2/images"):
             with urllib.request.urlopen(f"{service.url}/{path}", timeout=30) as answer:

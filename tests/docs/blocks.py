@@ -8,7 +8,16 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 #: Every page for readers of the project.
-PAGES = sorted([REPO / "README.md", REPO / "SECURITY.md", REPO / "CONTRIBUTING.md", *REPO.glob("docs/**/*.md"), *REPO.glob("drivers/*/README.md"), *REPO.glob("clients/*/README.md")])
+PAGES = sorted(
+    [
+        REPO / "README.md",
+        REPO / "SECURITY.md",
+        REPO / "CONTRIBUTING.md",
+        *REPO.glob("docs/**/*.md"),
+        *REPO.glob("drivers/*/README.md"),
+        *REPO.glob("clients/*/README.md"),
+    ]
+)
 #: Fenced blocks of these kinds are commands; indented ones are when a line begins with a word of WORDS.
 KINDS = ("console", "sh", "bash")
 WORDS = re.compile(r"(\$ |(\S*/)?(pip|python3?|make|openstack|glance(-[a-z-]+)?|htpasswd|openssl|curl|systemctl) )")
@@ -46,5 +55,9 @@ def blocks(page: Path) -> list[Block]:
     found = [(x.start(), x[1], x[2]) for x in _FENCED.finditer(text)]
     prose = _FENCED.sub(lambda x: "\n" * x[0].count("\n") + " " * (len(x[0]) - x[0].count("\n")), text)
     assert len(prose) == len(text)
-    found += [(x.start(), "", re.sub("^    ", "", x[1], flags=re.MULTILINE)) for x in _INDENTED.finditer(prose) if x[1].strip()]
+    found += [
+        (x.start(), "", re.sub("^    ", "", x[1], flags=re.MULTILINE))
+        for x in _INDENTED.finditer(prose)
+        if x[1].strip()
+    ]
     return [Block(name, text.count("\n", 0, at) + 1, kind, body) for at, kind, body in sorted(found)]

@@ -1,6 +1,7 @@
-"""What the code may log at WARNING or above, and why it refuses to start; with what to do, kept by hand, it becomes docs/troubleshooting.md.
+"""What the code may log at WARNING or above, and why it refuses to start; with what to do, kept by hand, it becomes
+docs/troubleshooting.md.
 
-    messages.py OUT     writes the page there
+messages.py OUT     writes the page there
 """
 
 from __future__ import annotations
@@ -21,12 +22,22 @@ _LEVELS = {"warning": "WARNING", "error": "ERROR", "exception": "ERROR", "critic
 _LOGGER = re.compile(r"(?i)(^|[._])log(ger)?$")
 _FORMAT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdrgfx]")
 #: A refusal says what to do: behind a semicolon, or by one of these words.
-_FIX = re.compile(r";|\b(add|bind|call|choose|correct|create|fix|give|install|make|name|put|remove|run|set|start|stop|take|use|write)\b")
+_FIX = re.compile(
+    r";|\b(add|bind|call|choose|correct|create|fix|give|install|make|name|put|remove|run|set|start|stop|take|use|write)\b"
+)
 #: Whose refusals these are: the first beginning of a path that fits.
 SUBJECTS = {
-    "glancecore/server": "The server", "glancecore/registry": "The metadata service", "glancecore/periodic": "Periodic jobs", "glancecore/features/copies/jobs": "Periodic jobs",
-    "glancecore/features/imports": "Imports", "glancecore/features/images": "Images", "glancecore/features/metadefs": "Metadata definitions",
-    "glancecore/policies": "Policies", "glancecore/adoption": "Taking over a Glance", "glancecore/cmd": "Commands", "glancecore": "The service",
+    "glancecore/server": "The server",
+    "glancecore/registry": "The metadata service",
+    "glancecore/periodic": "Periodic jobs",
+    "glancecore/features/copies/jobs": "Periodic jobs",
+    "glancecore/features/imports": "Imports",
+    "glancecore/features/images": "Images",
+    "glancecore/features/metadefs": "Metadata definitions",
+    "glancecore/policies": "Policies",
+    "glancecore/adoption": "Taking over a Glance",
+    "glancecore/cmd": "Commands",
+    "glancecore": "The service",
 }
 
 
@@ -41,12 +52,20 @@ class Message:
 
 @functools.cache
 def sources() -> list[tuple[str, ast.Module]]:
-    paths = {str(x.relative_to(REPO)): x for x in sorted([*REPO.glob("glancecore/**/*.py"), *REPO.glob("drivers/[!_]*/src/**/*.py")])}
-    return [(name, ast.parse(path.read_text(encoding="utf-8"))) for name, path in paths.items() if not name.startswith(("glancecore/testing/", "glancecore/templates/"))]
+    paths = {
+        str(x.relative_to(REPO)): x
+        for x in sorted([*REPO.glob("glancecore/**/*.py"), *REPO.glob("drivers/[!_]*/src/**/*.py")])
+    }
+    return [
+        (name, ast.parse(path.read_text(encoding="utf-8")))
+        for name, path in paths.items()
+        if not name.startswith(("glancecore/testing/", "glancecore/templates/"))
+    ]
 
 
 def logged() -> list[Message]:
-    """Every message at WARNING or above. Raises ValueError for one whose text is made elsewhere: nobody could look it up."""
+    """Every message at WARNING or above. Raises ValueError for one whose text is made elsewhere: nobody could look it
+    up."""
     found: dict[str, Message] = {}
     for name, tree in sources():
         for call in _calls(tree):
@@ -55,7 +74,9 @@ def logged() -> list[Message]:
                 continue
             said = re.sub("…+", "…", _FORMAT.sub("…", _text(call.args[call.func.attr == "log"])).replace("%%", "%"))
             if not re.search(r"\w{3}", said):
-                raise ValueError(f"{name}:{call.lineno}: a message needs words of its own, by which it can be looked up")
+                raise ValueError(
+                    f"{name}:{call.lineno}: a message needs words of its own, by which it can be looked up"
+                )
             levels |= set(found[said].level.split(" or ")) if said in found else set()
             found[said] = Message(said, " or ".join(x for x in ("WARNING", "ERROR", "CRITICAL") if x in levels), name)
     return [found[text] for text in sorted(found)]
@@ -63,7 +84,11 @@ def logged() -> list[Message]:
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:
     for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and _LOGGER.search(ast.unparse(call.func.value)):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and _LOGGER.search(ast.unparse(call.func.value))
+        ):
             yield call
 
 
@@ -72,7 +97,14 @@ def _levels(call: ast.Call, tree: ast.Module) -> set[str]:
     if call.func.attr != "log":
         return {_LEVELS[call.func.attr]} if call.func.attr in _LEVELS else set()
     level = ast.unparse(call.args[0])
-    said = [level, *(ast.unparse(x.value) for x in ast.walk(tree) if isinstance(x, ast.Assign) and ast.unparse(x.targets[0]) == level)]
+    said = [
+        level,
+        *(
+            ast.unparse(x.value)
+            for x in ast.walk(tree)
+            if isinstance(x, ast.Assign) and ast.unparse(x.targets[0]) == level
+        ),
+    ]
     return {x for x in ("WARNING", "ERROR", "CRITICAL") if f"logging.{x}" in " ".join(said)}
 
 
@@ -117,9 +149,28 @@ def page() -> str:
     levels = {x.text: x.level for x in logged()}
     lines = ["# Troubleshooting", "", str(kept["about"]).strip()]
     for each in kept["subjects"]:
-        lines += ["", f"## {each['title']}", "", *([each["about"].strip(), ""] if "about" in each else []), "| the log says | level | cause | what to do |", "|---|---|---|---|"]
-        lines += [f"| {_cell(text)} | {levels.get(text, '?')} | {cause} | {do} |" for text, (cause, do) in each["messages"].items()]
-    lines += ["", "## Exit codes", "", str(kept["exit_codes"]).strip(), "", "## Refusals", "", str(kept["refusals"]).strip()]
+        lines += [
+            "",
+            f"## {each['title']}",
+            "",
+            *([each["about"].strip(), ""] if "about" in each else []),
+            "| the log says | level | cause | what to do |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {_cell(text)} | {levels.get(text, '?')} | {cause} | {do} |"
+            for text, (cause, do) in each["messages"].items()
+        ]
+    lines += [
+        "",
+        "## Exit codes",
+        "",
+        str(kept["exit_codes"]).strip(),
+        "",
+        "## Refusals",
+        "",
+        str(kept["refusals"]).strip(),
+    ]
     last = ""
     for refusal in refusals():
         if subject(refusal) != last:

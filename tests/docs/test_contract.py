@@ -1,4 +1,5 @@
-"""docs/contract.md is true: its routes, statuses, fields, transitions, defaults and rules are those of the code, all of them, and no others."""
+"""docs/contract.md is true: its routes, statuses, fields, transitions, defaults and rules are those of the code, all of
+them, and no others."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ OF_THE_SERVER = {404, 405, 411, 413, 415, 431, 501}
 def section(number: str) -> str:
     """The text of a section, with what is below it."""
     depth = "#" * (2 + number.count("."))
-    found = re.search(rf"^{depth} {re.escape(number)}\.? .*?(?=^#{{2,{len(depth)}}} |\Z)", CONTRACT, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^{depth} {re.escape(number)}\.? .*?(?=^#{{2,{len(depth)}}} |\Z)", CONTRACT, re.MULTILINE | re.DOTALL
+    )
     assert found, f"section {number}"
     return found[0]
 
@@ -46,7 +49,7 @@ def rows(text: str, *head: str) -> list[list[str]]:
     found: list[list[list[str]]] = []
     for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         cells = [[x.strip() for x in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
-        if cells[0][:len(head)] == list(head):
+        if cells[0][: len(head)] == list(head):
             found.append(cells[2:])
     assert len(found) == 1, f"{len(found)} tables begin with {head}"
     return found[0]
@@ -63,7 +66,7 @@ def listed(text: str, after: str) -> list[str]:
     return [x.strip(" `") for x in found[1].split(",")]
 
 
-# -- routes and statuses ---------------------------------------------------------------------------------------------------
+# -- routes and statuses ---------------------------------------------------------------------------
 def test_every_route_is_there_and_no_other() -> None:
     said = {(method, path) for method, path, _ in ROUTE.findall(CONTRACT)} - {("GET", "/openapi.json")}
     assert said == {(method.upper(), path) for path, methods in API.items() for method in methods}
@@ -71,12 +74,18 @@ def test_every_route_is_there_and_no_other() -> None:
 
 def test_every_route_says_what_it_answers() -> None:
     said = {(method, path): set(codes.split(", ")) for method, path, codes in ROUTE.findall(CONTRACT) if codes}
-    known = {(method.upper(), path): set(x["responses"]) - {"default"} for path, methods in API.items() for method, x in methods.items()}
+    known = {
+        (method.upper(), path): set(x["responses"]) - {"default"}
+        for path, methods in API.items()
+        for method, x in methods.items()
+    }
     assert said == known
 
 
 def test_every_path_is_one() -> None:
-    paths = {x.partition("?")[0] for x in words(CONTRACT) if re.match(r"/(v2/|versions|healthcheck|metrics|openapi)", x)}
+    paths = {
+        x.partition("?")[0] for x in words(CONTRACT) if re.match(r"/(v2/|versions|healthcheck|metrics|openapi)", x)
+    }
     assert paths <= {*API, "/openapi.json"}
 
 
@@ -97,7 +106,13 @@ def test_errors_have_these_names() -> None:
 
 
 def test_parameters_of_lists_are_there() -> None:
-    known = {x["name"] for x in API["/v2/images"]["get"]["parameters"]} - {"limit", "marker", "sort", "sort_key", "sort_dir"}
+    known = {x["name"] for x in API["/v2/images"]["get"]["parameters"]} - {
+        "limit",
+        "marker",
+        "sort",
+        "sort_key",
+        "sort_dir",
+    }
     assert known <= set(words(section("5.2")))
     [sorting] = re.findall(r"^Sorting, by (.*):$", CONTRACT, re.MULTILINE)
     assert words(sorting) == [x.value for x in SortField]
@@ -105,7 +120,7 @@ def test_parameters_of_lists_are_there() -> None:
     assert {x.strip() for x in row[1].split("op ")[1].split(",")} == {x.value for x in TimeOp}
 
 
-# -- images ----------------------------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------
 def test_every_field_of_an_image_is_there() -> None:
     table = rows(section("3.1"), "field", "type")
     known = images.fields(images.Formats(disk=["raw"], container=["bare"]))
@@ -136,11 +151,16 @@ def test_visibilities() -> None:
 
 
 def test_parts_of_images() -> None:
-    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(members.documents()["member"]["properties"])
+    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(
+        members.documents()["member"]["properties"]
+    )
     assert ", ".join(locations.ALGORITHMS[:-1]) + f" or {locations.ALGORITHMS[-1]}" in section("10.4")
     assert f"at most {fields.MAX_LOCATION_METADATA} texts of {fields.MAX_LOCATION_TEXT:,} characters" in section("14.5")
-    assert [*signatures.HASHES, *signatures.KEY_TYPES] == [x.split(" where")[0] for x in
-            listed(section("14.8").replace("\n", " "), "Hashes ") + listed(section("14.8").replace("\n", " "), "keys ")]
+    assert [*signatures.HASHES, *signatures.KEY_TYPES] == [
+        x.split(" where")[0]
+        for x in listed(section("14.8").replace("\n", " "), "Hashes ")
+        + listed(section("14.8").replace("\n", " "), "keys ")
+    ]
     assert f"More than {images.MOST_OPERATIONS:,} operations" in section("6")
 
 
@@ -149,11 +169,16 @@ def test_tasks() -> None:
     assert set(listed(text, "`type` (")) == {x.value for x in TaskType}
     assert listed(text, "`status` (") == [x.value for x in TaskStatus]
     own = set(tasks.OF_IMAGE["properties"]["tasks"]["items"]["properties"])
-    said = set(re.findall(r"\{([^}…]*)", section("10.6").split("\n\n")[1].split('"tasks": [')[1])[0].replace(" ", "").strip(",").split(","))
+    said = set(
+        re.findall(r"\{([^}…]*)", section("10.6").split("\n\n")[1].split('"tasks": [')[1])[0]
+        .replace(" ", "")
+        .strip(",")
+        .split(",")
+    )
     assert said | set(words(section("10.6").split("**≠**")[1])[:4]) == own
 
 
-# -- metadata definitions --------------------------------------------------------------------------------------------------
+# -- metadata definitions --------------------------------------------------------------------------
 @pytest.mark.parametrize(("number", "schema"), [("13.2", metadefs.NAMESPACE), ("13.5", metadefs.OBJECT)])
 def test_definitions(number: str, schema: images.Schema) -> None:
     first = section(number).split("\n\n")[1].split("`GET")[0]
@@ -165,11 +190,13 @@ def test_property_definitions() -> None:
     assert set(words(first)) == set(metadefs.PROPERTY_BODY["properties"])
 
 
-# -- what operators set ----------------------------------------------------------------------------------------------------
+# -- what operators set ----------------------------------------------------------------------------
 def test_defaults() -> None:
     table = rows(section("14.3"), "option", "default")
     assert len(table) > 10
-    assert {row[0].strip("`"): row[1] for row in table} == {row[0].strip("`"): str(OPTIONS[row[0].strip("`")].default) for row in table}
+    assert {row[0].strip("`"): row[1] for row in table} == {
+        row[0].strip("`"): str(OPTIONS[row[0].strip("`")].default) for row in table
+    }
     quotas = {x for x in OPTIONS if x.endswith("_quota")}
     assert quotas <= {row[0].strip("`") for row in table}
     assert f"`hashing_algorithm` ({OPTIONS['hashing_algorithm'].default})" in CONTRACT

@@ -19,7 +19,9 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> Iterator[str]:
-    text = re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL))
+    text = re.sub(
+        r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    )
     yield from (x for x in LINK.findall(text) if not re.match(r"https?:", x))
 
 
@@ -41,7 +43,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda x: str(x.relative_to(REPO)))
 def test_a_configuration_file_can_be_copied_as_it_stands(page: Path) -> None:
     """What stands behind a value on its line belongs to the value: oslo.config has no such comments."""
-    assert [] == [f"line {x.line}: {line}" for x in blocks(page) if x.kind == "ini" for line in x.text.splitlines() if re.search(r"= ?\S.*?(?: {2,}\S| #)", line)]
+    assert [] == [
+        f"line {x.line}: {line}"
+        for x in blocks(page)
+        if x.kind == "ini"
+        for line in x.text.splitlines()
+        if re.search(r"= ?\S.*?(?: {2,}\S| #)", line)
+    ]
 
 
 def test_every_page_can_be_found_from_the_readme() -> None:

@@ -28,7 +28,9 @@ def test_every_row_has_a_cause_and_what_to_do() -> None:
 def test_every_refusal_says_what_to_do() -> None:
     """In its own words, or on the page."""
     more = KEPT["more_about_refusals"]
-    assert [f"{x.where}: {x.text}" for x in messages.refusals() if not messages.says_what_to_do(x) and x.text not in more] == []
+    assert [
+        f"{x.where}: {x.text}" for x in messages.refusals() if not messages.says_what_to_do(x) and x.text not in more
+    ] == []
     assert sorted(set(more) - {x.text for x in messages.refusals()}) == []
 
 
@@ -53,7 +55,12 @@ def test_options_that_the_advice_names_exist() -> None:
 
 
 def test_exit_codes_of_the_commands_are_there() -> None:
-    table = (messages.REPO / "docs" / "operating.md").read_text().partition("## Commands")[2].partition("## Configuration")[0]
+    table = (
+        (messages.REPO / "docs" / "operating.md")
+        .read_text()
+        .partition("## Commands")[2]
+        .partition("## Configuration")[0]
+    )
     rows = [x.split(" | ") for x in table.splitlines() if x.startswith("| `")]
     used = {code for row in rows for code in re.findall(r"(?:^|[;,] )(\d+)\b", row[-1].removesuffix(" |"))}
     assert {"0", "1", "3", "4", "5"} <= used

@@ -49,7 +49,14 @@ def image(machine: Machine, data: bytes = b"data", *, store: str = "", **fields:
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return bytes(answer.read())
 
-    made = json.loads(call("POST", "/v2/images", "application/json", json.dumps({"disk_format": "raw", "container_format": "bare", **fields}).encode()))
+    made = json.loads(
+        call(
+            "POST",
+            "/v2/images",
+            "application/json",
+            json.dumps({"disk_format": "raw", "container_format": "bare", **fields}).encode(),
+        )
+    )
     call("PUT", f"/v2/images/{made['id']}/file", "application/octet-stream", data)
     return str(made["id"])
 
@@ -57,7 +64,9 @@ def image(machine: Machine, data: bytes = b"data", *, store: str = "", **fields:
 def test_readme(walk: Begin) -> None:
     page = walk("README.md")
     page.not_here("make run", "they make the environment that tests run in")
-    page.not_here("sudo apt-get install", "packages of others, from the network; tests/clients has the same in its environment")
+    page.not_here(
+        "sudo apt-get install", "packages of others, from the network; tests/clients has the same in its environment"
+    )
     for begin in ("export OS_AUTH_TYPE", "openstack image save", "unset OS_AUTH_TYPE"):
         page.elsewhere(begin, "tests/clients/test_tour.py")
 
@@ -81,16 +90,22 @@ def test_deploying(walk: Begin) -> None:
     page.run("pip install --find-links dist glancecore-auth-basic", machine)
     page.not_here("htpasswd", "it asks for passwords; the driver's tests make such files by it")
     users = {"alice": "admin", "bob": "password", "carol": "other"}
-    (machine.home / ".glance/htpasswd").write_text("".join(f"{x}:{bcrypt.hashpw(y.encode(), bcrypt.gensalt(4)).decode()}\n" for x, y in users.items()))
-    machine.run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=images -addext subjectAltName=IP:127.0.0.1 "
-                "-keyout /etc/glance/tls.key -out /etc/glance/tls.pem 2>openssl.log")
+    (machine.home / ".glance/htpasswd").write_text(
+        "".join(f"{x}:{bcrypt.hashpw(y.encode(), bcrypt.gensalt(4)).decode()}\n" for x, y in users.items())
+    )
+    machine.run(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=images -addext subjectAltName=IP:127.0.0.1 "
+        "-keyout /etc/glance/tls.key -out /etc/glance/tls.pem 2>openssl.log"
+    )
     page.file("auth_strategy = basic", machine, "/etc/glance/glance-api.conf")
     page.file("communitize_image", machine, "/etc/glance/policy.yaml")
     page.run("glance-manage db sync", machine)
     machine.told = {"192.0.2.10:9292": f"127.0.0.1:{machine.port}"}
     assert '"images":[]' in page.run("curl", machine)
     with pytest.raises(AssertionError, match="401"):
-        machine.run(f"curl -fsS --cacert /etc/glance/tls.pem --user bob:wrong https://127.0.0.1:{machine.port}/v2/images")
+        machine.run(
+            f"curl -fsS --cacert /etc/glance/tls.pem --user bob:wrong https://127.0.0.1:{machine.port}/v2/images"
+        )
     assert re.search(r"auth +keystone +\w+ +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
     page.elsewhere("install -m 644 /opt/glance/share", "tests/deploy/test_systemd.py")
@@ -98,7 +113,12 @@ def test_deploying(walk: Begin) -> None:
 
 def test_moving_from_glance(walk: Begin) -> None:
     page = walk("docs/moving-from-glance.md")
-    for begin in ("glance-manage --config-file try.conf", "glance --os-image-url", "glance-manage db sync", "export GLANCE_DATABASE"):
+    for begin in (
+        "glance-manage --config-file try.conf",
+        "glance --os-image-url",
+        "glance-manage db sync",
+        "export GLANCE_DATABASE",
+    ):
         page.elsewhere(begin, KEYSTONE)
 
 
@@ -134,7 +154,11 @@ def test_stores(walk: Begin) -> None:
     assert "there is no .glance-store" in said
     assert "fast: used" in machine.run("glance-manage store list")
     assert "images 1, bytes 4, only copy 1" in page.run("glance-manage store status", machine)
-    assert re.search(r"^cheap: up, draining, takes no new data.*\n  images 0,", machine.run("glance-manage store status cheap"), re.MULTILINE)
+    assert re.search(
+        r"^cheap: up, draining, takes no new data.*\n  images 0,",
+        machine.run("glance-manage store status cheap"),
+        re.MULTILINE,
+    )
     configure(machine, text_of("docs/stores.md", "web:http").replace("cheap:file, ", ""))
     assert "store cheap is removed" in page.run("glance-manage store remove", machine)
 
@@ -143,18 +167,26 @@ def test_registry(walk: Begin) -> None:
     page = walk("docs/registry.md")
     registry = page.machine(pip=True)
     page.file("secrets = ", registry, "/etc/glance/glance-registry.conf")
-    registry.run("cd /etc/glance\nopenssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 "
-                 "-keyout registry.key -out registry.pem 2>openssl.log")
+    registry.run(
+        "cd /etc/glance\nopenssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext"
+        " subjectAltName=IP:127.0.0.1 -keyout registry.key -out registry.pem 2>openssl.log"
+    )
     page.run("pip install", registry)
     node = page.machine(pip=True, peer=registry.port)
-    configure(node, text_of("docs/registry.md", "driver = registry"), without="connection = sqlite:////var/lib/glance/glance.sqlite")
+    configure(
+        node,
+        text_of("docs/registry.md", "driver = registry"),
+        without="connection = sqlite:////var/lib/glance/glance.sqlite",
+    )
     (node.home / ".glance" / "ca.pem").write_bytes((registry.home / ".glance" / "registry.pem").read_bytes())
     node.run("mkdir -p /var/lib/glance")
     page.run("pip install", node)
     node.ready()
     assert "glance" not in {x.name for x in node.folder.rglob("*.sqlite*")}
     image_id = image(node)
-    assert image_id in (registry.folder / "glance.sqlite-wal").read_text(errors="replace") + (registry.folder / "glance.sqlite").read_text(errors="replace")
+    assert image_id in (registry.folder / "glance.sqlite-wal").read_text(errors="replace") + (
+        registry.folder / "glance.sqlite"
+    ).read_text(errors="replace")
 
 
 def test_replicating(walk: Begin) -> None:
@@ -164,7 +196,9 @@ def test_replicating(walk: Begin) -> None:
         serve(site)
     image_id = image(sites["site-a"])
     machine = page.machine(pip=True)
-    clouds = {name: {"auth_type": "none", "auth": {"endpoint": f"http://127.0.0.1:{x.port}"}} for name, x in sites.items()}
+    clouds = {
+        name: {"auth_type": "none", "auth": {"endpoint": f"http://127.0.0.1:{x.port}"}} for name, x in sites.items()
+    }
     (machine.work / "clouds.yaml").write_text(json.dumps({"clouds": clouds}))
     machine.run("mkdir -p /srv")
     page.run("pip install", machine)
@@ -188,22 +222,39 @@ def test_caching(walk: Begin) -> None:
 
 def test_uploads(walk: Begin) -> None:
     page = walk("docs/uploads.md")
-    page.not_here("pip install ./drivers/ext_tus", "it is in the environment of the machines here; drivers/ext_tus tests the distribution")
-    machine = first(page, text_of("docs/uploads.md", "enabled_extensions = tus").replace("= tus", "= tus, parts, resumable"))
+    page.not_here(
+        "pip install ./drivers/ext_tus",
+        "it is in the environment of the machines here; drivers/ext_tus tests the distribution",
+    )
+    machine = first(
+        page, text_of("docs/uploads.md", "enabled_extensions = tus").replace("= tus", "= tus, parts, resumable")
+    )
     serve(machine)
     page.run("parts=", machine)
-    assert '"status":"active"' in machine.run("curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f002")
+    assert '"status":"active"' in machine.run(
+        "curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f002"
+    )
     said = page.run("head -c", machine)
     assert "Upload-Offset: 12000000" in said
     assert '"status":"active"' in said
     assert '"size":20000000' in said
     assert "Upload-Offset: 12000000" in page.run("staged=", machine)
-    until(lambda: '"status":"active"' in machine.run("curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f003"))
-    page.not_here("pip install ./clients/osc_glancecore", "clients/osc_glancecore/tests uploads and downloads with both programs")
+    until(
+        lambda: (
+            '"status":"active"'
+            in machine.run("curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f003")
+        )
+    )
+    page.not_here(
+        "pip install ./clients/osc_glancecore", "clients/osc_glancecore/tests uploads and downloads with both programs"
+    )
 
 
 def test_imports(walk: Begin) -> None:
-    walk("docs/imports.md").not_here("glance image-create-via-import", "its web server is an example; tests/clients/test_imports.py imports from one by the same command")
+    walk("docs/imports.md").not_here(
+        "glance image-create-via-import",
+        "its web server is an example; tests/clients/test_imports.py imports from one by the same command",
+    )
 
 
 def test_metadefs(walk: Begin) -> None:
@@ -215,8 +266,11 @@ def test_metadefs(walk: Begin) -> None:
 
 def test_notifications(walk: Begin) -> None:
     page = walk("docs/notifications.md")
-    machine = first(page, "[DEFAULT]\nnotifiers = webhook\n[notify_webhook]\nendpoints = audit\n"
-                          "[webhook_audit]\nurl = http://127.0.0.1:9/\nsecrets = whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
+    machine = first(
+        page,
+        "[DEFAULT]\nnotifiers = webhook\n[notify_webhook]\nendpoints = audit\n"
+        "[webhook_audit]\nurl = http://127.0.0.1:9/\nsecrets = whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
+    )
     serve(machine)
     image_id = image(machine)
     said = page.run("glance-manage outbox list", machine)
@@ -226,8 +280,11 @@ def test_notifications(walk: Begin) -> None:
 
 def test_periodic(walk: Begin) -> None:
     page = walk("docs/periodic.md")
-    machine = first(page, "[DEFAULT]\nenabled_backends = fast:file, cheap:file\n[cheap]\nfilesystem_store_datadir = /srv/cheap\n[periodic]\nembedded = false\n"
-                    + text_of("docs/periodic.md", "tag=golden"))
+    machine = first(
+        page,
+        "[DEFAULT]\nenabled_backends = fast:file, cheap:file\n[cheap]\nfilesystem_store_datadir ="
+        " /srv/cheap\n[periodic]\nembedded = false\n" + text_of("docs/periodic.md", "tag=golden"),
+    )
     serve(machine)
     image_id = image(machine, tags=["golden"])
     said = page.run("glance-periodic run replicator", machine)
@@ -235,8 +292,13 @@ def test_periodic(walk: Begin) -> None:
     page.run("glance-periodic list", machine)
 
 
-@pytest.mark.parametrize(("name", "made", "passed"), [("writing-a-store", "glancecore-store-acme", r"\b1\d\d passed\b"),
-                                                      ("writing-an-import-step", "glancecore-step-acme", r"\b1\d passed\b")])
+@pytest.mark.parametrize(
+    ("name", "made", "passed"),
+    [
+        ("writing-a-store", "glancecore-store-acme", r"\b1\d\d passed\b"),
+        ("writing-an-import-step", "glancecore-step-acme", r"\b1\d passed\b"),
+    ],
+)
 def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     page = walk(f"docs/{name}.md")
     machine = page.machine(pip=True)
@@ -246,12 +308,16 @@ def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     assert re.search(passed, said), said
     assert not re.search("failed|skipped|error", said)
     assert machine.work.name == made
-    left = subprocess.run(["grep", "-rli", "template", "--exclude-dir=.[a-z]*", machine.work], capture_output=True, text=True, check=False)
+    left = subprocess.run(
+        ["grep", "-rli", "template", "--exclude-dir=.[a-z]*", machine.work], capture_output=True, text=True, check=False
+    )
     assert left.stdout == "", "the renaming missed something"
     if name == "writing-a-store":
         assert "Result: passed" in page.run("../.venv/bin/python -m pytest -p", machine)
         assert (machine.work / "src/glancecore_store_acme/certificate.json").is_file()
-    assert "Everything that the configuration enables is there and works." in page.run("../.venv/bin/pip" if name == "writing-a-store" else ".venv/bin/pip", machine)
+    assert "Everything that the configuration enables is there and works." in page.run(
+        "../.venv/bin/pip" if name == "writing-a-store" else ".venv/bin/pip", machine
+    )
     machine.ready()
     image(machine)
 
@@ -264,15 +330,22 @@ def test_families(walk: Begin) -> None:
     assert '"family_version":"20260201"' in said
     assert "a disk, 20260101" in said, "after the rollback"
     assert '"reason":"no network on arm"' in said
-    page.not_here("openstack image publish", "tests/clients/test_osc.py types the same commands, in the real openstackclient")
+    page.not_here(
+        "openstack image publish", "tests/clients/test_osc.py types the same commands, in the real openstackclient"
+    )
 
 
 def test_osc_glancecore(walk: Begin) -> None:
-    walk("clients/osc_glancecore/README.md").not_here("pip install python-openstackclient", "tests/clients/test_osc.py installs it beside the real openstackclient")
+    walk("clients/osc_glancecore/README.md").not_here(
+        "pip install python-openstackclient", "tests/clients/test_osc.py installs it beside the real openstackclient"
+    )
 
 
 def test_console(walk: Begin) -> None:
-    walk("docs/console.md").not_here("pip install glancecore-ext-console", "it is in the environment of the machines here; drivers/ext_console tests it")
+    walk("docs/console.md").not_here(
+        "pip install glancecore-ext-console",
+        "it is in the environment of the machines here; drivers/ext_console tests it",
+    )
 
 
 def test_writing_an_extension(walk: Begin) -> None:
@@ -290,7 +363,9 @@ def test_writing_an_extension(walk: Begin) -> None:
     page.run("../.venv/bin/pip wheel", machine)
     assert [x.name for x in (machine.work / "dist").iterdir()] == ["glancecore_ext_acme-1.0.0-py3-none-any.whl"]
     files = "\n".join(x.read_text() for x in (machine.work / "src").rglob("*.py"))
-    shown = re.findall(r"^```python\n(.*?)^```$", (REPO / "docs/writing-an-extension.md").read_text(), re.MULTILINE | re.DOTALL)
+    shown = re.findall(
+        r"^```python\n(.*?)^```$", (REPO / "docs/writing-an-extension.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert len(shown) == 3
     assert [x for x in shown if x not in files] == [], "the page shows what the files say"
 
@@ -298,8 +373,14 @@ def test_writing_an_extension(walk: Begin) -> None:
 def test_writing_a_plugin(walk: Begin) -> None:
     page = walk("docs/writing-a-plugin.md")
     machine = page.machine(pip=True)
-    for begin in ("mkdir -p", "cat >src/glancecore_acme/keys.py", "cat >src/glancecore_acme/lines.py", "cat >src/glancecore_acme/limits.py",
-                  "cat >src/glancecore_acme/signer.py", "cat >src/glancecore_acme/emptied.py"):
+    for begin in (
+        "mkdir -p",
+        "cat >src/glancecore_acme/keys.py",
+        "cat >src/glancecore_acme/lines.py",
+        "cat >src/glancecore_acme/limits.py",
+        "cat >src/glancecore_acme/signer.py",
+        "cat >src/glancecore_acme/emptied.py",
+    ):
         page.run(begin, machine)
     said = page.run("python3 -m venv .venv", machine)
     assert re.search(r"\b\d{3} passed\b", said), said
@@ -318,20 +399,27 @@ def test_readmes_of_drivers(walk: Begin) -> None:
     basic.not_here("htpasswd", "the driver's tests make such files by it")
     basic.not_here("openstack", "tests/clients/test_standalone.py asks by the same words")
     walk("drivers/certificates_castellan/README.md").elsewhere("openssl req", "tests/clients/test_signing.py")
-    walk("drivers/quota_unified/README.md").not_here("openstack registered limit", "the driver's tests do it by Keystone's API")
+    walk("drivers/quota_unified/README.md").not_here(
+        "openstack registered limit", "the driver's tests do it by Keystone's API"
+    )
 
 
 def test_every_page_is_walked() -> None:
     """A new page with commands is walked, too. (A new block on an old page makes its walk fail.)"""
     here = Path(__file__).read_text()
-    named = {x.replace("{driver}", y).replace("{name}", z) for x in re.findall(r'walk\(f?"([^"]+)"\)', here)
-             for y in ("db_sql", "db_registry") for z in ("writing-a-store", "writing-an-import-step")}
+    named = {
+        x.replace("{driver}", y).replace("{name}", z)
+        for x in re.findall(r'walk\(f?"([^"]+)"\)', here)
+        for y in ("db_sql", "db_registry")
+        for z in ("writing-a-store", "writing-an-import-step")
+    }
     assert set(pages_with_commands()) == named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda x: str(x.relative_to(REPO)))
 def test_what_pip_is_told_to_install_is_there(page: Path) -> None:
-    """Also in the middle of a sentence: drivers by their folder, this project's distributions and extras by their names."""
+    """Also in the middle of a sentence: drivers by their folder, this project's distributions and extras by their
+    names."""
     setup = (REPO / "setup.cfg").read_text()
     text = page.read_text()
     for words in re.findall(r"pip install ([^`\n]*)", text):

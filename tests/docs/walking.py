@@ -1,8 +1,8 @@
-"""A newcomer's walk through a page: its blocks are typed as they stand there, on a machine of their own, in the page's order.
+"""A newcomer's walk through a page: its blocks are typed as they stand there, on a machine of their own, in the page's
+order.
 
-Where the page says pip, the machine has an empty environment, and pip finds wheels of this project; libraries of others are those of the running
-environment. What can't be had in a test is replaced by the one table PLACEHOLDERS.
-"""
+Where the page says pip, the machine has an empty environment, and pip finds wheels of this project; libraries of others
+are those of the running environment. What can't be had in a test is replaced by the one table PLACEHOLDERS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ PLACEHOLDERS = (
     (r"http://(192\.0\.2\.10:9393|node1\.example\.org:9292|127\.0\.0\.1:9292)", "http://127.0.0.1:{port}"),
     (r"192\.0\.2\.\d+", "127.0.0.1"),
     (r"(bind_port = )\d+", r"\g<1>{port}"),
-    (r'"?(?:\$CORE|\.)"?/drivers/([a-z][a-z0-9_]*)"?', lambda x: "glancecore-" + x[1].replace("_", "-")),  # their wheels
+    (
+        r'"?(?:\$CORE|\.)"?/drivers/([a-z][a-z0-9_]*)"?',
+        lambda x: "glancecore-" + x[1].replace("_", "-"),
+    ),  # their wheels
     (r" --find-links dist\b", ""),  # the environment says where the wheels are
     (r"pip install ('?)\.(?=[ \[]|$)", r"pip install \1glancecore"),
     (r'-e "\$CORE\[testing\]" "setuptools>=77"', '"glancecore[testing]"'),
@@ -111,7 +114,8 @@ class Machine:
         return re.sub(r"\{(home|folder|port|peer)\}", lambda x: str(getattr(self, x[1])), text)
 
     def run(self, text: str) -> str:
-        """What the commands say, standard error included. Raises AssertionError unless each ends with 0. The next ones begin in the folder where these end."""
+        """What the commands say, standard error included. Raises AssertionError unless each ends with 0. The next ones
+        begin in the folder where these end."""
         done = self._bash(f'{self.replaced(text)}\npwd >"$WALK/cwd"')
         assert done.returncode == 0, f"exit code {done.returncode}:\n{text}\n{done.stdout[-4000:]}"
         self.work = Path((self.folder / "cwd").read_text().strip())
@@ -119,13 +123,36 @@ class Machine:
 
     def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
         programs = ":".join(map(str, [self.folder / "venv" / "bin" if self.shelf else lab.BIN, *self.programs]))
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("OS_", "PYTHON", "PIP_", "GLANCE"))}
-        env = {**clean, "HOME": str(self.home), "PATH": f"{programs}:{os.environ['PATH']}", "CORE": str(REPO), "WALK": str(self.folder), "PYTHON": sys.executable,
-               "LIBRARIES": str(self.shelf.libraries if self.shelf else ""), "OS_DEFAULT__BIND_PORT": str(self.port), "PIP_NO_INDEX": "1",
-               "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_FIND_LINKS": str(self.shelf.wheels if self.shelf else ""), "PIP_ROOT_USER_ACTION": "ignore",
-               "PYTHONDONTWRITEBYTECODE": "1" if not self.shelf else "", **self.env}
-        return subprocess.run(["bash", "-euo", "pipefail", "-c", _WORDS + script], cwd=self.work, env=env, text=True, check=False, timeout=240,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        clean = {
+            key: value for key, value in os.environ.items() if not key.startswith(("OS_", "PYTHON", "PIP_", "GLANCE"))
+        }
+        env = {
+            **clean,
+            "HOME": str(self.home),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "CORE": str(REPO),
+            "WALK": str(self.folder),
+            "PYTHON": sys.executable,
+            "LIBRARIES": str(self.shelf.libraries if self.shelf else ""),
+            "OS_DEFAULT__BIND_PORT": str(self.port),
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_FIND_LINKS": str(self.shelf.wheels if self.shelf else ""),
+            "PIP_ROOT_USER_ACTION": "ignore",
+            "PYTHONDONTWRITEBYTECODE": "1" if not self.shelf else "",
+            **self.env,
+        }
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", _WORDS + script],
+            cwd=self.work,
+            env=env,
+            text=True,
+            check=False,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def ready(self) -> str:
         """What ``/healthcheck/ready`` says as soon as it says 200."""
@@ -133,7 +160,10 @@ class Machine:
 
         def answers() -> bool:
             nonlocal said
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthcheck/ready", timeout=20) as answer:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthcheck/ready", timeout=20) as answer,
+            ):
                 said = answer.read().decode()
             return bool(said)
 
@@ -151,7 +181,8 @@ class Machine:
 
 
 class Walk:
-    """One page. Each of its blocks of commands is run, or named as one that is not, with the reason; at the end none is left."""
+    """One page. Each of its blocks of commands is run, or named as one that is not, with the reason; at the end none is
+    left."""
 
     def __init__(self, page: str, folder: Path, shelf: Callable[[], Shelf] | None = None) -> None:
         """``shelf``: makes one; none: the test is about what is run where all is installed."""
@@ -167,13 +198,15 @@ class Walk:
         return made
 
     def file(self, saying: str, on: Machine, path: str, *, more: str = "") -> None:
-        """The one block of this page that says ``saying`` is a file there; ``more`` is put before it: of options that come twice, the page's win."""
+        """The one block of this page that says ``saying`` is a file there; ``more`` is put before it: of options that
+        come twice, the page's win."""
         into = on.work / on.replaced(path)
         into.parent.mkdir(parents=True, exist_ok=True)
         into.write_text(on.replaced(f"{more}\n{text_of(self.page, saying)}"))
 
     def run(self, begin: str, on: Machine, *, found: str = "(?!)") -> str:
-        """The next block of commands, which must begin so. Those that match ``found`` find something, and end with 1."""
+        """The next block of commands, which must begin so. Those that match ``found`` find something, and end with
+        1."""
         block = self._next(begin)
         return on.run("\n".join(f"{x} || [ $? = 1 ]" if re.match(found, x) else x for x in block.commands))
 

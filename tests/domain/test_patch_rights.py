@@ -6,7 +6,10 @@ from glancecore.domain import errors, patch
 from glancecore.testing.examples import make_image
 
 
-@pytest.mark.parametrize(("allowed", "taken"), [({"create"}, False), ({"create", "update"}, True), ({"update"}, False), ({"create", "read"}, False)])
+@pytest.mark.parametrize(
+    ("allowed", "taken"),
+    [({"create"}, False), ({"create", "update"}, True), ({"update"}, False), ({"create", "read"}, False)],
+)
 def test_what_may_not_be_updated_is_not_made_again(allowed: set[str], taken: bool) -> None:
     image = make_image(properties={"x": "the operator's"})
     rights = patch.Rights(False, lambda _, action: action in allowed)
@@ -16,4 +19,6 @@ def test_what_may_not_be_updated_is_not_made_again(allowed: set[str], taken: boo
     else:
         with pytest.raises(errors.ProtectedProperty):
             patch.apply(image, steps, rights)
-    assert patch.apply(make_image(), steps, patch.Rights(False, lambda _, action: action == "create")).properties == {"x": "mine"}
+    assert patch.apply(make_image(), steps, patch.Rights(False, lambda _, action: action == "create")).properties == {
+        "x": "mine"
+    }

@@ -19,8 +19,15 @@ class Client:
     def __init__(self, url: str, project: str = "demo", roles: str = "member,reader") -> None:
         self.url = url
         self.session = requests.Session()
-        self.session.headers.update({"X-Identity-Status": "Confirmed", "X-User-Id": f"user-{project}", "X-Project-Id": project,
-                                     "X-Roles": roles, "Accept": "application/json"})
+        self.session.headers.update(
+            {
+                "X-Identity-Status": "Confirmed",
+                "X-User-Id": f"user-{project}",
+                "X-Project-Id": project,
+                "X-Roles": roles,
+                "Accept": "application/json",
+            }
+        )
 
     def call(self, method: str, path: str, body: object = None, **more: Any) -> requests.Response:
         if body is not None:
@@ -41,8 +48,12 @@ class Client:
         return self.call("PATCH", f"/v2/images/{image_id}", list(steps), headers={"Content-Type": V21})
 
     def upload(self, image_id: str, data: bytes | Iterable[bytes], **headers: str) -> requests.Response:
-        return self.session.put(f"{self.url}/v2/images/{image_id}/file", data=data, timeout=120,
-                                headers={"Content-Type": "application/octet-stream", **headers})
+        return self.session.put(
+            f"{self.url}/v2/images/{image_id}/file",
+            data=data,
+            timeout=120,
+            headers={"Content-Type": "application/octet-stream", **headers},
+        )
 
     def download(self, image_id: str, **headers: str) -> requests.Response:
         return self.session.get(f"{self.url}/v2/images/{image_id}/file", headers=headers, timeout=120)

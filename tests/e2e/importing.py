@@ -17,15 +17,21 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 def two_stores(folder: str | Path = ".") -> lab.Config:
-    return {"DEFAULT": {"enabled_backends": "fast:file, slow:file"}, "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": f"{folder}/fast", "weight": 10}, "slow": {"filesystem_store_datadir": f"{folder}/slow"}}
+    return {
+        "DEFAULT": {"enabled_backends": "fast:file, slow:file"},
+        "glance_store": {"default_backend": "fast"},
+        "fast": {"filesystem_store_datadir": f"{folder}/fast", "weight": 10},
+        "slow": {"filesystem_store_datadir": f"{folder}/slow"},
+    }
 
 
 def stage(client: Client, image_id: str, data: bytes = DATA) -> Any:
     return client.session.put(f"{client.url}/v2/images/{image_id}/stage", data=data, headers=OCTETS, timeout=60)
 
 
-def start(client: Client, image_id: str, name: str = "glance-direct", *, method: dict[str, Any] | None = None, **more: Any) -> Any:
+def start(
+    client: Client, image_id: str, name: str = "glance-direct", *, method: dict[str, Any] | None = None, **more: Any
+) -> Any:
     return client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": name, **(method or {})}, **more})
 
 
@@ -46,7 +52,9 @@ def until_ended(client: Client, image_id: str, seconds: float = 30) -> dict[str,
 
 def leftovers(service: lab.Service) -> list[str]:
     staging = service.folder / "fast" / ".staging"
-    return sorted(str(x.relative_to(staging)) for x in staging.rglob("*") if x.name != ".work" and ".locks" not in x.parts)
+    return sorted(
+        str(x.relative_to(staging)) for x in staging.rglob("*") if x.name != ".work" and ".locks" not in x.parts
+    )
 
 
 @contextmanager

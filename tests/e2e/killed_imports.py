@@ -15,9 +15,13 @@ PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))
 
 def until_settled(service: lab.Service, *more: str) -> None:
     end = time.monotonic() + 90
-    questions = ("select image_id, operation from leases",
-                 "select id from images where status in ('saving', 'deleting', 'importing')",
-                 "select id from tasks where status in ('pending', 'processing')", "select id from records where collection = 'the service.import_logbooks'", *more)
+    questions = (
+        "select image_id, operation from leases",
+        "select id from images where status in ('saving', 'deleting', 'importing')",
+        "select id from tasks where status in ('pending', 'processing')",
+        "select id from records where collection = 'the service.import_logbooks'",
+        *more,
+    )
     while left := [x for x in questions if rows(service, x)]:
         assert time.monotonic() < end, [(x, rows(service, x)) for x in left]
         time.sleep(0.05)
@@ -31,4 +35,8 @@ def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
 def files(service: lab.Service) -> list[str]:
     """Everything in stores and staging."""
     found = [x for name in ("fast", "slow") for x in (service.folder / name).rglob("*")]
-    return sorted(str(x.relative_to(service.folder)) for x in found if x.name not in (".staging", ".work", ".glance-store") and ".locks" not in x.parts)
+    return sorted(
+        str(x.relative_to(service.folder))
+        for x in found
+        if x.name not in (".staging", ".work", ".glance-store") and ".locks" not in x.parts
+    )

@@ -1,4 +1,5 @@
-"""Processes whose clock we move: time-machine says in them how far it is ahead, as a file does. What counts seconds goes on by itself."""
+"""Processes whose clock we move: time-machine says in them how far it is ahead, as a file does. What counts seconds
+goes on by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ class MovedClock:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
         self._ahead = timedelta()
-        self.env: Mapping[str, str] = {"PYTHONPATH": str(Path(__file__).with_name("clock")), "GLANCECORE_TEST_CLOCK": str(self._file)}
+        self.env: Mapping[str, str] = {
+            "PYTHONPATH": str(Path(__file__).with_name("clock")),
+            "GLANCECORE_TEST_CLOCK": str(self._file),
+        }
         self.forward([])
 
     def forward(self, services: Sequence[lab.Service], *, days: int = 0, minutes: int = 0) -> None:

@@ -16,13 +16,20 @@ from client import HEADERS_AUTH, Client
 
 #: Seconds for which a process that was killed has a job.
 HOLD = 6
-ALONE: dict[str, dict[str, object]] = {"periodic": {"embedded": False, "leader_ttl": HOLD}, "lease": {"ttl": 2, "reap_interval": 0.2}}
+ALONE: dict[str, dict[str, object]] = {
+    "periodic": {"embedded": False, "leader_ttl": HOLD},
+    "lease": {"ttl": 2, "reap_interval": 0.2},
+}
 
 
 def two_stores(folder: Path) -> dict[str, dict[str, object]]:
     """Two file stores in the service's folder: fast (the default one) and cheap."""
-    return {"DEFAULT": {"enabled_backends": "fast:file, cheap:file"}, "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": folder / "fast"}, "cheap": {"filesystem_store_datadir": folder / "cheap"}}
+    return {
+        "DEFAULT": {"enabled_backends": "fast:file, cheap:file"},
+        "glance_store": {"default_backend": "fast"},
+        "fast": {"filesystem_store_datadir": folder / "fast"},
+        "cheap": {"filesystem_store_datadir": folder / "cheap"},
+    }
 
 
 def config(folder: Path, *more: lab.Config) -> dict[str, dict[str, object]]:

@@ -1,4 +1,5 @@
-"""The stores on their real backends, for tests of the whole service: how each is configured, and how its backend is taken away."""
+"""The stores on their real backends, for tests of the whole service: how each is configured, and how its backend is
+taken away."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ Options = dict[str, object]
 
 @dataclass(frozen=True)
 class Remote:
-    """``options`` of the store's section, made for one test (``folder`` is its own). ``away``: while it is entered, the backend does not
-    answer; None for a backend that can't be taken away. ``timeouts``: options that make the driver give up soon."""
+    """``options`` of the store's section, made for one test (``folder`` is its own). ``away``: while it is entered, the
+    backend does not answer; None for a backend that can't be taken away. ``timeouts``: options that make the driver
+    give up soon."""
 
     driver: str
     options: Callable[[Path], Options]
@@ -49,7 +51,9 @@ def _rot_swift(options: Options, key: str) -> None:
     """Swift's own client puts other bytes in their place."""
     import swiftclient
 
-    connection = swiftclient.Connection(options["swift_store_auth_address"], options["swift_store_user"], options["swift_store_key"])
+    connection = swiftclient.Connection(
+        options["swift_store_auth_address"], options["swift_store_user"], options["swift_store_key"]
+    )
     try:
         _, data = connection.get_object(options["swift_store_container"], key)
         connection.put_object(options["swift_store_container"], key, _flipped(data))
@@ -60,14 +64,20 @@ def _rot_swift(options: Options, key: str) -> None:
 def _rot_s3(options: Options, key: str) -> None:
     import boto3
 
-    client = boto3.client("s3", endpoint_url=str(options["s3_store_host"]), aws_access_key_id=options["s3_store_access_key"],
-                          aws_secret_access_key=options["s3_store_secret_key"], region_name="us-east-1")
+    client = boto3.client(
+        "s3",
+        endpoint_url=str(options["s3_store_host"]),
+        aws_access_key_id=options["s3_store_access_key"],
+        aws_secret_access_key=options["s3_store_secret_key"],
+        region_name="us-east-1",
+    )
     data = client.get_object(Bucket=options["s3_store_bucket"], Key=key)["Body"].read()
     client.put_object(Bucket=options["s3_store_bucket"], Key=key, Body=_flipped(data))
 
 
 def _rot_rbd(options: Options, key: str) -> None:
-    """The object that holds the image's first bytes is rewritten without regard to the snapshot: as if the disk had changed it."""
+    """The object that holds the image's first bytes is rewritten without regard to the snapshot: as if the disk had
+    changed it."""
     environment = {**os.environ, "CEPH_CONF": str(options["rbd_store_ceph_conf"])}
     pool = str(options["rbd_store_pool"])
 
@@ -117,31 +127,59 @@ def frozen(*files: str) -> Iterator[None]:
 def _rbd(_: Path) -> Options:
     lab.ceph_bindings()
     ceph = lab.backend("ceph").settings
-    return {"rbd_store_ceph_conf": ceph["CEPH_CONF"], "rbd_store_user": ceph["CEPH_USER"], "rbd_store_pool": ceph["CEPH_POOL"],
-            "rados_operation_timeout": 5}
+    return {
+        "rbd_store_ceph_conf": ceph["CEPH_CONF"],
+        "rbd_store_user": ceph["CEPH_USER"],
+        "rbd_store_pool": ceph["CEPH_POOL"],
+        "rados_operation_timeout": 5,
+    }
 
 
 def _vmware(_: Path) -> Options:
     vcenter = lab.backend("vcsim")
-    return {"vmware_server_host": vcenter.url.removeprefix("https://").removesuffix("/sdk"), "vmware_server_username": vcenter.settings["VCSIM_USER"],
-            "vmware_server_password": vcenter.settings["VCSIM_PASSWORD"], "vmware_ca_file": vcenter.settings["VCSIM_CA"],
-            "vmware_datastores": "DC0:LocalDS_0", "vmware_http_timeout": 5, "vmware_task_poll_interval": 0.01,
-            "vmware_store_image_dir": f"/{os.urandom(4).hex()}"}
+    return {
+        "vmware_server_host": vcenter.url.removeprefix("https://").removesuffix("/sdk"),
+        "vmware_server_username": vcenter.settings["VCSIM_USER"],
+        "vmware_server_password": vcenter.settings["VCSIM_PASSWORD"],
+        "vmware_ca_file": vcenter.settings["VCSIM_CA"],
+        "vmware_datastores": "DC0:LocalDS_0",
+        "vmware_http_timeout": 5,
+        "vmware_task_poll_interval": 0.01,
+        "vmware_store_image_dir": f"/{os.urandom(4).hex()}",
+    }
 
 
 def _swift(_: Path) -> Options:
     swift = lab.backend("swift")
-    return {"swift_store_auth_version": "1", "swift_store_auth_address": swift.url, "swift_store_user": swift.settings["SWIFT_USER"],
-            "swift_store_key": swift.settings["SWIFT_KEY"], "swift_store_container": f"e2e-{os.urandom(4).hex()}",
-            "swift_store_create_container_on_put": True, "swift_store_large_object_size": 100, "swift_store_large_object_chunk_size": 50,
-            "swift_store_timeout": 4, "swift_store_retry_put_count": 1, "swift_store_retry_get_count": 1, "swift_store_temp_url_key": "signs-urls"}
+    return {
+        "swift_store_auth_version": "1",
+        "swift_store_auth_address": swift.url,
+        "swift_store_user": swift.settings["SWIFT_USER"],
+        "swift_store_key": swift.settings["SWIFT_KEY"],
+        "swift_store_container": f"e2e-{os.urandom(4).hex()}",
+        "swift_store_create_container_on_put": True,
+        "swift_store_large_object_size": 100,
+        "swift_store_large_object_chunk_size": 50,
+        "swift_store_timeout": 4,
+        "swift_store_retry_put_count": 1,
+        "swift_store_retry_get_count": 1,
+        "swift_store_temp_url_key": "signs-urls",
+    }
 
 
 def _s3(_: Path) -> Options:
     gateway = lab.backend("rgw")
-    return {"s3_store_host": gateway.url, "s3_store_access_key": gateway.settings["S3_ACCESS_KEY"], "s3_store_secret_key": gateway.settings["S3_SECRET_KEY"],
-            "s3_store_bucket": f"e2e-{os.urandom(4).hex()}", "s3_store_create_bucket_on_put": True, "s3_store_bucket_url_format": "path",
-            "s3_store_large_object_size": 50, "s3_store_timeout": 4, "s3_store_retries": 1}
+    return {
+        "s3_store_host": gateway.url,
+        "s3_store_access_key": gateway.settings["S3_ACCESS_KEY"],
+        "s3_store_secret_key": gateway.settings["S3_SECRET_KEY"],
+        "s3_store_bucket": f"e2e-{os.urandom(4).hex()}",
+        "s3_store_create_bucket_on_put": True,
+        "s3_store_bucket_url_format": "path",
+        "s3_store_large_object_size": 50,
+        "s3_store_timeout": 4,
+        "s3_store_retries": 1,
+    }
 
 
 REMOTES = {

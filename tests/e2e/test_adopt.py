@@ -15,6 +15,8 @@ from peer.deployment import BY_HAND, Peer, dead, sql
 
 #: Of an image's answer: what the two services say in their own ways.
 OWN = {"self", "file", "schema", "stores", "direct_url", "locations"}
+
+
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
 def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
     with dead(request.param) as made:
@@ -23,17 +25,32 @@ def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
 
 @pytest.fixture
 def ours(peer: Peer) -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"enabled_backends": "fast:file, quick:file"}, "glance_store": {"default_backend": "fast"},
-        "fast": {"filesystem_store_datadir": peer.folder / "fast"}, "quick": {"filesystem_store_datadir": peer.folder / "slow"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"enabled_backends": "fast:file, quick:file"},
+            "glance_store": {"default_backend": "fast"},
+            "fast": {"filesystem_store_datadir": peer.folder / "fast"},
+            "quick": {"filesystem_store_datadir": peer.folder / "slow"},
+        },
+    )
     with lab.service(config) as service:
         yield service
 
 
 def _adopt(service: lab.Service, peer: Peer, *args: str) -> dict[str, Any]:
     """Exit code and report must agree."""
-    done = lab.command("glance-manage", "--config-file", service.config_file, "--json", "adopt", "--store", "slow=quick", *args,
-                       env={**os.environ, "GLANCE_DATABASE": peer.database})
+    done = lab.command(
+        "glance-manage",
+        "--config-file",
+        service.config_file,
+        "--json",
+        "adopt",
+        "--store",
+        "slow=quick",
+        *args,
+        env={**os.environ, "GLANCE_DATABASE": peer.database},
+    )
     assert done.returncode in (0, 1), done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == (1 if report["findings"] else 0)
@@ -42,8 +59,11 @@ def _adopt(service: lab.Service, peer: Peer, *args: str) -> dict[str, Any]:
 
 def _comparable(answer: dict[str, Any]) -> dict[str, Any]:
     """Without what the services say in their own ways; of sets, the order says nothing."""
-    return {key: sorted(value, key=str) if isinstance(value, list) else value
-            for key, value in answer.items() if key not in OWN and not key.startswith("os_glance_")}
+    return {
+        key: sorted(value, key=str) if isinstance(value, list) else value
+        for key, value in answer.items()
+        if key not in OWN and not key.startswith("os_glance_")
+    }
 
 
 COUNTS = {"active": 8, "deactivated": 1, "pending_delete": 1, "killed": 1, "queued": 5, "refused": 1}
@@ -51,7 +71,9 @@ COUNTS = {"active": 8, "deactivated": 1, "pending_delete": 1, "killed": 1, "queu
 
 def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> None:
     admin, client = Client(ours.url, "admin", "admin,member,reader"), Client(ours.url)
-    files = {x: x.stat().st_mtime_ns for name in ("fast", "slow") for x in (peer.folder / name).iterdir() if x.is_file()}
+    files = {
+        x: x.stat().st_mtime_ns for name in ("fast", "slow") for x in (peer.folder / name).iterdir() if x.is_file()
+    }
     before = _adopt(ours, peer, "--dry-run")
     assert before["dry_run"]
     assert client.call("GET", "/v2/images").json()["images"] == []
@@ -62,7 +84,9 @@ def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> N
     troubles = {(x["trouble"], x["about"]) for x in report["findings"]}
     expected = {("unfinished", peer.ids[name]) for name in ("saving", "uploading", "importing", "queued with data")} | {
         ("refused", peer.ids["of no status"]),
-        ("missing data", peer.ids["its file is lost"]), ("different data", peer.ids["its file is longer"])}
+        ("missing data", peer.ids["its file is lost"]),
+        ("different data", peer.ids["its file is longer"]),
+    }
     assert {(x["trouble"], x["about"]) for x in before["findings"]} == expected
     assert troubles == expected | {("different data", peer.ids["its file has other bytes"])}
 
@@ -119,17 +143,22 @@ def test_an_id_that_was_used_is_not_used_again(peer: Peer, ours: lab.Service) ->
     assert again.status_code == 409
 
 
-@pytest.mark.parametrize(("args", "url", "said"), [
-    ([], "", "--from, or GLANCE_DATABASE"),
-    (["--from", "sqlite:////proc/nowhere/x.sqlite"], "", "fix --from: there is no file /proc/nowhere/x.sqlite"),
-    (["--from", "mysql://user:secret@127.0.0.1:1/glance"], "", "fix --from: the database does not answer"),
-    (["--from", "nonsense"], "", "fix --from: it is no database URL"),
-    (["--store", "slow"], "sqlite://", "--store: write OLD=NEW"),
-    ([], "sqlite://", "fix GLANCE_DATABASE: this is no database of Glance"),
-])
+@pytest.mark.parametrize(
+    ("args", "url", "said"),
+    [
+        ([], "", "--from, or GLANCE_DATABASE"),
+        (["--from", "sqlite:////proc/nowhere/x.sqlite"], "", "fix --from: there is no file /proc/nowhere/x.sqlite"),
+        (["--from", "mysql://user:secret@127.0.0.1:1/glance"], "", "fix --from: the database does not answer"),
+        (["--from", "nonsense"], "", "fix --from: it is no database URL"),
+        (["--store", "slow"], "sqlite://", "--store: write OLD=NEW"),
+        ([], "sqlite://", "fix GLANCE_DATABASE: this is no database of Glance"),
+    ],
+)
 def test_mistakes_are_told_in_one_line(args: list[str], url: str, said: str, tmp_path: Path) -> None:
     with lab.service(folder=tmp_path, start=False) as service:
-        env = {name: value for name, value in os.environ.items() if name != "GLANCE_DATABASE"} | ({"GLANCE_DATABASE": url} if url else {})
+        env = {name: value for name, value in os.environ.items() if name != "GLANCE_DATABASE"} | (
+            {"GLANCE_DATABASE": url} if url else {}
+        )
         done = lab.command("glance-manage", "--config-file", service.config_file, "adopt", *args, env=env)
         assert done.returncode == 1
         assert said in done.stderr

@@ -44,7 +44,12 @@ def client(service: lab.Service) -> Iterator[Client]:
 
 
 def files(service: lab.Service) -> list[Path]:
-    return [x for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file() and not x.name.startswith(".")]
+    return [
+        x
+        for name in ("fast", "cheap")
+        for x in (service.folder / name).iterdir()
+        if x.is_file() and not x.name.startswith(".")
+    ]
 
 
 def two_copies(client: Client, **fields: object) -> str:
@@ -58,7 +63,10 @@ def right(client: Client, image_id: str, **params: str) -> bool:
     """A download is what its hash says, or no download."""
     query = "&".join(f"{name}={value}" for name, value in params.items())
     answer = client.call("GET", f"/v2/images/{image_id}/file?{query}")
-    return answer.status_code == 200 and hashlib.sha512(answer.content).hexdigest() == client.show(image_id)["os_hash_value"]
+    return (
+        answer.status_code == 200
+        and hashlib.sha512(answer.content).hexdigest() == client.show(image_id)["os_hash_value"]
+    )
 
 
 def test_good_data_is_left_alone(service: lab.Service, jobs: Jobs, client: Client) -> None:
@@ -71,7 +79,9 @@ def test_good_data_is_left_alone(service: lab.Service, jobs: Jobs, client: Clien
 
 
 @pytest.mark.parametrize("status", ["active", "deactivated"])
-def test_a_rotten_copy_is_found_and_replaced_in_one_pass(service: lab.Service, jobs: Jobs, client: Client, status: str) -> None:
+def test_a_rotten_copy_is_found_and_replaced_in_one_pass(
+    service: lab.Service, jobs: Jobs, client: Client, status: str
+) -> None:
     image_id, other = two_copies(client), two_copies(client)
     if status == "deactivated":
         assert client.call("POST", f"/v2/images/{image_id}/actions/deactivate").status_code == 204
@@ -122,7 +132,8 @@ def test_without_repair_a_bad_copy_is_read_by_nobody(service: lab.Service, jobs:
 
 
 def test_the_only_copy(service: lab.Service, jobs: Jobs, client: Client) -> None:
-    """A clear answer instead of bytes under a hash that is not theirs; it is good again when the operator brings it back."""
+    """A clear answer instead of bytes under a hash that is not theirs; it is good again when the operator brings it
+    back."""
     image_id = str(client.create()["id"])
     assert client.upload(image_id, DATA).status_code == 204
     flip(service.folder / "fast" / image_id)
@@ -133,7 +144,12 @@ def test_the_only_copy(service: lab.Service, jobs: Jobs, client: Client) -> None
     assert answer.json()["error"] == "data_damaged"
     assert image_id in answer.text
     assert "Content-MD5" not in answer.headers
-    assert client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["cheap"]}).status_code == 202
+    assert (
+        client.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["cheap"]}
+        ).status_code
+        == 202
+    )
     end = time.monotonic() + 30
     while (task := client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"][0])["status"] != "failure":
         assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
@@ -180,8 +196,12 @@ def test_it_reads_no_faster_than_it_may(service: lab.Service, jobs: Jobs, client
 def test_it_goes_on_where_it_was_cut_off(service: lab.Service, jobs: Jobs, client: Client) -> None:
     made = sorted(two_copies(client) for _ in range(4))
     env = {**os.environ, "OS_PERIODIC_AUDITOR__BYTES_PER_SECOND": "600000"}
-    running = subprocess.Popen([lab.BIN / "glance-periodic", "--config-file", service.config_file, "run", "auditor", "--json"], env=env,
-                               stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [lab.BIN / "glance-periodic", "--config-file", service.config_file, "run", "auditor", "--json"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
     time.sleep(18)  # each image takes ten seconds, and what is done is remembered after five
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=30)

@@ -1,4 +1,5 @@
-"""The drill: a backup while the service works, work after it, and back: what came later is found, and nothing of it is deleted. On each database."""
+"""The drill: a backup while the service works, work after it, and back: what came later is found, and nothing of it is
+deleted. On each database."""
 
 from __future__ import annotations
 
@@ -32,10 +33,22 @@ class Copier:
 
     def _tool(self, *words: str, **files: object) -> None:
         url = urlsplit(str(self.service.config["database"]["connection"]))
-        where = ["-h", str(url.hostname), "-P" if self.kind == "mariadb" else "-p", str(url.port), "-u" if self.kind == "mariadb" else "-U", str(url.username)]
+        where = [
+            "-h",
+            str(url.hostname),
+            "-P" if self.kind == "mariadb" else "-p",
+            str(url.port),
+            "-u" if self.kind == "mariadb" else "-U",
+            str(url.username),
+        ]
         secret = {"MYSQL_PWD" if self.kind == "mariadb" else "PGPASSWORD": str(url.password)}
         name, *rest = words
-        subprocess.run([name, *(["--no-defaults"] if self.kind == "mariadb" else []), *where, *rest], check=True, env={**os.environ, **secret}, **files)  # type: ignore[call-overload]
+        subprocess.run(
+            [name, *(["--no-defaults"] if self.kind == "mariadb" else []), *where, *rest],
+            check=True,
+            env={**os.environ, **secret},
+            **files,
+        )  # type: ignore[call-overload]
 
     @property
     def _database(self) -> str:
@@ -56,7 +69,11 @@ class Copier:
                 each.unlink()
             shutil.copy(self.file, database)
         elif self.kind == "mariadb":
-            self._tool("mariadb", "-e", f"drop database {self._database}; create database {self._database} character set utf8mb4")
+            self._tool(
+                "mariadb",
+                "-e",
+                f"drop database {self._database}; create database {self._database} character set utf8mb4",
+            )
             with self.file.open("rb") as dump:
                 self._tool("mariadb", self._database, stdin=dump)
         else:
@@ -69,8 +86,15 @@ class Copier:
 def copier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Copier]:
     if request.param == "mariadb":
         lab.need("mariadb-client")
-    config = lab.merged(HEADERS_AUTH, ALONE, {"DEFAULT": {"node_staging_uri": f"file://{tmp_path}/staging", "enabled_import_methods": "glance-direct"},
-                                              "periodic_orphans": {"grace": 0}, "periodic_auditor": {"bytes_per_second": 0}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        ALONE,
+        {
+            "DEFAULT": {"node_staging_uri": f"file://{tmp_path}/staging", "enabled_import_methods": "glance-direct"},
+            "periodic_orphans": {"grace": 0},
+            "periodic_auditor": {"bytes_per_second": 0},
+        },
+    )
     if request.param == "sqlite":
         with lab.service(config, folder=tmp_path) as made:
             yield Copier(made, request.param, tmp_path / "backup")
@@ -81,8 +105,12 @@ def copier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Copier]:
 
 def stored(folder: Path) -> dict[str, bytes]:
     """What lies in the stores, staging included, by its path."""
-    return {str(x.relative_to(folder)): x.read_bytes() for name in ("images", "staging") for x in (folder / name).rglob("*")
-            if x.is_file() and not any(part.startswith(".") for part in x.relative_to(folder).parts)}
+    return {
+        str(x.relative_to(folder)): x.read_bytes()
+        for name in ("images", "staging")
+        for x in (folder / name).rglob("*")
+        if x.is_file() and not any(part.startswith(".") for part in x.relative_to(folder).parts)
+    }
 
 
 def test_the_drill(copier: Copier) -> None:
@@ -100,7 +128,11 @@ def test_the_drill(copier: Copier) -> None:
         yield DATA["flying"][1000:]
 
     answers: list[int] = []
-    upload = threading.Thread(target=lambda: answers.append(Client(service.url, roles="admin,member,reader").upload(images["flying"], pieces()).status_code))
+    upload = threading.Thread(
+        target=lambda: answers.append(
+            Client(service.url, roles="admin,member,reader").upload(images["flying"], pieces()).status_code
+        )
+    )
     upload.start()
     assert half.wait(60)
     until(lambda: client.show(images["flying"])["status"] == "saving")
@@ -113,7 +145,12 @@ def test_the_drill(copier: Copier) -> None:
     for name in ("new", "staged"):
         images[name] = str(client.create(name=name)["id"])
     assert client.upload(images["new"], DATA["new"]).status_code == 204
-    answer = client.session.put(f"{service.url}/v2/images/{images['staged']}/stage", data=DATA["staged"], timeout=60, headers={"Content-Type": "application/octet-stream"})
+    answer = client.session.put(
+        f"{service.url}/v2/images/{images['staged']}/stage",
+        data=DATA["staged"],
+        timeout=60,
+        headers={"Content-Type": "application/octet-stream"},
+    )
     assert answer.status_code == 204
     assert client.delete(images["deleted"]).status_code == 204
     before = stored(service.folder)
@@ -126,15 +163,28 @@ def test_the_drill(copier: Copier) -> None:
     service.start()
     client = Client(service.url, roles="admin,member,reader")
     until(lambda: client.show(images["flying"])["status"] == "queued")
-    assert {x["name"]: x["status"] for x in client.call("GET", "/v2/images").json()["images"]} == {"kept": "active", "deleted": "active", "later": "queued", "flying": "queued"}
+    assert {x["name"]: x["status"] for x in client.call("GET", "/v2/images").json()["images"]} == {
+        "kept": "active",
+        "deleted": "active",
+        "later": "queued",
+        "flying": "queued",
+    }
     jobs = Jobs(service)
     for _ in range(2):
         findings = jobs.run("orphans")["findings"]
         assert sorted(x["kind"] for x in findings) == ["leftover", "orphan", "orphan", "orphan"], findings
         assert all("is left where it is" in str(x) for x in findings)
-        assert {y for x in findings for y, image_id in images.items() if image_id in str(x)} == {"later", "flying", "new", "staged"}
+        assert {y for x in findings for y, image_id in images.items() if image_id in str(x)} == {
+            "later",
+            "flying",
+            "new",
+            "staged",
+        }
     audited = jobs.run("auditor")["findings"]
-    assert {(x["kind"], y) for x in audited for y, image_id in images.items() if image_id in str(x)} == {("missing", "deleted"), ("lost", "deleted")}
+    assert {(x["kind"], y) for x in audited for y, image_id in images.items() if image_id in str(x)} == {
+        ("missing", "deleted"),
+        ("lost", "deleted"),
+    }
     assert client.download(images["kept"]).content == DATA["kept"]
     assert client.download(images["deleted"]).status_code >= 400
     # new data of an image goes beside what it had got after the backup
@@ -173,7 +223,9 @@ def test_a_backup_of_sqlite_is_whole_private_and_in_nobodys_way(tmp_path: Path) 
         for there in (file, tmp_path / "images"):
             done = lab.command("glance-manage", "--config-file", service.config_file, "db", "backup", str(there))
             assert (done.returncode, "is there already, and is left as it is" in done.stderr) == (1, True), done.stderr
-        done = lab.command("glance-manage", "--config-file", service.config_file, "db", "backup", str(tmp_path / "nowhere" / "x"))
+        done = lab.command(
+            "glance-manage", "--config-file", service.config_file, "db", "backup", str(tmp_path / "nowhere" / "x")
+        )
         assert (done.returncode, "FILE: nothing can be written to" in done.stderr) == (1, True), done.stderr
         assert file.read_bytes() == content
         del client

@@ -27,9 +27,20 @@ ADMIN = "admin,member,reader"
 
 
 def config(folder: Path, **more: object) -> lab.Config:
-    return lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"workers": 2, "enabled_backends": "file:file, web:http", "image_cache_dir": folder, "hashing_algorithm": "sha256", **more},
-        "web": {"http_store_allowed_hosts": "127.0.0.1"}, "metrics": {"enabled": True}})
+    return lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {
+                "workers": 2,
+                "enabled_backends": "file:file, web:http",
+                "image_cache_dir": folder,
+                "hashing_algorithm": "sha256",
+                **more,
+            },
+            "web": {"http_store_allowed_hosts": "127.0.0.1"},
+            "metrics": {"enabled": True},
+        },
+    )
 
 
 @pytest.fixture
@@ -61,7 +72,10 @@ def located(service: lab.Service, url: str, data: bytes) -> str:
     client = Client(service.url)
     image_id = str(client.create(name="remote")["id"])
     expected = {"os_hash_algo": "sha256", "os_hash_value": hashlib.sha256(data).hexdigest()}
-    assert client.call("POST", f"/v2/images/{image_id}/locations", {"url": url, "validation_data": expected}).status_code == 202
+    assert (
+        client.call("POST", f"/v2/images/{image_id}/locations", {"url": url, "validation_data": expected}).status_code
+        == 202
+    )
     end = time.monotonic() + 60
     while client.show(image_id)["status"] != "active" or not client.show(image_id)["checksum"]:
         assert time.monotonic() < end
@@ -73,8 +87,11 @@ def get(service: lab.Service, image_id: str) -> bytes:
     """The data. Raises http.client's errors when the answer is not whole."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
     try:
-        connection.request("GET", f"/v2/images/{image_id}/file", headers={
-            "X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": ADMIN})
+        connection.request(
+            "GET",
+            f"/v2/images/{image_id}/file",
+            headers={"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": ADMIN},
+        )
         answer = connection.getresponse()
         data = answer.read()  # raises IncompleteRead
         assert answer.status == 200, data
@@ -96,7 +113,7 @@ def until_cached(service: lab.Service, image_id: str) -> None:
 
 
 def entry(folder: Path, image_id: str) -> Path:
-    found, = (x for x in (folder / "data").glob(f"{image_id}.*") if x.suffix != ".fill")
+    (found,) = (x for x in (folder / "data").glob(f"{image_id}.*") if x.suffix != ".fill")
     return found
 
 
@@ -117,14 +134,21 @@ def test_a_thousand_downloads_read_the_store_once(service: lab.Service) -> None:
         assert reads(url) - before == 1
     until_cached(service, image_id)
     metrics = requests.get(f"{service.url}/metrics", timeout=10).text
-    counts = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in metrics.splitlines() if line.startswith("glance_cache")}
+    counts = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith("glance_cache")
+    }
     assert counts['glance_cache_requests_total{outcome="miss"}'] == 1
     assert counts["glance_cache_filled_bytes_total"] == len(data)
-    assert sum(counts.get(f'glance_cache_requests_total{{outcome="{x}"}}', 0) for x in ("miss", "hit", "followed")) == 1000
+    assert (
+        sum(counts.get(f'glance_cache_requests_total{{outcome="{x}"}}', 0) for x in ("miss", "hit", "followed")) == 1000
+    )
 
 
 def test_a_killed_filler_is_replaced(service: lab.Service, tmp_path: Path) -> None:
-    """The worker that fills is killed: who was connected to it is cut off, everybody else gets all of it, by one more read."""
+    """The worker that fills is killed: who was connected to it is cut off, everybody else gets all of it, by one more
+    read."""
     data = os.urandom(10 * MIB)
     with on_the_web(data, "counted/slow") as url:
         image_id = located(service, url, data)
@@ -240,12 +264,30 @@ def test_a_full_disk_stops_no_download(tmp_path: Path) -> None:
         lab._run(["umount", "-l", folder])
 
 
-# -- commands ------------------------------------------------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------------------
 def manage(service: lab.Service, *args: str, answer: str = "", status: int = 0) -> str:
     """glance-cache-manage as an admin; its answer."""
-    done = subprocess.run([lab.BIN / "glance-cache-manage", "--url", service.url, "--header", "X-Identity-Status: Confirmed",
-                           "--header", "X-Roles: admin", "--header", "X-User-Id: u", "--header", "X-Project-Id: p", *args],
-                          input=answer, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [
+            lab.BIN / "glance-cache-manage",
+            "--url",
+            service.url,
+            "--header",
+            "X-Identity-Status: Confirmed",
+            "--header",
+            "X-Roles: admin",
+            "--header",
+            "X-User-Id: u",
+            "--header",
+            "X-Project-Id: p",
+            *args,
+        ],
+        input=answer,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == status, done.stderr
     return done.stdout if status == 0 else done.stderr
 
@@ -320,7 +362,9 @@ def test_care_by_glance_periodic_alone(tmp_path: Path) -> None:
         assert client.upload(image_id, b"data").status_code == 204
         assert client.call("PUT", f"/v2/cache/{image_id}").status_code == 202
         assert client.call("GET", "/v2/cache").json()["queued_images"] == [image_id]
-        process = subprocess.Popen([lab.BIN / "glance-periodic", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [lab.BIN / "glance-periodic", "--config-file", service.config_file], stderr=subprocess.DEVNULL
+        )
         try:
             until_cached(service, image_id)
         finally:
@@ -339,7 +383,7 @@ def test_jobs_that_are_switched_off_do_not_run(tmp_path: Path) -> None:
         assert cached(service) == {image_id}
 
 
-# -- helpers -------------------------------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------
 def _until_filling(folder: Path, image_id: str) -> Path:
     """The mark of the fill, when some of its bytes are there."""
     end = time.monotonic() + 20
@@ -367,12 +411,17 @@ def _having_open(service: lab.Service, path: Path) -> dict[int, list[str]]:
 
 def _holder(service: lab.Service, mark: Path) -> int:
     """The worker that fills: the one with the data file open for writing."""
-    return next(pid for pid, fds in _having_open(service, mark.with_suffix("")).items()
-                if any(int(_flags(pid, fd), 8) & os.O_RDWR for fd in fds))
+    return next(
+        pid
+        for pid, fds in _having_open(service, mark.with_suffix("")).items()
+        if any(int(_flags(pid, fd), 8) & os.O_RDWR for fd in fds)
+    )
 
 
 def _flags(pid: int, fd: str) -> str:
-    return next(x.split()[1] for x in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines() if x.startswith("flags:"))
+    return next(
+        x.split()[1] for x in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines() if x.startswith("flags:")
+    )
 
 
 def _used(folder: Path) -> int:

@@ -1,4 +1,5 @@
-"""Downloads of local files, with and without the kernel's help: who does the work, and what ends a client or a file that fails."""
+"""Downloads of local files, with and without the kernel's help: who does the work, and what ends a client or a file
+that fails."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ SIZE = 64 * MIB
 
 @pytest.fixture(scope="module", params=[True, False], ids=["kernel", "copied"])
 def service(request: pytest.FixtureRequest) -> Iterator[lab.Service]:
-    with lab.service(lab.merged(HEADERS_AUTH, {"server": {"sendfile": request.param, "threads": 2, "client_timeout": 1}})) as made:
+    with lab.service(
+        lab.merged(HEADERS_AUTH, {"server": {"sendfile": request.param, "threads": 2, "client_timeout": 1}})
+    ) as made:
         yield made
 
 
@@ -41,7 +44,11 @@ def file_of(service: lab.Service, image_id: str) -> Path:
 def reads(service: lab.Service) -> int:
     """System calls that read, of all its processes until now: one that sends a file is one of them."""
     assert service.process is not None
-    rows = [line.split() for pid in (service.process.pid, *service.workers) for line in Path(f"/proc/{pid}/io").read_text().splitlines()]
+    rows = [
+        line.split()
+        for pid in (service.process.pid, *service.workers)
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines()
+    ]
     return sum(int(value) for name, value in rows if name == "syscr:")
 
 
@@ -50,8 +57,10 @@ def ask(service: lab.Service, image_id: str) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     made.settimeout(20)
     made.connect(("127.0.0.1", service.port))
-    made.sendall(f"GET /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: user-demo\r\n"
-                 "X-Project-Id: demo\r\nX-Roles: member,reader\r\n\r\n".encode())
+    made.sendall(
+        f"GET /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id:"
+        " user-demo\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\n\r\n".encode()
+    )
     return made
 
 
@@ -73,7 +82,9 @@ def test_the_kernel_does_the_work(service: lab.Service, client: Client, image_id
     assert (spent < 40) == bool(service.config["server"]["sendfile"]), spent
 
 
-def test_clients_that_take_nothing_hold_no_thread_and_are_ended(service: lab.Service, client: Client, image_id: str) -> None:
+def test_clients_that_take_nothing_hold_no_thread_and_are_ended(
+    service: lab.Service, client: Client, image_id: str
+) -> None:
     silent = [ask(service, image_id) for _ in range(8)]
     try:
         for connection in silent:
@@ -102,7 +113,9 @@ def test_a_slow_client_gets_everything(service: lab.Service, image_id: str) -> N
     connection.close()
 
 
-def test_a_file_that_is_shorter_than_the_image_ends_the_connection(service: lab.Service, client: Client, image_id: str) -> None:
+def test_a_file_that_is_shorter_than_the_image_ends_the_connection(
+    service: lab.Service, client: Client, image_id: str
+) -> None:
     os.truncate(file_of(service, image_id), SIZE // 2)
     connection = ask(service, image_id)
     head, _, rest = connection.recv(MIB).partition(b"\r\n\r\n")

@@ -1,4 +1,5 @@
-"""A store is taken out of service: drained for all running processes, emptied by a command that is killed on the way, and removed."""
+"""A store is taken out of service: drained for all running processes, emptied by a command that is killed on the way,
+and removed."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ from glancecore.sdk.checkpoints import MOVE_STEPS, VARIABLE
 from glancecore.testing.examples import make_image
 
 IMAGES = 1000
-COPY = {"DEFAULT": {"enabled_import_methods": "[web-download,copy-image,glance-direct]"}, "glance_store": {"fallback_stores": "cheap"}}
+COPY = {
+    "DEFAULT": {"enabled_import_methods": "[web-download,copy-image,glance-direct]"},
+    "glance_store": {"fallback_stores": "cheap"},
+}
 
 
 @pytest.fixture
@@ -52,7 +56,16 @@ def client(service: lab.Service) -> Iterator[Client]:
 
 
 def store(service: lab.Service, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return lab.command("glance-manage", "--config-file", service.config_file, "--json", "store", *words, env={**os.environ, **(env or {})}, timeout=600)
+    return lab.command(
+        "glance-manage",
+        "--config-file",
+        service.config_file,
+        "--json",
+        "store",
+        *words,
+        env={**os.environ, **(env or {})},
+        timeout=600,
+    )
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -60,7 +73,8 @@ def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 def filled(service: lab.Service, count: int) -> dict[str, bytes]:
-    """Images with data in the store fast, each with bytes of its own; a few are deactivated, and some have another copy."""
+    """Images with data in the store fast, each with bytes of its own; a few are deactivated, and some have another
+    copy."""
     source, made = random.Random(7), {}
     database = load_database(configuration.new(files=[str(service.config_file)]))
     try:
@@ -70,10 +84,25 @@ def filled(service: lab.Service, count: int) -> dict[str, bytes]:
             for name in stores:
                 (service.folder / name).mkdir(exist_ok=True)
                 (service.folder / name / image_id).write_bytes(data)
-            image = make_image(id=image_id, disk_format="raw", container_format="bare", size=len(data), attempt=1, owner="demo",
-                               status=Status.DEACTIVATED if number % 100 == 2 else Status.ACTIVE, checksum=hashlib.md5(data).hexdigest(),
-                               hash_algo="sha512", hash_value=hashlib.sha512(data).hexdigest())
-            database.images.commit(ImageAdded(replace(image, locations=tuple(Location(f"file://{service.folder}/{x}/{image_id}", x) for x in stores))))
+            image = make_image(
+                id=image_id,
+                disk_format="raw",
+                container_format="bare",
+                size=len(data),
+                attempt=1,
+                owner="demo",
+                status=Status.DEACTIVATED if number % 100 == 2 else Status.ACTIVE,
+                checksum=hashlib.md5(data).hexdigest(),
+                hash_algo="sha512",
+                hash_value=hashlib.sha512(data).hexdigest(),
+            )
+            database.images.commit(
+                ImageAdded(
+                    replace(
+                        image, locations=tuple(Location(f"file://{service.folder}/{x}/{image_id}", x) for x in stores)
+                    )
+                )
+            )
             made[image_id] = data
     finally:
         database.close()
@@ -160,7 +189,9 @@ def test_a_running_service_honours_it(service: lab.Service, client: Client, tmp_
             assert who.show(image)["status"] == "queued"
             assert who.upload(image, b"data").status_code == 204
             assert who.show(image)["stores"] == "cheap"
-            asked = who.call("POST", f"/v2/images/{image}/import", {"method": {"name": "copy-image"}, "stores": ["fast"]})
+            asked = who.call(
+                "POST", f"/v2/images/{image}/import", {"method": {"name": "copy-image"}, "stores": ["fast"]}
+            )
             assert (asked.status_code, asked.json()["error"]) == (409, "store_draining")
             assert who.call("GET", "/healthcheck/ready").status_code == 200
             metrics = who.call("GET", "/metrics").text
@@ -183,8 +214,19 @@ def test_it_goes_no_faster_than_it_may_and_stops_when_told(idle: lab.Service) ->
     service = idle
     filled(service, 40)
     assert store(service, "drain", "fast").returncode == 0
-    words = ["--config-file", str(service.config_file), "--json", "store", "evacuate", "fast", "--bytes-per-second", "4000"]
-    with subprocess.Popen([lab.BIN / "glance-manage", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as running:
+    words = [
+        "--config-file",
+        str(service.config_file),
+        "--json",
+        "store",
+        "evacuate",
+        "fast",
+        "--bytes-per-second",
+        "4000",
+    ]
+    with subprocess.Popen(
+        [lab.BIN / "glance-manage", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as running:
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["outcome"] in ("moved", "dropped")
         running.send_signal(signal.SIGTERM)

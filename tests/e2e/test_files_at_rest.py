@@ -22,16 +22,26 @@ def open_umask() -> Iterator[None]:
 def test_data_metadata_staging_and_cache(open_umask: None, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     folder.mkdir()
-    config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"image_cache_dir": folder / "cache", "image_cache_max_size": 1 << 30}})
+    config = lab.merged(
+        HEADERS_AUTH, {"DEFAULT": {"image_cache_dir": folder / "cache", "image_cache_max_size": 1 << 30}}
+    )
     with lab.service(config, folder=folder) as service:
         client, data = Client(service.url), os.urandom(300_000)
         image_id, staged = client.create()["id"], client.create()["id"]
         assert client.upload(image_id, data).status_code == 204
         assert client.download(image_id).content == data
-        answer = client.session.put(f"{service.url}/v2/images/{staged}/stage", data=data, headers={"Content-Type": "application/octet-stream"}, timeout=60)
+        answer = client.session.put(
+            f"{service.url}/v2/images/{staged}/stage",
+            data=data,
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=60,
+        )
         assert answer.status_code == 204
-        found = {path.relative_to(folder): stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*")
-                 if path.name not in ("glance-api.conf", "glance-api.log")}
+        found = {
+            path.relative_to(folder): stat.S_IMODE(path.lstat().st_mode)
+            for path in folder.rglob("*")
+            if path.name not in ("glance-api.conf", "glance-api.log")
+        }
     wrong = {str(path): oct(mode) for path, mode in found.items() if mode & 0o077 and not _below_closed(path, found)}
     assert not wrong
     assert {Path("glance.sqlite"), Path("images", image_id), Path("cache", "index.sqlite")} <= set(found)

@@ -1,4 +1,5 @@
-"""A failed import is tried again from where it failed: what was fetched, and what steps have made of it, is used and not made again."""
+"""A failed import is tried again from where it failed: what was fetched, and what steps have made of it, is used and
+not made again."""
 
 from __future__ import annotations
 
@@ -33,12 +34,21 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @contextmanager
 def serving(folder: Path, **imports: Any) -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, ALONE, two_stores(folder), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.05, "attempts": 2, **imports},
-        "image_import_opts": {"image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"},
-        "image_conversion": {"output_format": "raw"},
-        "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        ALONE,
+        two_stores(folder),
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.05, "attempts": 2, **imports},
+            "image_import_opts": {
+                "image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"
+            },
+            "image_conversion": {"output_format": "raw"},
+            "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=folder) as made:
         yield made
 
@@ -54,25 +64,35 @@ def client(service: lab.Service) -> Client:
     return Client(service.url)
 
 
-
-
 def retry(client: Client, image_id: str, task: dict[str, Any]) -> Any:
     return client.call("POST", f"/v2/images/{image_id}/tasks/{task['id']}/actions/retry")
 
 
 def failed_download(client: Client, service: lab.Service, packed: bytes, **method: Any) -> tuple[str, dict[str, Any]]:
-    """A queued image whose import has fetched, unpacked and converted the data, and found a store away. The source is gone since."""
+    """A queued image whose import has fetched, unpacked and converted the data, and found a store away. The source is
+    gone since."""
     source = Path(lab.nginx().settings["NGINX_ROOT"], "retried.qcow2.gz")
     source.write_bytes(packed)
     image_id = client.create(disk_format="qcow2")["id"]
     with without_slow(service):
-        answer = start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/{source.name}", **method}, stores=["fast", "slow"])
+        answer = start(
+            client,
+            image_id,
+            "web-download",
+            method={"uri": f"{lab.nginx().url}/{source.name}", **method},
+            stores=["fast", "slow"],
+        )
         assert answer.status_code == 202, answer.text
         task = until_ended(client, image_id)
     source.unlink()
     assert (task["status"], task["error"]) == ("failure", "store_unavailable"), task
     shown = client.show(image_id)
-    assert (shown["status"], shown["disk_format"], shown["size"], "os_distro" in shown) == ("queued", "qcow2", None, False)
+    assert (shown["status"], shown["disk_format"], shown["size"], "os_distro" in shown) == (
+        "queued",
+        "qcow2",
+        None,
+        False,
+    )
     return image_id, task
 
 
@@ -82,7 +102,12 @@ def staged_files(service: lab.Service) -> list[Path]:
 
 def check(client: Client, image_id: str) -> None:
     shown = client.show(image_id)
-    assert (shown["status"], shown["disk_format"], shown["size"], shown["stores"]) == ("active", "raw", len(RAW), "fast,slow"), shown
+    assert (shown["status"], shown["disk_format"], shown["size"], shown["stores"]) == (
+        "active",
+        "raw",
+        len(RAW),
+        "fast,slow",
+    ), shown
     assert (shown["os_distro"], shown["os_hash_value"]) == ("debian", hashlib.sha512(RAW).hexdigest())
     for store in ("fast", "slow"):
         assert client.call("GET", f"/v2/images/{image_id}/file?prefer={store}").content == RAW
@@ -106,7 +131,9 @@ def test_a_download_is_not_made_again(client: Client, service: lab.Service, pack
     assert task["status"] == "success", task
     check(client, image_id)
     assert (service.folder / "fast" / image_id).exists() or list((service.folder / "fast").glob(f"{image_id}.*"))
-    assert inode in [x.stat().st_ino for x in (service.folder / "fast").glob(f"{image_id}*")], "the very file that was kept"
+    assert inode in [x.stat().st_ino for x in (service.folder / "fast").glob(f"{image_id}*")], (
+        "the very file that was kept"
+    )
     assert [x["kept_until"] for x in tasks(client, image_id)] == [None, None]
     assert leftovers(service) == []
     assert client.delete(image_id).status_code == 204
@@ -131,16 +158,25 @@ def test_it_may_fail_often(client: Client, service: lab.Service, packed: bytes) 
         for _ in range(3):
             assert retry(client, image_id, task).status_code == 202
             task = until_ended(client, image_id)
-            assert (task["status"], task["error"], client.show(image_id)["disk_format"]) == ("failure", "store_unavailable", "qcow2"), task
+            assert (task["status"], task["error"], client.show(image_id)["disk_format"]) == (
+                "failure",
+                "store_unavailable",
+                "qcow2",
+            ), task
             assert len(leftovers(service)) == 1
-            assert [x["kept_until"] is not None for x in tasks(client, image_id)] == [True, *[False] * (len(tasks(client, image_id)) - 1)]
+            assert [x["kept_until"] is not None for x in tasks(client, image_id)] == [
+                True,
+                *[False] * (len(tasks(client, image_id)) - 1),
+            ]
     assert retry(client, image_id, task).status_code == 202
     assert until_ended(client, image_id)["status"] == "success"
     check(client, image_id)
     assert client.delete(image_id).status_code == 204
 
 
-def test_staged_data_that_was_converted_is_what_was_expected(client: Client, service: lab.Service, packed: bytes) -> None:
+def test_staged_data_that_was_converted_is_what_was_expected(
+    client: Client, service: lab.Service, packed: bytes
+) -> None:
     image_id = client.create(disk_format="qcow2")["id"]
     assert stage(client, image_id, packed).status_code == 204
     method = {"expected": {"sha256": hashlib.sha256(packed).hexdigest()}}
@@ -151,7 +187,15 @@ def test_staged_data_that_was_converted_is_what_was_expected(client: Client, ser
     shown = client.show(image_id)
     assert (shown["status"], shown["disk_format"], "os_distro" in shown) == ("uploading", "qcow2", False)
     # nobody knows this digest of what was staged, and the data stays for one that is known
-    assert start(client, image_id, method={"expected": {"sha224": hashlib.sha224(packed).hexdigest()}}, stores=["fast", "slow"]).status_code == 202
+    assert (
+        start(
+            client,
+            image_id,
+            method={"expected": {"sha224": hashlib.sha224(packed).hexdigest()}},
+            stores=["fast", "slow"],
+        ).status_code
+        == 202
+    )
     unknown = until_ended(client, image_id)
     assert unknown["error"] == "import_failed", unknown
     assert "sha224" in unknown["message"]
@@ -170,7 +214,10 @@ def test_a_wrong_digest_of_converted_data_is_found(client: Client, service: lab.
     with without_slow(service):
         assert start(client, image_id, stores=["fast", "slow"]).status_code == 202
         assert until_ended(client, image_id)["error"] == "store_unavailable"
-    assert start(client, image_id, method={"expected": {"md5": hashlib.md5(RAW).hexdigest()}}, stores=["fast"]).status_code == 202
+    assert (
+        start(client, image_id, method={"expected": {"md5": hashlib.md5(RAW).hexdigest()}}, stores=["fast"]).status_code
+        == 202
+    )
     task = until_ended(client, image_id)
     assert task["error"] == "hash_mismatch", task
     assert hashlib.md5(packed).hexdigest() in task["message"], "it is about the data as it came"
@@ -179,7 +226,9 @@ def test_a_wrong_digest_of_converted_data_is_found(client: Client, service: lab.
 
 
 @pytest.mark.parametrize("what", ["upload", "stage", "import", "delete"])
-def test_what_is_kept_goes_when_the_image_needs_it_no_more(client: Client, service: lab.Service, packed: bytes, what: str) -> None:
+def test_what_is_kept_goes_when_the_image_needs_it_no_more(
+    client: Client, service: lab.Service, packed: bytes, what: str
+) -> None:
     image_id, failed = failed_download(client, service, packed)
     if what == "upload":
         assert client.upload(image_id, gzip.decompress(packed)).status_code == 204

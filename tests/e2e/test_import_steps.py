@@ -1,6 +1,6 @@
-"""A real, bootable image: made a qcow2 and compressed, served by a real nginx, imported, unpacked, converted, injected, stored
-in a folder and in Swift, while a client watches. And what must be refused on the way: each with a clear, typed failure, nothing left, and the image
-can be imported again."""
+"""A real, bootable image: made a qcow2 and compressed, served by a real nginx, imported, unpacked, converted, injected,
+stored in a folder and in Swift, while a client watches. And what must be refused on the way: each with a clear, typed
+failure, nothing left, and the image can be imported again."""
 
 from __future__ import annotations
 
@@ -37,13 +37,25 @@ def www() -> Path:
 @pytest.fixture(scope="module")
 def service(www: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
-    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "DEFAULT": {"image_size_cap": 300 * MIB, "enabled_backends": "fast:file, slow:swift"},
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.05, "attempts": 3},
-        "image_import_opts": {"image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"},
-        "image_decompression": {"max_ratio": 100}, "image_conversion": {"output_format": "raw"},
-        "inject_metadata_properties": {"inject": "os_distro:debian, hw_disk_bus:virtio", "ignore_user_roles": "admin"},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]", "timeout": 1}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(folder),
+        {
+            "DEFAULT": {"image_size_cap": 300 * MIB, "enabled_backends": "fast:file, slow:swift"},
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.05, "attempts": 3},
+            "image_import_opts": {
+                "image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"
+            },
+            "image_decompression": {"max_ratio": 100},
+            "image_conversion": {"output_format": "raw"},
+            "inject_metadata_properties": {
+                "inject": "os_distro:debian, hw_disk_bus:virtio",
+                "ignore_user_roles": "admin",
+            },
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]", "timeout": 1},
+        },
+    )
     config["slow"] = REMOTES["swift"].options(folder)
     with lab.service(config, folder=folder) as made:
         yield made
@@ -85,20 +97,35 @@ def pack(kind: str, data: bytes, out: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst", "zip"])
-def test_a_bootable_image_from_the_web(client: Client, service: lab.Service, www: Path, bootable: tuple[Path, bytes], kind: str) -> None:
+def test_a_bootable_image_from_the_web(
+    client: Client, service: lab.Service, www: Path, bootable: tuple[Path, bytes], kind: str
+) -> None:
     disk, raw = bootable
     pack(kind, disk.read_bytes(), www / f"disk.qcow2.{kind}")
     packed = hashlib.sha256((www / f"disk.qcow2.{kind}").read_bytes()).hexdigest()
     image = client.create(disk_format="qcow2", name=f"grub from {kind}")
-    began = web(client, image["id"], f"{lab.nginx().url}/slow/disk.qcow2.{kind}", method={"expected": {"sha256": packed}}, all_stores=True)
+    began = web(
+        client,
+        image["id"],
+        f"{lab.nginx().url}/slow/disk.qcow2.{kind}",
+        method={"expected": {"sha256": packed}},
+        all_stores=True,
+    )
     assert began.status_code == 202, began.text
     seen = watch(client, image["id"])
     [task] = tasks(client, image["id"])
     assert task["status"] == "success", task
-    assert any(x["progress"]["bytes"] > 0 and x["status"] == "processing" for x in seen), "progress was seen while it ran"
+    assert any(x["progress"]["bytes"] > 0 and x["status"] == "processing" for x in seen), (
+        "progress was seen while it ran"
+    )
     assert any(x["message"].startswith("Copied ") for x in seen)
     shown = client.show(image["id"])
-    assert (shown["status"], shown["disk_format"], shown["size"], shown["stores"]) == ("active", "raw", len(raw), "fast,slow")
+    assert (shown["status"], shown["disk_format"], shown["size"], shown["stores"]) == (
+        "active",
+        "raw",
+        len(raw),
+        "fast,slow",
+    )
     assert shown["os_hash_value"] == hashlib.sha512(raw).hexdigest()
     assert (shown["os_distro"], shown["hw_disk_bus"]) == ("debian", "virtio")
     for store in ("fast", "slow"):
@@ -130,8 +157,10 @@ def test_an_administrators_import_is_left_as_it_is(service: lab.Service) -> None
     assert "os_distro" not in admin.show(image["id"])
 
 
-# -- what is refused ---------------------------------------------------------------------------------------------------------
-def check_refused(client: Client, service: lab.Service, image_id: str, code: str, words: str, disk_format: str = "qcow2") -> None:
+# -- what is refused -------------------------------------------------------------------------------
+def check_refused(
+    client: Client, service: lab.Service, image_id: str, code: str, words: str, disk_format: str = "qcow2"
+) -> None:
     task = until_ended(client, image_id)
     assert (task["status"], task["error"]) == ("failure", code), task
     assert words in task["message"]
@@ -160,7 +189,9 @@ def test_a_bomb(client: Client, service: lab.Service, www: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst", "zip"])
-def test_a_cut_archive(client: Client, service: lab.Service, www: Path, bootable: tuple[Path, bytes], kind: str) -> None:
+def test_a_cut_archive(
+    client: Client, service: lab.Service, www: Path, bootable: tuple[Path, bytes], kind: str
+) -> None:
     pack(kind, bootable[0].read_bytes(), www / f"cut.{kind}")
     with (www / f"cut.{kind}").open("r+b") as file:
         file.truncate((www / f"cut.{kind}").stat().st_size - 100)
@@ -187,11 +218,14 @@ def test_a_wrong_format(client: Client, service: lab.Service, www: Path) -> None
 def test_a_wrong_digest(client: Client, service: lab.Service, www: Path) -> None:
     (www / "fine.qcow2").write_bytes(samples.path("qcow2").read_bytes())
     image = client.create(disk_format="qcow2")
-    assert web(client, image["id"], f"{lab.nginx().url}/fine.qcow2", method={"expected": {"sha256": "0" * 64}}).status_code == 202
+    assert (
+        web(client, image["id"], f"{lab.nginx().url}/fine.qcow2", method={"expected": {"sha256": "0" * 64}}).status_code
+        == 202
+    )
     check_refused(client, service, image["id"], "hash_mismatch", "0" * 64)
 
 
-# -- servers that lie --------------------------------------------------------------------------------------------------------
+# -- servers that lie ------------------------------------------------------------------------------
 class Liar(BaseHTTPRequestHandler):
     """A web server that does what the path says. ``tries`` counts requests by path."""
 
@@ -241,12 +275,21 @@ class Liar(BaseHTTPRequestHandler):
 
     def _part(self, etag: str, step: int) -> None:
         """``step`` bytes at a time, then the connection breaks."""
-        begin = int((self.headers.get("Range") or "bytes=0-").partition("=")[2].rstrip("-")) if self.headers.get("If-Range") == etag else 0
+        begin = (
+            int((self.headers.get("Range") or "bytes=0-").partition("=")[2].rstrip("-"))
+            if self.headers.get("If-Range") == etag
+            else 0
+        )
         if begin:
-            self._head(206, Content_Range=f"bytes {begin}-{len(self.data) - 1}/{len(self.data)}", Content_Length=len(self.data) - begin, ETag=etag)
+            self._head(
+                206,
+                Content_Range=f"bytes {begin}-{len(self.data) - 1}/{len(self.data)}",
+                Content_Length=len(self.data) - begin,
+                ETag=etag,
+            )
         else:
             self._head(200, Content_Length=len(self.data), ETag=etag)
-        self.wfile.write(self.data[begin:begin + step])
+        self.wfile.write(self.data[begin : begin + step])
         self.close_connection = True
 
     def answer_breaking(self) -> None:
@@ -266,9 +309,17 @@ def liar() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("path", "code", "words"), [
-    ("short", "fetch_failed", "less than it said"), ("endless", "too_large", "image_size_cap"), ("silent", "fetch_failed", "timeout"),
-    ("loopback", "fetch_failed", "refused"), ("missing", "fetch_failed", "404"), ("changing", "fetch_failed", "changed")])
+@pytest.mark.parametrize(
+    ("path", "code", "words"),
+    [
+        ("short", "fetch_failed", "less than it said"),
+        ("endless", "too_large", "image_size_cap"),
+        ("silent", "fetch_failed", "timeout"),
+        ("loopback", "fetch_failed", "refused"),
+        ("missing", "fetch_failed", "404"),
+        ("changing", "fetch_failed", "changed"),
+    ],
+)
 def test_a_lying_server(client: Client, service: lab.Service, liar: str, path: str, code: str, words: str) -> None:
     image = client.create(disk_format="qcow2")
     assert web(client, image["id"], f"{liar}/{path}").status_code == 202
@@ -283,7 +334,7 @@ def test_a_breaking_download_goes_on_where_it_ended(client: Client, service: lab
     assert Liar.tries["breaking"] == -(-len(Liar.data) // 300_000)
 
 
-# -- cancelling --------------------------------------------------------------------------------------------------------------
+# -- cancelling ------------------------------------------------------------------------------------
 def test_cancel_and_retry(client: Client, service: lab.Service, www: Path) -> None:
     (www / "long.raw").write_bytes(bytes(20 * MIB))
     image = client.create()

@@ -26,11 +26,17 @@ STORES = ("one", "two", "three")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
     (Path(lab.nginx().settings["NGINX_ROOT"]) / "three.raw").write_bytes(DATA)
-    config = lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"enabled_backends": ", ".join(f"{x}:file" for x in STORES)}, "glance_store": {"default_backend": "one"},
-        **{x: {"filesystem_store_datadir": folder / x} for x in STORES},
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"max_parallel_stores": request.param, "retry_pause": 0.1, "attempts": 4},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"enabled_backends": ", ".join(f"{x}:file" for x in STORES)},
+            "glance_store": {"default_backend": "one"},
+            **{x: {"filesystem_store_datadir": folder / x} for x in STORES},
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"max_parallel_stores": request.param, "retry_pause": 0.1, "attempts": 4},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=folder) as made:
         yield made
 
@@ -58,8 +64,12 @@ def check(client: Client, image_id: str, stores: tuple[str, ...] = STORES) -> No
 
 
 def blobs(service: lab.Service) -> list[str]:
-    return sorted(str(x.relative_to(service.folder)) for name in STORES for x in (service.folder / name).rglob("*")
-                  if x.is_file() and x.name != ".glance-store" and ".locks" not in x.parts)
+    return sorted(
+        str(x.relative_to(service.folder))
+        for name in STORES
+        for x in (service.folder / name).rglob("*")
+        if x.is_file() and x.name != ".glance-store" and ".locks" not in x.parts
+    )
 
 
 def until_empty(service: lab.Service) -> None:
@@ -75,19 +85,30 @@ def test_all_at_once(client: Client, service: lab.Service) -> None:
     assert stage(client, image_id, DATA).status_code == 204
     assert start(client, image_id, all_stores=True).status_code == 202
     task = until_ended(client, image_id)
-    assert [(x["store"], x["state"], x["bytes"]) for x in task["progress"]["stores"]] == [(x, "done", len(DATA)) for x in STORES]
+    assert [(x["store"], x["state"], x["bytes"]) for x in task["progress"]["stores"]] == [
+        (x, "done", len(DATA)) for x in STORES
+    ]
     check(client, image_id)
     assert client.delete(image_id).status_code == 204
     assert blobs(service) == []
 
 
-@pytest.mark.parametrize("step", ["write.intent", "write.first_piece", "write.after_put", "write.recorded", "finish.begun"])
-def test_killed_while_it_writes(client: Client, service: lab.Service, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "step", ["write.intent", "write.first_piece", "write.after_put", "write.recorded", "finish.begun"]
+)
+def test_killed_while_it_writes(
+    client: Client, service: lab.Service, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service.stop(signal.SIGKILL)
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     image_id = client.create()["id"]
-    assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/three.raw"}, all_stores=True).status_code == 202
+    assert (
+        start(
+            client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/three.raw"}, all_stores=True
+        ).status_code
+        == 202
+    )
     time.sleep(3)
     service.stop(signal.SIGKILL)
     monkeypatch.delenv(VARIABLE)
@@ -170,8 +191,17 @@ def test_the_failed_copies_of_what_was_fetched_are_made_of_the_image(client: Cli
     image_id = client.create()["id"]
     gone(service, "two")
     try:
-        assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/{source.name}"}, stores=["one", "two"],
-                     all_stores_must_succeed=False).status_code == 202
+        assert (
+            start(
+                client,
+                image_id,
+                "web-download",
+                method={"uri": f"{lab.nginx().url}/{source.name}"},
+                stores=["one", "two"],
+                all_stores_must_succeed=False,
+            ).status_code
+            == 202
+        )
         task = until_ended(client, image_id)
     finally:
         back(service, "two")
@@ -191,8 +221,17 @@ def test_no_store_succeeds(client: Client, service: lab.Service) -> None:
     for store in ("two", "three"):
         gone(service, store)
     try:
-        assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/three.raw"}, stores=["two", "three"],
-                     all_stores_must_succeed=False).status_code == 202
+        assert (
+            start(
+                client,
+                image_id,
+                "web-download",
+                method={"uri": f"{lab.nginx().url}/three.raw"},
+                stores=["two", "three"],
+                all_stores_must_succeed=False,
+            ).status_code
+            == 202
+        )
         task = until_ended(client, image_id)
     finally:
         for store in ("two", "three"):
@@ -242,14 +281,24 @@ def test_a_checksum_file(client: Client, service: lab.Service) -> None:
     (www / "SHA256SUMS").write_text(f"{'0' * 64}  other.raw\n{digest} *three.raw\n")
     (www / "WRONG").write_text(f"SHA256 (three.raw) = {'0' * 64}\n")
     uri = f"{lab.nginx().url}/three.raw"
-    for name, more, error in (("SHA256SUMS", {}, None), ("SHA256SUMS", {"checksum_name": "other.raw"}, "hash_mismatch"),
-                              ("SHA256SUMS", {"checksum_name": "unknown"}, "fetch_failed"), ("WRONG", {}, "hash_mismatch"),
-                              ("MISSING", {}, "fetch_failed"), ("64m.bin", {}, "fetch_failed")):
+    for name, more, error in (
+        ("SHA256SUMS", {}, None),
+        ("SHA256SUMS", {"checksum_name": "other.raw"}, "hash_mismatch"),
+        ("SHA256SUMS", {"checksum_name": "unknown"}, "fetch_failed"),
+        ("WRONG", {}, "hash_mismatch"),
+        ("MISSING", {}, "fetch_failed"),
+        ("64m.bin", {}, "fetch_failed"),
+    ):
         image_id = client.create()["id"]
         method = {"uri": uri, "checksum_url": f"{lab.nginx().url}/{name}", **more}
         assert start(client, image_id, "web-download", method=method).status_code == 202
         assert until_ended(client, image_id)["error"] == error
         assert client.show(image_id)["status"] == ("active" if error is None else "queued")
         assert client.delete(image_id).status_code == 204
-    assert start(client, client.create()["id"], "web-download", method={"uri": uri, "checksum_url": "http://[::1]/x"}).status_code == 400
+    assert (
+        start(
+            client, client.create()["id"], "web-download", method={"uri": uri, "checksum_url": "http://[::1]/x"}
+        ).status_code
+        == 400
+    )
     until_empty(service)

@@ -1,4 +1,5 @@
-"""Imports by a real service: stage, import, fetch from a real nginx, copy; what a client sees while it runs and after."""
+"""Imports by a real service: stage, import, fetch from a real nginx, copy; what a client sees while it runs and
+after."""
 
 from __future__ import annotations
 
@@ -22,9 +23,15 @@ def www() -> Path:
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
     port = lab.nginx().url.rpartition(":")[2]
-    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 3, "own_process": request.param},
-        "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(folder),
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.1, "attempts": 3, "own_process": request.param},
+            "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=folder) as made:
         yield made
 
@@ -37,16 +44,6 @@ def client(service: lab.Service) -> Client:
 @pytest.fixture
 def admin(service: lab.Service) -> Client:
     return Client(service.url, roles="admin,member,reader")
-
-
-
-
-
-
-
-
-
-
 
 
 def test_staged_data_is_imported_by_link(client: Client, service: lab.Service) -> None:
@@ -111,12 +108,17 @@ def test_a_staged_image_that_is_deleted_leaves_nothing(client: Client, service: 
 def test_an_image_deleted_while_it_is_imported_leaves_nothing(client: Client, service: lab.Service, www: Path) -> None:
     (www / "deleted.raw").write_bytes(bytes(30 << 20))
     image = client.create()
-    assert start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/slow/deleted.raw"}).status_code == 202
+    assert (
+        start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/slow/deleted.raw"}).status_code
+        == 202
+    )
     end = time.monotonic() + 20
     while tasks(client, image["id"])[0]["progress"]["bytes"] == 0:
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/deleted.raw"}).status_code == 409
+    assert (
+        start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/deleted.raw"}).status_code == 409
+    )
     task_id = tasks(client, image["id"])[0]["id"]
     assert client.delete(image["id"]).status_code == 204
     assert client.call("GET", f"/v2/images/{image['id']}").status_code == 404
@@ -137,7 +139,9 @@ def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None
     assert until_ended(client, image["id"])["status"] == "success"
     after = client.show(image["id"])
     assert after["stores"] == "fast,slow"
-    assert {x: after[x] for x in ("status", "size", "checksum", "os_hash_value")} == {x: before[x] for x in ("status", "size", "checksum", "os_hash_value")}
+    assert {x: after[x] for x in ("status", "size", "checksum", "os_hash_value")} == {
+        x: before[x] for x in ("status", "size", "checksum", "os_hash_value")
+    }
     assert start(admin, image["id"], "copy-image", all_stores=True).status_code == 202
     assert len(tasks(client, image["id"])) == 1
 
@@ -145,7 +149,9 @@ def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_a_service_that_has_imported_stops_at_once(tmp_path: Path, parallel: int) -> None:
     """Its import threads end, and can be waited for."""
-    with lab.service(lab.merged(HEADERS_AUTH, two_stores(tmp_path), {"imports": {"max_parallel_stores": parallel}}), folder=tmp_path) as service:
+    with lab.service(
+        lab.merged(HEADERS_AUTH, two_stores(tmp_path), {"imports": {"max_parallel_stores": parallel}}), folder=tmp_path
+    ) as service:
         client = Client(service.url)
         image_id = client.create()["id"]
         assert stage(client, image_id).status_code == 204
@@ -159,14 +165,25 @@ def test_a_service_that_has_imported_stops_at_once(tmp_path: Path, parallel: int
 def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> None:
     """Without that, the lease would have to expire first."""
     (www / "handed.raw").write_bytes(DATA)
-    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
-        "lease": {"ttl": 600, "reap_interval": 0.2}, "imports": {"workers": 1},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(tmp_path),
+        {
+            "lease": {"ttl": 600, "reap_interval": 0.2},
+            "imports": {"workers": 1},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=tmp_path) as service:
         client = Client(service.url)
         image_ids = [client.create()["id"] for _ in range(2)]  # one runs, one waits
         for image_id in image_ids:
-            assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/handed.raw"}).status_code == 202
+            assert (
+                start(
+                    client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/handed.raw"}
+                ).status_code
+                == 202
+            )
         end = time.monotonic() + 20
         while not any(tasks(client, x)[0]["progress"]["bytes"] for x in image_ids):
             assert time.monotonic() < end
@@ -182,14 +199,23 @@ def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("own_process", [True, False])
 def test_an_import_that_waits_for_its_turn_is_not_called_given_up(tmp_path: Path, www: Path, own_process: bool) -> None:
     (www / "turns.raw").write_bytes(bytes(4 << 20))  # four seconds, and a lease is good for two
-    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"workers": 1, "own_process": own_process},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(tmp_path),
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"workers": 1, "own_process": own_process},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=tmp_path) as service:
         client = Client(service.url)
         ids = [str(client.create()["id"]) for _ in range(3)]
         for image_id in ids:
-            assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/turns.raw"}).status_code == 202
+            assert (
+                start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/turns.raw"}).status_code
+                == 202
+            )
         for image_id in ids:
             assert until_ended(client, image_id)["status"] == "success"
         assert "given up" not in service.log.read_text()

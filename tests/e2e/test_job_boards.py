@@ -1,5 +1,6 @@
-"""Imports by glance-worker processes on each of TaskFlow's job boards: redis, etcd, zookeeper. Workers are killed with -9 at
-every named step, and at random: every import arrives, and nothing is left in staging, stores, tables or on the board."""
+"""Imports by glance-worker processes on each of TaskFlow's job boards: redis, etcd, zookeeper. Workers are killed with
+-9 at every named step, and at random: every import arrives, and nothing is left in staging, stores, tables or on the
+board."""
 
 from __future__ import annotations
 
@@ -40,15 +41,22 @@ class Cloud:
 
     def worker(self, **at: str) -> lab.Process:
         """``kill_at``, ``sleep_at``: the step at which it dies, or falls asleep."""
-        env = {**os.environ, **{{"kill_at": VARIABLE, "sleep_at": SLEEP_VARIABLE}[how]: step for how, step in at.items()}}
+        env = {
+            **os.environ,
+            **{{"kill_at": VARIABLE, "sleep_at": SLEEP_VARIABLE}[how]: step for how, step in at.items()},
+        }
         with (self.service.folder / "glance-worker.log").open("ab") as log:
-            process = lab.launch("glance-worker", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=log)
+            process = lab.launch(
+                "glance-worker", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=log
+            )
         self.workers.append(process)
         return process
 
     def writable(self) -> bool:
         """Nobody holds the lock of its database."""
-        with contextlib.closing(sqlite3.connect(self.service.folder / "glance.sqlite", timeout=0.5, isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(self.service.folder / "glance.sqlite", timeout=0.5, isolation_level=None)
+        ) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
@@ -71,10 +79,16 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("stores")
     url, name = lab.backend(request.param).url, f"test-{uuid.uuid4().hex[:8]}"
     (Path(lab.nginx().settings["NGINX_ROOT"]) / "board.raw").write_bytes(DATA)
-    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "lease": {"ttl": TTL, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 2},
-        "jobboard": {"url": url, "name": name, "claim_ttl": TTL},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(folder),
+        {
+            "lease": {"ttl": TTL, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.1, "attempts": 2},
+            "jobboard": {"url": url, "name": name, "claim_ttl": TTL},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with lab.service(config, folder=folder) as service:
         yield Cloud(service, url, name, [])
 
@@ -104,7 +118,12 @@ def begin(client: Client, method: str) -> str:
         assert start(client, image_id, "copy-image", stores=["slow"]).status_code == 202
     else:
         digest = hashlib.sha256(DATA).hexdigest() if method == "web-download" else "0" * 64
-        assert start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": digest}}, all_stores=True).status_code == 202
+        assert (
+            start(
+                client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": digest}}, all_stores=True
+            ).status_code
+            == 202
+        )
     return image_id
 
 
@@ -135,7 +154,7 @@ def nothing_left(cloud: Cloud, client: Client) -> None:
     until_settled(cloud.service)
     assert files(cloud.service) == []
     end = time.monotonic() + 20
-    while (left := cloud.jobs()):
+    while left := cloud.jobs():
         assert time.monotonic() < end, left
         time.sleep(0.2)
 
@@ -143,7 +162,9 @@ def nothing_left(cloud: Cloud, client: Client) -> None:
 def test_a_worker_does_what_the_board_has(cloud: Cloud, client: Client) -> None:
     image_ids = [begin(client, x) for x in ("glance-direct", "web-download", "failing")]
     time.sleep(TTL + 1)
-    assert {x["status"] for image_id in image_ids for x in tasks(client, image_id)} == {"pending"}, "nobody works before there is a worker"
+    assert {x["status"] for image_id in image_ids for x in tasks(client, image_id)} == {"pending"}, (
+        "nobody works before there is a worker"
+    )
     assert len(cloud.jobs()) == 3
     cloud.worker()
     for image_id, method in zip(image_ids, ("glance-direct", "web-download", "failing"), strict=True):
@@ -153,7 +174,10 @@ def test_a_worker_does_what_the_board_has(cloud: Cloud, client: Client) -> None:
     nothing_left(cloud, client)
 
 
-CASES = [*[("web-download", x) for x in PLAIN if x not in ("import.before_intent", "import.after_intent")], *[("failing", x) for x in FAIL_STEPS]]
+CASES = [
+    *[("web-download", x) for x in PLAIN if x not in ("import.before_intent", "import.after_intent")],
+    *[("failing", x) for x in FAIL_STEPS],
+]
 
 
 @pytest.mark.parametrize("each", range(0, len(CASES), len(BOARDS)))
@@ -170,7 +194,9 @@ def test_a_worker_killed_at(cloud: Cloud, client: Client, each: int) -> None:
 
 def test_a_node_that_has_posted_stops_when_it_is_told_to(cloud: Cloud) -> None:
     """Nothing waits for threads of the board's library."""
-    config = lab.merged(cloud.service.config, {"DEFAULT": {"bind_port": lab.free_port()}, "server": {"graceful_timeout": 600}})
+    config = lab.merged(
+        cloud.service.config, {"DEFAULT": {"bind_port": lab.free_port()}, "server": {"graceful_timeout": 600}}
+    )
     file = cloud.service.folder / "other.conf"
     file.write_text(lab.config_text(config))
     port = int(str(config["DEFAULT"]["bind_port"]))
@@ -213,9 +239,17 @@ SLEEPS = [x for x in PLAIN if not x.startswith("import.") and x != "finish.recor
 
 
 @pytest.mark.parametrize("cloud", ["redis"], indirect=True)
-@pytest.mark.parametrize(("step", "seen"), [*[(x, "import.begun") for x in SLEEPS], ("fetch.all_pieces", "fetch.first_piece"), ("write.first_piece", "finish.begun")])
+@pytest.mark.parametrize(
+    ("step", "seen"),
+    [
+        *[(x, "import.begun") for x in SLEEPS],
+        ("fetch.all_pieces", "fetch.first_piece"),
+        ("write.first_piece", "finish.begun"),
+    ],
+)
 def test_a_worker_that_wakes_up_when_another_has_taken_over(cloud: Cloud, client: Client, step: str, seen: str) -> None:
-    """What it goes on with, and fails at, is not the import's failure, neither for the one that has come to ``seen`` nor for another."""
+    """What it goes on with, and fails at, is not the import's failure, neither for the one that has come to ``seen``
+    nor for another."""
     first, image_id = asleep(cloud, client, step)
     second = cloud.worker(sleep_at=seen)
     until_asleep(second)
@@ -252,7 +286,12 @@ def test_a_stopped_worker_hands_over_at_once(cloud: Cloud, client: Client) -> No
     (www / "hand.raw").write_bytes(bytes(4 << 20))
     first = cloud.worker()
     image_id = str(client.create()["id"])
-    assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/hand.raw"}, all_stores=True).status_code == 202
+    assert (
+        start(
+            client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/hand.raw"}, all_stores=True
+        ).status_code
+        == 202
+    )
     end = time.monotonic() + 20
     while tasks(client, image_id)[0]["progress"]["bytes"] == 0:
         assert time.monotonic() < end
@@ -273,7 +312,12 @@ def test_ten_imports_arrive_although_a_worker_dies_every_few_seconds(cloud: Clou
     pair = [cloud.worker(), cloud.worker()]
     image_ids = [str(client.create(name=f"{n}")["id"]) for n in range(10)]
     for image_id in image_ids:
-        assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/ten.raw"}, all_stores=True).status_code == 202
+        assert (
+            start(
+                client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/ten.raw"}, all_stores=True
+            ).status_code
+            == 202
+        )
     killed = 0
     end = time.monotonic() + 180
     while any(tasks(client, x)[0]["status"] not in ("success", "failure") for x in image_ids):

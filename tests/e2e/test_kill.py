@@ -1,4 +1,5 @@
-"""kill -9 at every named step of create, upload, adding and dropping a location, and delete: after a restart nothing is stuck, lost or orphaned.
+"""kill -9 at every named step of create, upload, adding and dropping a location, and delete: after a restart nothing is
+stuck, lost or orphaned.
 
 The rules, checked after each kill: every image is in a stable status; every location has its bytes, every byte its
 location; no lease is left; what was acknowledged before is still there; what was not may be there or not, but whole.
@@ -29,9 +30,14 @@ STABLE = {"queued", "active", "deactivated"}
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "DEFAULT": {"enabled_backends": "file:file, web:http", "show_multiple_locations": True},
-        "web": {"http_store_allowed_hosts": "127.0.0.1"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "DEFAULT": {"enabled_backends": "file:file, web:http", "show_multiple_locations": True},
+            "web": {"http_store_allowed_hosts": "127.0.0.1"},
+        },
+    )
     with lab.service(config, start=False) as made:
         yield made
 
@@ -69,7 +75,12 @@ def _operate(client: Client, operation: str, web: str) -> str:
         client.call("POST", f"/v2/images/{image_id}/locations", {"url": web, "validation_data": expected})
     elif operation == "drop":
         assert client.upload(image_id, DATA).status_code == 204
-        assert client.patch(image_id, {"op": "add", "path": "/locations/-", "value": {"url": web, "metadata": {}}}).status_code == 200
+        assert (
+            client.patch(
+                image_id, {"op": "add", "path": "/locations/-", "value": {"url": web, "metadata": {}}}
+            ).status_code
+            == 200
+        )
         client.call("DELETE", f"/v2/stores/file/{image_id}")
     elif operation == "delete":
         assert client.upload(image_id, DATA).status_code == 204
@@ -98,9 +109,13 @@ def test_killed_at(service: lab.Service, kept: str, web: str, step: str, monkeyp
         if image["id"] == kept:
             continue
         if image["status"] == "queued" and image["name"] == "upload":
-            assert client.upload(image["id"], DATA).status_code == 204, "an image that was given up can be uploaded again"
+            assert client.upload(image["id"], DATA).status_code == 204, (
+                "an image that was given up can be uploaded again"
+            )
         assert client.delete(image["id"]).status_code == 204
-    assert [x.name for x in (service.folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")] == [kept]
+    assert [x.name for x in (service.folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")] == [
+        kept
+    ]
     client.session.close()
     service.stop(signal.SIGKILL)
 
@@ -112,7 +127,8 @@ def _images(client: Client) -> list[dict[str, Any]]:
 def _until_reconciled(service: lab.Service) -> None:
     end = time.monotonic() + 20
     while _rows(service, "select image_id, operation, expires_at from leases") or _rows(
-            service, "select id from images where status in ('saving', 'deleting', 'importing')"):
+        service, "select id from images where status in ('saving', 'deleting', 'importing')"
+    ):
         assert time.monotonic() < end, "leases or transient statuses are left"
         time.sleep(0.1)
 

@@ -1,4 +1,5 @@
-"""kill -9 at every named step of staging and of imports by each method: after a restart nothing is stuck, lost or left over.
+"""kill -9 at every named step of staging and of imports by each method: after a restart nothing is stuck, lost or left
+over.
 
 The rules, checked after each kill: the import is finished, or cleanly back where it began; data equals what was sent;
 staging, stores and tables hold nothing that belongs to no image; a task has ended, and says why when it failed.
@@ -40,11 +41,17 @@ CASES = [
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
     port = lab.nginx().url.rpartition(":")[2]
-    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 2},
-        "image_import_opts": {"image_import_plugins": "[image_decompression, inject_image_metadata]"},
-        "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
-        "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(folder),
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.1, "attempts": 2},
+            "image_import_opts": {"image_import_plugins": "[image_decompression, inject_image_metadata]"},
+            "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+            "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw.gz").write_bytes(gzip.compress(DATA))
     (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw").write_bytes(DATA)
     with lab.service(config, folder=folder, start=False) as made:
@@ -59,8 +66,13 @@ def _operate(service: lab.Service, client: Client, method: str, step: str) -> No
         assert stage(client, image_id, DATA).status_code == 204
         start(client, image_id, all_stores=True)
     elif method == "web-download":
-        start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": hashlib.sha256(DATA).hexdigest()}},
-              stores=["slow", "fast"])
+        start(
+            client,
+            image_id,
+            "web-download",
+            method={"uri": uri, "expected": {"sha256": hashlib.sha256(DATA).hexdigest()}},
+            stores=["slow", "fast"],
+        )
     elif method == "steps":
         start(client, image_id, "web-download", method={"uri": f"{uri}.gz"}, all_stores=True)
     elif method == "failing":
@@ -129,11 +141,15 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
     elif method == "keeping":
         assert image["status"] == "queued"
         assert [(x["error"], x["kept_until"] is not None) for x in found] == [("store_unavailable", True)]
-        assert (client.call("POST", f"/v2/images/{image['id']}/tasks/{found[0]['id']}/actions/retry").status_code,
-                until_ended(client, image["id"])["status"]) == (202, "success")
+        assert (
+            client.call("POST", f"/v2/images/{image['id']}/tasks/{found[0]['id']}/actions/retry").status_code,
+            until_ended(client, image["id"])["status"],
+        ) == (202, "success")
         assert client.download(image["id"]).content == DATA
     elif step == "import.before_intent":
-        assert image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
+        assert (
+            image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
+        )
     else:
         assert image["status"] == "active", (image, found)
         assert image["stores"] == "fast,slow"
@@ -141,9 +157,3 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
         assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
         assert client.download(image["id"]).content == DATA
         assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA
-
-
-
-
-
-

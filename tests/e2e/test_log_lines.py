@@ -1,5 +1,5 @@
-"""What the service says of itself. Its log: whose work a line tells of, in whatever process it is written, and how many bytes were sent. Its metrics: what has
-happened, and nothing of what has not."""
+"""What the service says of itself. Its log: whose work a line tells of, in whatever process it is written, and how many
+bytes were sent. Its metrics: what has happened, and nothing of what has not."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ DATA = b"data of an image " * 100_000
 
 @pytest.fixture(scope="module", params=[True, False], ids=["process", "threads"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_import_methods": "glance-direct,web-download"}, "server": {"access_log": "true"},
-                                       "imports": {"own_process": request.param}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"enabled_import_methods": "glance-direct,web-download"},
+            "server": {"access_log": "true"},
+            "imports": {"own_process": request.param},
+        },
+    )
     with lab.service(config, folder=tmp_path_factory.mktemp("lines")) as made:
         yield made
 
@@ -84,6 +90,7 @@ def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service
 
 def _line(service: lab.Service, said: str) -> str:
     """The one line of the log that says so."""
+
     def found() -> list[str]:
         return [x for x in service.log.read_text().splitlines() if said in x]
 
@@ -92,7 +99,10 @@ def _line(service: lab.Service, said: str) -> str:
     return line
 
 
-@pytest.mark.parametrize(("path", "status"), [("/v2/images?limit=401", 401), ("/v2/nowhere", 404), ("/v2/images?limit=no", 401), ("/v2/images/a%0Ab", 401)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v2/images?limit=401", 401), ("/v2/nowhere", 404), ("/v2/images?limit=no", 401), ("/v2/images/a%0Ab", 401)],
+)
 def test_a_refused_request_is_told_as_its_own(one_thread: lab.Service, path: str, status: int) -> None:
     assert Client(one_thread.url).call("GET", "/v2/images").status_code == 200
     answer = requests.get(f"{one_thread.url}{path}", timeout=60)
@@ -102,7 +112,9 @@ def test_a_refused_request_is_told_as_its_own(one_thread: lab.Service, path: str
     assert "demo" not in line
 
 
-@pytest.mark.parametrize(("path", "status"), [("/v2/images?limit=x", 400), ("/v2/images?%0A=x", 400), ("/v2/images/b%0Ac", 400)])
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v2/images?limit=x", 400), ("/v2/images?%0A=x", 400), ("/v2/images/b%0Ac", 400)]
+)
 def test_a_mistake_is_told_as_its_senders(one_thread: lab.Service, path: str, status: int) -> None:
     assert Client(one_thread.url, "other").call("GET", "/v2/images").status_code == 200
     answer = Client(one_thread.url).call("GET", path)
@@ -125,7 +137,14 @@ def test_a_download_that_was_parked_is_told_as_its_own(one_thread: lab.Service) 
     image = mine.create()["id"]
     assert mine.upload(image, bytes(64 << 20)).status_code == 204
     with mine.session.get(f"{one_thread.url}/v2/images/{image}/file", stream=True, timeout=120) as slow:
-        until(lambda: "glance_server_running{lane=\"transfer\"} 0.0" in requests.get(f"{one_thread.url}/metrics", timeout=60).text)
+        until(
+            lambda: (
+                'glance_server_running{lane="transfer"} 0.0'
+                in requests.get(f"{one_thread.url}/metrics", timeout=60).text
+            )
+        )
         assert other.upload(other.create()["id"], b"data").status_code == 204
         assert len(slow.content) == 64 << 20
-    assert f"{slow.headers['x-openstack-request-id']} user-mine mine" in _line(one_thread, f'"GET /v2/images/{image}/file HTTP/1.1"')
+    assert f"{slow.headers['x-openstack-request-id']} user-mine mine" in _line(
+        one_thread, f'"GET /v2/images/{image}/file HTTP/1.1"'
+    )

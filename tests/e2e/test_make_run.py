@@ -15,8 +15,13 @@ def test_each_run_serves_on_the_port_that_it_is_given(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for port in (lab.free_port(), lab.free_port()):
         with log.open("ab") as out:
-            server = subprocess.Popen([lab.REPO / "tests/run-server.sh"], env={**os.environ, "LAB_DIR": str(tmp_path), "GLANCE_PORT": str(port)},
-                                      stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            server = subprocess.Popen(
+                [lab.REPO / "tests/run-server.sh"],
+                env={**os.environ, "LAB_DIR": str(tmp_path), "GLANCE_PORT": str(port)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
         try:
             assert lab.answers(port, 120, server), log.read_text()
             assert f"console: http://127.0.0.1:{port}/console/" in log.read_text()

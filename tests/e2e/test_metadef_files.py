@@ -72,12 +72,18 @@ def test_the_peers_files_come_back_as_they_were(service: lab.Service, tmp_path: 
     assert set(shown) == set(given)
     for name, wanted in given.items():
         assert shown[name].get("properties", {}) == wanted.get("properties", {})
-        assert [x["properties"] for x in shown[name].get("objects", [])] == [x["properties"] for x in wanted.get("objects", [])]
+        assert [x["properties"] for x in shown[name].get("objects", [])] == [
+            x["properties"] for x in wanted.get("objects", [])
+        ]
     manage(service, "metadefs", "export", "--path", tmp_path)
     exported = {x["namespace"]: x for x in (json.loads(file.read_text()) for file in tmp_path.glob("*.json"))}
     filled = {"visibility": "private", "protected": False}
-    assert {name: normal(x, filled) for name, x in exported.items()} == {name: normal(x, filled) for name, x in given.items()}
-    assert list(exported["OS::Compute::LibvirtImage"]["properties"]) == list(given["OS::Compute::LibvirtImage"]["properties"])
+    assert {name: normal(x, filled) for name, x in exported.items()} == {
+        name: normal(x, filled) for name, x in given.items()
+    }
+    assert list(exported["OS::Compute::LibvirtImage"]["properties"]) == list(
+        given["OS::Compute::LibvirtImage"]["properties"]
+    )
     rows, _ = manage(service, "metadefs", "load", "--overwrite", "--path", tmp_path)
     assert outcomes(rows) == {"unchanged"}
 
@@ -88,19 +94,25 @@ def test_the_starter_set_is_what_is_loaded_without_a_path(service: lab.Service, 
     assert outcomes(rows) == {"added"}
     assert outcomes(manage(service, "metadefs", "load")[0]) == {"kept"}
     manage(service, "db", "export_metadefs", "--path", tmp_path / "new" / "folder")
-    exported = {x["namespace"]: x for x in (json.loads(file.read_text()) for file in (tmp_path / "new" / "folder").iterdir())}
+    exported = {
+        x["namespace"]: x for x in (json.loads(file.read_text()) for file in (tmp_path / "new" / "folder").iterdir())
+    }
     given = {x["namespace"]: x for x in (json.loads(file.read_text()) for file in STARTER.iterdir())}
     assert {name: normal(x, {}) for name, x in exported.items()} == {name: normal(x, {}) for name, x in given.items()}
 
 
 def test_existing_namespaces_are_left_merged_or_overwritten(service: lab.Service, tmp_path: Path) -> None:
     a, b = ({"title": x, "type": "string"} for x in "ab")
-    manage(service, "metadefs", "load", "--path", write(tmp_path, namespace="N", display_name="old", properties={"p": a}))
+    manage(
+        service, "metadefs", "load", "--path", write(tmp_path, namespace="N", display_name="old", properties={"p": a})
+    )
     file = write(tmp_path, namespace="N", display_name="new", properties={"p": b, "q": b})
     for words, outcome, name, properties in (
-            ((), "kept", "old", {"p": a}), (("--merge",), "changed", "old", {"p": a, "q": b}),
-            (("--merge",), "unchanged", "old", {"p": a, "q": b}),
-            (("--merge", "--prefer_new"), "changed", "new", {"p": b, "q": b})):
+        ((), "kept", "old", {"p": a}),
+        (("--merge",), "changed", "old", {"p": a, "q": b}),
+        (("--merge",), "unchanged", "old", {"p": a, "q": b}),
+        (("--merge", "--prefer_new"), "changed", "new", {"p": b, "q": b}),
+    ):
         rows, _ = manage(service, "metadefs", "load", "--path", file, *words)
         assert outcomes(rows) == {outcome}, words
         shown = listed(service)["N"]
@@ -128,7 +140,11 @@ def test_unload_by_files(service: lab.Service, tmp_path: Path) -> None:
 
 def test_validate_a_file_and_an_image(service: lab.Service, tmp_path: Path) -> None:
     manage(service, "metadefs", "load")
-    image = Client(service.url).call("POST", "/v2/images", {"name": "x", "hw_disk_bus": "floppy", "os_type": "linux", "mine": "x"}).json()
+    image = (
+        Client(service.url)
+        .call("POST", "/v2/images", {"name": "x", "hw_disk_bus": "floppy", "os_type": "linux", "mine": "x"})
+        .json()
+    )
     wanted = [{"namespace": "OS::Compute::LibvirtImage", "property": "hw_disk_bus", "rule": "enum"}]
     file = tmp_path / "properties.json"
     file.write_text(json.dumps({"hw_disk_bus": "floppy", "os_type": "linux", "mine": "x"}))

@@ -78,7 +78,9 @@ class Cloud:
         if self.service.config["periodic"].get("coordination_url"):
             env["OS_PERIODIC__LOCK_PATH"] = str(self.service.folder / f"node-{number}")
         with log.open("ab") as out:
-            process = lab.launch("glance-periodic", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=out)
+            process = lab.launch(
+                "glance-periodic", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=out
+            )
         self.nodes.append(Node(process, log))
         return self.nodes[-1]
 
@@ -86,7 +88,10 @@ class Cloud:
         return lab.command("glance-periodic", "--config-file", self.service.config_file, *args)
 
     def leader(self) -> Node:
-        until(lambda: any(x.leads() and x.killed is None for x in self.nodes), "nobody leads: " + "".join(x.log.read_text()[-2000:] for x in self.nodes))
+        until(
+            lambda: any(x.leads() and x.killed is None for x in self.nodes),
+            "nobody leads: " + "".join(x.log.read_text()[-2000:] for x in self.nodes),
+        )
         [found] = [x for x in self.nodes if x.leads() and x.killed is None]
         return found
 
@@ -205,6 +210,9 @@ def test_glance_api_runs_the_jobs_in_one_of_its_workers() -> None:
         until(lambda: json.loads(cloud.run("list", "--json").stdout)["leader"], service.tail())
         leader = int(json.loads(cloud.run("list", "--json").stdout)["leader"].split(":")[1])
         os.kill(leader, signal.SIGKILL)
-        until(lambda: f":{leader}:" not in (json.loads(cloud.run("list", "--json").stdout)["leader"] or f":{leader}:"), service.tail())
+        until(
+            lambda: f":{leader}:" not in (json.loads(cloud.run("list", "--json").stdout)["leader"] or f":{leader}:"),
+            service.tail(),
+        )
         log = service.log.read_text()
         assert len(re.findall(r"\] leading the periodic jobs as", log)) == 2

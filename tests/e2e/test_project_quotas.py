@@ -15,7 +15,10 @@ from waiting import until
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql"])
 def service(request: pytest.FixtureRequest) -> Iterator[lab.Service]:
-    with lab.new_database(request.param) as database, lab.service({**HEADERS_AUTH, "server": {"workers": 2}}, database=database) as made:
+    with (
+        lab.new_database(request.param) as database,
+        lab.service({**HEADERS_AUTH, "server": {"workers": 2}}, database=database) as made,
+    ):
         yield made
 
 

@@ -27,7 +27,10 @@ DATA = os.urandom(2_000_000)
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("reap")
-    with lab.service(config(folder, {"DEFAULT": {"delayed_delete": True, "scrub_time": 3600}, "periodic_orphans": {"grace": 1}}), folder=folder) as made:
+    with lab.service(
+        config(folder, {"DEFAULT": {"delayed_delete": True, "scrub_time": 3600}, "periodic_orphans": {"grace": 1}}),
+        folder=folder,
+    ) as made:
         yield made
 
 
@@ -52,7 +55,12 @@ AT_ONCE = {"OS_DEFAULT__SCRUB_TIME": "0"}
 
 
 def files(service: lab.Service) -> list[str]:
-    return sorted(x.name for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file() and not x.name.startswith("."))
+    return sorted(
+        x.name
+        for name in ("fast", "cheap")
+        for x in (service.folder / name).iterdir()
+        if x.is_file() and not x.name.startswith(".")
+    )
 
 
 def used(service: lab.Service) -> int:
@@ -87,8 +95,12 @@ def test_deleted_and_restored(service: lab.Service, jobs: Jobs, client: Client, 
     before = client.show(image_id)
     assert client.delete(image_id).status_code == 204
     assert status(service, image_id) == "pending_delete"
-    for answer in (client.call("GET", f"/v2/images/{image_id}"), client.download(image_id), client.delete(image_id),
-                   client.patch(image_id, {"op": "replace", "path": "/name", "value": "y"})):
+    for answer in (
+        client.call("GET", f"/v2/images/{image_id}"),
+        client.download(image_id),
+        client.delete(image_id),
+        client.patch(image_id, {"op": "replace", "path": "/name", "value": "y"}),
+    ):
         assert answer.status_code == 404
     assert image_id not in client.call("GET", "/v2/images").text
     assert client.call("POST", "/v2/images", {"id": image_id}).status_code == 409
@@ -190,8 +202,13 @@ def test_killed_while_it_scrubs(service: lab.Service, jobs: Jobs, client: Client
 def test_the_scrubbers_daemon(service: lab.Service, client: Client) -> None:
     image_id = uploaded(client)
     env = {**os.environ, **AT_ONCE, "OS_DEFAULT__WAKEUP_TIME": "1"}
-    daemon = subprocess.Popen([lab.BIN / "glance-scrubber", "--config-file", service.config_file, "--daemon"], env=env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    daemon = subprocess.Popen(
+        [lab.BIN / "glance-scrubber", "--config-file", service.config_file, "--daemon"],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         assert client.delete(image_id).status_code == 204
         end = time.monotonic() + 30
@@ -205,7 +222,7 @@ def test_the_scrubbers_daemon(service: lab.Service, client: Client) -> None:
         daemon.wait()
 
 
-# -- orphans ---------------------------------------------------------------------------------------------------------------
+# -- orphans ---------------------------------------------------------------------------------------
 def age(path: Path) -> None:
     old = time.time() - 3600
     os.utime(path, (old, old))
@@ -260,7 +277,9 @@ def test_what_is_being_written_is_no_orphan(service: lab.Service, jobs: Jobs, cl
 
 def test_staged_leftovers(service: lab.Service, jobs: Jobs, client: Client) -> None:
     image_id = str(client.create()["id"])
-    answer = client.session.put(f"{client.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"})
+    answer = client.session.put(
+        f"{client.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"}
+    )
     assert answer.status_code == 204
     staging = service.folder / "fast" / ".staging"
     left = staging / f"{uuid.uuid4()}.0123456789abcdef"
@@ -272,7 +291,9 @@ def test_staged_leftovers(service: lab.Service, jobs: Jobs, client: Client) -> N
     assert left.exists()
     assert kinds(jobs.run("orphans")) == ["leftover"]
     assert not left.exists()
-    assert client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    assert (
+        client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    )
     end = time.monotonic() + 30
     while client.show(image_id)["status"] != "active":
         assert time.monotonic() < end
@@ -280,7 +301,9 @@ def test_staged_leftovers(service: lab.Service, jobs: Jobs, client: Client) -> N
     assert client.download(image_id).content == DATA
 
 
-def test_a_dead_uploader_is_taken_over(service: lab.Service, jobs: Jobs, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_uploader_is_taken_over(
+    service: lab.Service, jobs: Jobs, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the job, when no service is there to do it."""
     service.stop()
     monkeypatch.setenv(VARIABLE, "upload.before_finish")

@@ -1,5 +1,6 @@
-"""Three glance-api without database credentials, one glance-registry, one MariaDB. The registry is killed with -9 in the middle of
-commits and started again: what was acknowledged is there, what was not is there whole or not at all, and nothing stays stuck."""
+"""Three glance-api without database credentials, one glance-registry, one MariaDB. The registry is killed with -9 in
+the middle of commits and started again: what was acknowledged is there, what was not is there whole or not at all, and
+nothing stays stuck."""
 
 from __future__ import annotations
 
@@ -48,16 +49,27 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     shared = tmp_path_factory.mktemp("shared")
     with contextlib.ExitStack() as stack:
         served = stack.enter_context(registry(stack.enter_context(lab.new_database("mariadb"))))
-        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 6, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"},
-                                           "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
-                                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}})
+        config = lab.merged(
+            HEADERS_AUTH,
+            {
+                "lease": {"ttl": 6, "reap_interval": 0.5},
+                "file": {"filesystem_store_datadir": shared / "images"},
+                "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
+                "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+            },
+        )
         nodes = []
         for _ in range(NODES):
             folder = tmp_path_factory.mktemp("node")
             made = lab.Service(folder, lab.free_port(), {})
-            made.config = lab.merged({
-                "DEFAULT": {"bind_port": made.port, "workers": 1, "enabled_backends": "file:file"}, "healthcheck": {"ready_cache_seconds": 0},
-                "database": served.client}, config)
+            made.config = lab.merged(
+                {
+                    "DEFAULT": {"bind_port": made.port, "workers": 1, "enabled_backends": "file:file"},
+                    "healthcheck": {"ready_cache_seconds": 0},
+                    "database": served.client,
+                },
+                config,
+            )
             made.config_file.write_text(lab.config_text(made.config))
             made.start()
             stack.callback(made.stop)
@@ -82,7 +94,9 @@ def test_what_one_node_does_the_others_see(cloud: Cloud) -> None:
 
 def _staged(client: Client) -> str:
     image_id = client.create()["id"]
-    staged = client.session.put(f"{client.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"})
+    staged = client.session.put(
+        f"{client.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"}
+    )
     assert staged.status_code == 204
     return str(image_id)
 
@@ -93,19 +107,26 @@ def _check_imported(client: Client, cloud: Cloud, image_id: str) -> None:
     assert client.download(image_id).content == DATA
     [task] = client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"]
     assert task["status"] == "success"
-    books = Logbooks(RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET)))
+    books = Logbooks(
+        RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET))
+    )
     until(lambda: books.get(task["id"]) is None, "its logbook is left behind")
     assert client.delete(image_id).status_code == 204
 
 
 def test_an_import_ends_on_whatever_node(cloud: Cloud) -> None:
     image_id = _staged(cloud.client(1))
-    assert cloud.client(2).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    assert (
+        cloud.client(2).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code
+        == 202
+    )
     _check_imported(cloud.client(0), cloud, image_id)
 
 
 @pytest.mark.parametrize("step", ["import.begun", "step.done", "write.after_put", "finish.begun"])
-def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_whose_node_dies_is_finished_by_another(
+    cloud: Cloud, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The logbook of the dead node's flow comes from the registry."""
     node, other = cloud.nodes[0], cloud.client(1)
     image_id = _staged(other)
@@ -167,7 +188,9 @@ def _write(cloud: Cloud, number: int, ledger: Ledger, stop: threading.Event) -> 
     for count in itertools.count():
         if stop.is_set():
             return
-        answer = next(clients).call("POST", "/v2/images", {"name": f"w{number}-{count}-0", "disk_format": "raw", "container_format": "bare"})
+        answer = next(clients).call(
+            "POST", "/v2/images", {"name": f"w{number}-{count}-0", "disk_format": "raw", "container_format": "bare"}
+        )
         if not ledger.ok(answer, 201):
             continue
         image_id = answer.json()["id"]
@@ -203,9 +226,13 @@ def test_killed_in_the_middle_of_commits(cloud: Cloud) -> None:
         writer.join()
 
     client = cloud.client()
-    until(lambda: all(x["status"] in STABLE for x in _images(client)) and _settled(cloud, client), "an image stays stuck")
+    until(
+        lambda: all(x["status"] in STABLE for x in _images(client)) and _settled(cloud, client), "an image stays stuck"
+    )
     found = {x["id"]: x for x in _images(client)}
-    assert [x for ledger in ledgers for x in ledger.bad] == [], "a registry that dies is no conflict and no user's mistake"
+    assert [x for ledger in ledgers for x in ledger.bad] == [], (
+        "a registry that dies is no conflict and no user's mistake"
+    )
     assert sum(len(x.acknowledged) for x in ledgers) > 10
     for ledger in ledgers:
         for image_id, name in ledger.acknowledged.items():
@@ -213,19 +240,29 @@ def test_killed_in_the_middle_of_commits(cloud: Cloud) -> None:
                 assert image_id not in found, "deleted, acknowledged, and there again"
             elif image_id not in ledger.maybe_deleted or image_id in found:
                 assert image_id in found, "created, acknowledged, and lost"
-                assert found[image_id]["name"] in {name, *ledger.asked[image_id]}, "a change that was acknowledged is lost"
+                assert found[image_id]["name"] in {name, *ledger.asked[image_id]}, (
+                    "a change that was acknowledged is lost"
+                )
                 if image_id in ledger.uploaded and image_id not in ledger.maybe_deleted:
                     assert found[image_id]["status"] == "active", "uploaded, acknowledged, and lost"
     for image in found.values():
         if image["status"] == "active":
-            assert hashlib.md5(client.download(image["id"]).content, usedforsecurity=False).hexdigest() == image["checksum"]
+            assert (
+                hashlib.md5(client.download(image["id"]).content, usedforsecurity=False).hexdigest()
+                == image["checksum"]
+            )
         assert client.delete(image["id"]).status_code == 204
-    until(lambda: not [x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")], "bytes are left behind")
+    until(
+        lambda: not [x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")],
+        "bytes are left behind",
+    )
 
 
 def _settled(cloud: Cloud, client: Client) -> bool:
     """As many files as active images."""
-    return len([x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")]) == len([x for x in _images(client) if x["status"] == "active"])
+    return len([x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")]) == len(
+        [x for x in _images(client) if x["status"] == "active"]
+    )
 
 
 def _images(client: Client) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""SIGHUP reads everything again; what a start would refuse changes nothing, and nothing that is wrong in a file ends the service."""
+"""SIGHUP reads everything again; what a start would refuse changes nothing, and nothing that is wrong in a file ends
+the service."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ JUDGE = "glancecore.cmd.judge"
 def judges(process: lab.Process | None) -> set[int]:
     """What judges the configuration for it."""
     assert process is not None
-    found = subprocess.run(["pgrep", "-f", "-P", str(process.pid), JUDGE], capture_output=True, text=True, check=False).stdout
+    found = subprocess.run(
+        ["pgrep", "-f", "-P", str(process.pid), JUDGE], capture_output=True, text=True, check=False
+    ).stdout
     return {int(x) for x in found.split()}
 
 
@@ -57,11 +60,14 @@ class Running:
 
     @property
     def log(self) -> str:
-        return self.service.log.read_text(errors="replace")[self.service.log_at:]
+        return self.service.log.read_text(errors="replace")[self.service.log_at :]
 
     def metric(self, name: str, **tls: ssl.SSLContext) -> float:
-        connection = (http.client.HTTPSConnection("127.0.0.1", self.service.port, context=tls["context"], timeout=10) if tls
-                      else http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=10))
+        connection = (
+            http.client.HTTPSConnection("127.0.0.1", self.service.port, context=tls["context"], timeout=10)
+            if tls
+            else http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=10)
+        )
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
@@ -71,7 +77,9 @@ class Running:
     def serving(self) -> set[int]:
         """Workers, by number: not what they have started, nor what judges the configuration."""
         assert self.service.process is not None
-        found = subprocess.run(["pgrep", "-a", "-P", str(self.service.process.pid)], capture_output=True, text=True, check=False).stdout
+        found = subprocess.run(
+            ["pgrep", "-a", "-P", str(self.service.process.pid)], capture_output=True, text=True, check=False
+        ).stdout
         return {int(x.split()[0]) for x in found.splitlines() if JUDGE not in x}
 
     @property
@@ -103,14 +111,34 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    with lab.service(lab.merged(HEADERS_AUTH, {"server": {"graceful_timeout": 5}, "periodic": {"embedded": False}})) as service:
+    with lab.service(
+        lab.merged(HEADERS_AUTH, {"server": {"graceful_timeout": 5}, "periodic": {"embedded": False}})
+    ) as service:
         yield Running(service, tmp_path)
 
 
 def _certificate(folder: Path, name: str) -> tuple[str, str]:
     cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", cert], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+        ],
+        check=True,
+        capture_output=True,
+    )
     return cert.read_text(), key.read_text()
 
 
@@ -123,7 +151,16 @@ def test_all_options_are_read_again(running: Running) -> None:
     for _ in range(3):
         client.create()
     assert len(client.call("GET", "/v2/images").json()["images"]) == 3
-    running.write({"DEFAULT": {"limit_param_default": 2, "workers": 2, "default_log_levels": "glancecore.events=ERROR", "image_tag_quota": 0}})
+    running.write(
+        {
+            "DEFAULT": {
+                "limit_param_default": 2,
+                "workers": 2,
+                "default_log_levels": "glancecore.events=ERROR",
+                "image_tag_quota": 0,
+            }
+        }
+    )
     told = running.log.count("image.create")
     assert told == 3
     running.taken()
@@ -144,10 +181,18 @@ def test_all_options_are_read_again(running: Running) -> None:
 def tls(tmp_path: Path) -> Iterator[Running]:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     _certificate(tmp_path, "first")
-    with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"cert_file": cert, "key_file": key}, "periodic": {"embedded": False}}), start=False) as service:
+    with lab.service(
+        lab.merged(HEADERS_AUTH, {"DEFAULT": {"cert_file": cert, "key_file": key}, "periodic": {"embedded": False}}),
+        start=False,
+    ) as service:
         service.log_at = 0
         with service.log.open("ab") as log:
-            service.process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            service.process = subprocess.Popen(
+                [lab.BIN / "glance-api", "--config-file", service.config_file],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         running = Running(service, tmp_path)
         until(lambda: _served(service.port), lambda: running.log[-3000:])
         yield running
@@ -198,8 +243,8 @@ def test_a_broken_certificate_changes_nothing_and_a_good_one_is_taken(tls: Runni
 
 
 def test_a_default_store_that_is_away_is_not_changed_to(running: Running) -> None:
-    """A start would go on without one that was there before; a service that has it does not give it up for a typing error. While it is away by itself, all else
-    is changed as ever."""
+    """A start would go on without one that was there before; a service that has it does not give it up for a typing
+    error. While it is away by itself, all else is changed as ever."""
     client = Client(running.service.url)
     image_id = client.create()["id"]
     assert client.upload(image_id, b"data").status_code == 204
@@ -243,11 +288,16 @@ def test_a_service_ends_while_its_configuration_is_judged(running: Running) -> N
 
 
 WRONG: list[tuple[lab.Config, tuple[str, ...]]] = [
-    ({"server": {"threads": "many"}}, ("[server] threads", "many")), ({"DEFAULT": {"debug": "perhaps"}}, ("[DEFAULT] debug", "perhaps")),
-    ({"DEFAULT": {"enabled_backends": "file:fiel"}}, ("enabled_backends", "file")), ({"DEFAULT": {"hashing_algorithm": "none"}}, ("hashing_algorithm",)),
-    ({"DEFAULT": {"auth_strategy": "keystoen"}}, ("auth_strategy",)), ({"DEFAULT": {"property_protection_file": "/nowhere"}}, ("property_protection_file",)),
-    ({"oslo_policy": {"policy_file": "/nowhere"}}, ("policy_file",)), ({"DEFAULT": {"strict_options": "true", "wokers": 3}}, ("wokers",)),
-    ({"DEFAULT": {"ca_file": "/nowhere"}}, ("ca_file",)), ({"database": {"connection": "sqlite:////nowhere/x"}}, ("database",)),
+    ({"server": {"threads": "many"}}, ("[server] threads", "many")),
+    ({"DEFAULT": {"debug": "perhaps"}}, ("[DEFAULT] debug", "perhaps")),
+    ({"DEFAULT": {"enabled_backends": "file:fiel"}}, ("enabled_backends", "file")),
+    ({"DEFAULT": {"hashing_algorithm": "none"}}, ("hashing_algorithm",)),
+    ({"DEFAULT": {"auth_strategy": "keystoen"}}, ("auth_strategy",)),
+    ({"DEFAULT": {"property_protection_file": "/nowhere"}}, ("property_protection_file",)),
+    ({"oslo_policy": {"policy_file": "/nowhere"}}, ("policy_file",)),
+    ({"DEFAULT": {"strict_options": "true", "wokers": 3}}, ("wokers",)),
+    ({"DEFAULT": {"ca_file": "/nowhere"}}, ("ca_file",)),
+    ({"database": {"connection": "sqlite:////nowhere/x"}}, ("database",)),
     ({"DEFAULT": {"log_config_append": "/nowhere"}}, ("[DEFAULT] log_config_append", "/nowhere")),
 ]
 
@@ -295,7 +345,13 @@ def test_a_worker_that_cannot_begin_does_not_end_the_service(running: Running) -
     until(lambda: "a worker can't begin" in running.log, lambda: running.log[-3000:])
     assert lab.answers(running.service.port, 30)
     policy.write_text("{}")
-    until(lambda: (len(running.serving) == 2 and min(before) not in running.serving and running.log.rfind("a worker can't begin") >= 0))
+    until(
+        lambda: (
+            len(running.serving) == 2
+            and min(before) not in running.serving
+            and running.log.rfind("a worker can't begin") >= 0
+        )
+    )
     assert lab.answers(running.service.port, 30)
     assert max(before) in running.serving
 
@@ -361,17 +417,33 @@ def slow_upload(client: Client) -> Iterator[tuple[str, threading.Event, list[obj
 
 
 def test_no_transfer_is_dropped_by_a_reload(running: Running) -> None:
-    """Longer than a stop would have waited for it: passwords of users, levels of logs and a new store are there before it ends."""
+    """Longer than a stop would have waited for it: passwords of users, levels of logs and a new store are there before
+    it ends."""
     client = Client(running.service.url)
     (first,) = running.serving
     with slow_upload(client) as (image_id, go_on, became):
-        running.write({"server": {"graceful_timeout": 1}, "DEFAULT": {"enabled_backends": "file:file, more:file"}, "more": {"filesystem_store_datadir": running.folder / "more"}})
+        running.write(
+            {
+                "server": {"graceful_timeout": 1},
+                "DEFAULT": {"enabled_backends": "file:file, more:file"},
+                "more": {"filesystem_store_datadir": running.folder / "more"},
+            }
+        )
         running.hang_up()
         until(lambda: running.serving - {first} and first in running.serving, lambda: running.log[-3000:])
-        until(lambda: {x["id"] for x in Client(running.service.url).call("GET", "/v2/info/stores").json()["stores"]} == {"file", "more"})
+        until(
+            lambda: (
+                {x["id"] for x in Client(running.service.url).call("GET", "/v2/info/stores").json()["stores"]}
+                == {"file", "more"}
+            )
+        )
         other = str(client.create()["id"])
         # the former worker takes connections until it is told
-        until(lambda: Client(running.service.url).upload(other, b"data", **{"x-image-meta-store": "more"}).status_code == 204)
+        until(
+            lambda: (
+                Client(running.service.url).upload(other, b"data", **{"x-image-meta-store": "more"}).status_code == 204
+            )
+        )
         ends = time.monotonic() + 8  # more than the former graceful_timeout of 5 s, and the new one
         until(lambda: time.monotonic() > ends)
         assert first in running.serving
@@ -425,10 +497,18 @@ def test_the_jobs_of_a_replaced_worker_are_anothers_at_once(tmp_path: Path) -> N
 
 
 def test_glance_periodic_begins_anew_as_the_same_process(tmp_path: Path) -> None:
-    with lab.service(lab.merged(HEADERS_AUTH, {"periodic": {"embedded": "false", "enabled_jobs": "reaper", "leader_ttl": 2}}), start=False) as service:
+    with lab.service(
+        lab.merged(HEADERS_AUTH, {"periodic": {"embedded": "false", "enabled_jobs": "reaper", "leader_ttl": 2}}),
+        start=False,
+    ) as service:
         log = service.folder / "periodic.log"
         with log.open("ab") as out:
-            process = subprocess.Popen([lab.BIN / "glance-periodic", "--config-file", service.config_file], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                [lab.BIN / "glance-periodic", "--config-file", service.config_file],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
         try:
             until(lambda: "ready as" in log.read_text(), log.read_text)
             good = service.config_file.read_text()

@@ -22,8 +22,14 @@ DATA = os.urandom(1_500_000)
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("copies")
-    web = {"DEFAULT": {"enabled_backends": "fast:file, cheap:file, web:http", "do_secure_hash": False, "show_multiple_locations": True},
-           "web": {"http_store_allowed_hosts": "127.0.0.1"}}
+    web = {
+        "DEFAULT": {
+            "enabled_backends": "fast:file, cheap:file, web:http",
+            "do_secure_hash": False,
+            "show_multiple_locations": True,
+        },
+        "web": {"http_store_allowed_hosts": "127.0.0.1"},
+    }
     with lab.service(config(folder, web), folder=folder) as made:
         yield made
 
@@ -73,7 +79,10 @@ def test_rules_of_the_configuration_file(service: lab.Service, jobs: Jobs, clien
     debian, other = uploaded(client, os_distro="debian"), uploaded(client, os_distro="other")
     assert client.call("POST", f"/v2/images/{debian}/actions/deactivate").status_code == 204
     before = service.config_file.read_text()
-    service.config_file.write_text(before + "[periodic_replicator]\nrules = property os_distro=debian -> fast,cheap\n    visibility=public -> cheap\n")
+    service.config_file.write_text(
+        before
+        + "[periodic_replicator]\nrules = property os_distro=debian -> fast,cheap\n    visibility=public -> cheap\n"
+    )
     try:
         report = jobs.run("replicator")
     finally:
@@ -98,10 +107,12 @@ def test_what_can_not_be_done(service: lab.Service, jobs: Jobs, client: Client, 
 def test_a_wrong_rule_stops_the_start(jobs: Jobs) -> None:
     done = jobs.command("glance-periodic", "run", "replicator", env=ruled("tag=golden -> slow"))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: [periodic_replicator] rules: 'tag=golden -> slow': no store 'slow'; there are: fast, cheap, web")
+    assert done.stderr.startswith(
+        "error: [periodic_replicator] rules: 'tag=golden -> slow': no store 'slow'; there are: fast, cheap, web"
+    )
 
 
-# -- the updater -----------------------------------------------------------------------------------------------------------
+# -- the updater -----------------------------------------------------------------------------------
 def test_missing_hashes_are_filled_in(service: lab.Service, jobs: Jobs, client: Client) -> None:
     image_id = uploaded(client)
     without_hash(service, image_id)
@@ -116,12 +127,16 @@ def test_missing_hashes_are_filled_in(service: lab.Service, jobs: Jobs, client: 
     assert jobs.run("updater", env=wanted)["findings"] == []
 
 
-def test_what_others_may_change_is_hashed_whatever_the_operator_wants(service: lab.Service, jobs: Jobs, client: Client) -> None:
+def test_what_others_may_change_is_hashed_whatever_the_operator_wants(
+    service: lab.Service, jobs: Jobs, client: Client
+) -> None:
     nginx = lab.nginx()
     file = Path(nginx.settings["NGINX_ROOT"], f"updater-{uuid.uuid4().hex}")
     file.write_bytes(DATA)
     image_id = str(client.create()["id"])
-    assert client.call("POST", f"/v2/images/{image_id}/locations", {"url": f"{nginx.url}/{file.name}"}).status_code == 202
+    assert (
+        client.call("POST", f"/v2/images/{image_id}/locations", {"url": f"{nginx.url}/{file.name}"}).status_code == 202
+    )
     end = time.monotonic() + 30
     while not client.show(image_id)["os_hash_value"]:
         assert time.monotonic() < end
@@ -148,7 +163,9 @@ def assert_whole(image: dict[str, Any]) -> None:
 def test_locations_are_noted_as_their_stores_name_them(service: lab.Service, jobs: Jobs, client: Client) -> None:
     image_id = uploaded(client)
     [(written,)] = looked(service, "select locations from images where id = ?", image_id)
-    change(service, "update images set locations = replace(locations, 'file:///', 'filesystem:///') where id = ?", image_id)
+    change(
+        service, "update images set locations = replace(locations, 'file:///', 'filesystem:///') where id = ?", image_id
+    )
     change(service, "delete from image_locations where image_id = ?", image_id)
     assert kinds(jobs.run("updater", "--dry-run")) == ["renamed"]
     assert kinds(jobs.run("updater")) == ["renamed"]

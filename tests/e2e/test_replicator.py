@@ -23,11 +23,21 @@ from client import HEADERS_AUTH, Client
 from glancecore.remote.record import RemoteError, RemoteRecord
 
 BIG = random.Random(3).randbytes(24 << 20)
-IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": "admin,member,reader"}
+IDENTITY = {
+    "X-Identity-Status": "Confirmed",
+    "X-User-Id": "u",
+    "X-Project-Id": "demo",
+    "X-Roles": "admin,member,reader",
+}
 
 
 def words(*args: object) -> list[str]:
-    headers = [x for side in ("source", "target") for name, value in IDENTITY.items() for x in (f"--{side}-header", f"{name}: {value}")]
+    headers = [
+        x
+        for side in ("source", "target")
+        for name, value in IDENTITY.items()
+        for x in (f"--{side}-header", f"{name}: {value}")
+    ]
     return [*headers, "--json", *map(str, args)]
 
 
@@ -116,14 +126,23 @@ def test_from_glance_to_ours_and_back(glance: str, ours: str) -> None:
     assert outcomes(replicator("livecopy", glance, ours)) == dict.fromkeys(images, "copied")
     check(ours, images)
     assert set(outcomes(replicator("compare", glance, ours)).values()) == {"same"}
-    assert [x["member_id"] for i in images if (found := admin(ours).show(i))["visibility"] == "shared" and found["name"] == "shared"
-            for x in admin(ours).call("GET", f"/v2/images/{i}/members").json()["members"]] == ["friend"]
+    assert [
+        x["member_id"]
+        for i in images
+        if (found := admin(ours).show(i))["visibility"] == "shared" and found["name"] == "shared"
+        for x in admin(ours).call("GET", f"/v2/images/{i}/members").json()["members"]
+    ] == ["friend"]
     again = replicator("livecopy", glance, ours)
     assert (set(outcomes(again).values()), again["bytes"]) == ({"same"}, 0)
 
     empty(glance)
     changed = next(i for i, data in images.items() if data is not None)
-    assert admin(ours).patch(changed, {"op": "add", "path": "/shade", "value": "dark"}, {"op": "remove", "path": "/colour"}).status_code == 200
+    assert (
+        admin(ours)
+        .patch(changed, {"op": "add", "path": "/shade", "value": "dark"}, {"op": "remove", "path": "/colour"})
+        .status_code
+        == 200
+    )
     # Glance keeps the ids of what was deleted: back it goes under ids of its own
     fresh = filled(ours)
     words = [x for image_id in fresh for x in ("--image", image_id)]
@@ -131,7 +150,12 @@ def test_from_glance_to_ours_and_back(glance: str, ours: str) -> None:
     check(glance, fresh)
     assert set(outcomes(replicator(*words, "compare", ours, glance)).values()) == {"same"}
     first = next(iter(fresh))
-    assert admin(ours).patch(first, {"op": "add", "path": "/shade", "value": "dark"}, {"op": "remove", "path": "/colour"}).status_code == 200
+    assert (
+        admin(ours)
+        .patch(first, {"op": "add", "path": "/shade", "value": "dark"}, {"op": "remove", "path": "/colour"})
+        .status_code
+        == 200
+    )
     assert outcomes(replicator("--image", first, "compare", ours, glance, code=1)) == {first: "different"}
     assert outcomes(replicator("--image", first, "livecopy", ours, glance)) == {first: "updated"}
     assert outcomes(replicator("--image", first, "compare", ours, glance)) == {first: "same"}
@@ -179,7 +203,11 @@ def test_killed_in_the_middle_and_run_again(ours: str, another: str) -> None:
     client = admin(ours)
     image_id = client.create(name="slow", visibility="public", protected=True)["id"]
     assert client.upload(image_id, BIG * 8).status_code == 204
-    process = subprocess.Popen([lab.BIN / "glance-replicator", *words("livecopy", ours, another)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [lab.BIN / "glance-replicator", *words("livecopy", ours, another)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     end = time.monotonic() + 60
     while admin(another).call("GET", f"/v2/images/{image_id}").json().get("status") != "saving":
         assert time.monotonic() < end
@@ -269,7 +297,9 @@ def test_what_is_not_carried_is_left_as_it_is_there(ours: str, another: str) -> 
     assert (image["colour"], image["shade"], image["own"]) == ("blue", "dark", "x")
 
 
-def test_an_image_that_was_registered_there_is_not_removed_for_wrong_data(ours: str, another: str, tmp_path: Path) -> None:
+def test_an_image_that_was_registered_there_is_not_removed_for_wrong_data(
+    ours: str, another: str, tmp_path: Path
+) -> None:
     image_id = admin(ours).create()["id"]
     admin(ours).upload(image_id, b"data")
     replicator("dump", ours, tmp_path)
@@ -299,10 +329,23 @@ def test_other_data_under_the_same_id_is_left_alone(ours: str, another: str) -> 
 def test_a_cloud_of_clouds_yaml_with_http_basic(tmp_path: Path, ours: str) -> None:
     users = tmp_path / "users"
     users.write_text(f"admin:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
-    basic = {"DEFAULT": {"auth_strategy": "basic"}, "auth_basic": {"http_basic_auth_user_file": users, "admins": "admin"}}
+    basic = {
+        "DEFAULT": {"auth_strategy": "basic"},
+        "auth_basic": {"http_basic_auth_user_file": users, "admins": "admin"},
+    }
     with lab.service(basic) as service:
-        (tmp_path / "clouds.yaml").write_text(json.dumps({"clouds": {"mine": {
-            "auth_type": "http_basic", "auth": {"username": "admin", "password": "secret", "endpoint": service.url}}}}))
+        (tmp_path / "clouds.yaml").write_text(
+            json.dumps(
+                {
+                    "clouds": {
+                        "mine": {
+                            "auth_type": "http_basic",
+                            "auth": {"username": "admin", "password": "secret", "endpoint": service.url},
+                        }
+                    }
+                }
+            )
+        )
         image_id = admin(ours).create(name="x")["id"]
         admin(ours).upload(image_id, b"data")
         headers = [x for name, value in IDENTITY.items() for x in ("--source-header", f"{name}: {value}")]
@@ -311,11 +354,14 @@ def test_a_cloud_of_clouds_yaml_with_http_basic(tmp_path: Path, ours: str) -> No
         assert done.stdout.splitlines() == [f"copied     {image_id}", "1 copied (4 bytes)"]
 
 
-@pytest.mark.parametrize(("args", "said"), [
-    (("size", "http://127.0.0.1:1"), "127.0.0.1:1"),
-    (("size", "nowhere"), "cloud nowhere"),
-    (("load", "http://127.0.0.1:1", "/nonexistent/folder"), "no such folder"),
-])
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("size", "http://127.0.0.1:1"), "127.0.0.1:1"),
+        (("size", "nowhere"), "cloud nowhere"),
+        (("load", "http://127.0.0.1:1", "/nonexistent/folder"), "no such folder"),
+    ],
+)
 def test_mistakes_are_told_in_one_line(args: tuple[str, ...], said: str) -> None:
     error = replicator(*args, code=1)["error"]
     assert said in error

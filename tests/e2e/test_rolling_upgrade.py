@@ -1,4 +1,5 @@
-"""Nodes of two releases, each with a schema of its own, on one database and under load: no request fails, on each database. And the way back."""
+"""Nodes of two releases, each with a schema of its own, on one database and under load: no request fails, on each
+database. And the way back."""
 
 from __future__ import annotations
 
@@ -69,7 +70,12 @@ class Upgrade:
 
     def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
         """A command of the next release."""
-        return subprocess.run([sys.executable, RUN, program, "--config-file", self.file, *words], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, RUN, program, "--config-file", self.file, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def manage(self, *words: str) -> str:
         done = self.run("manage", *words)
@@ -78,16 +84,24 @@ class Upgrade:
 
     def told(self, *, newer: bool) -> tuple[int, str]:
         """What glance-status says of the schema."""
-        done = (self.run("status", "--json", "upgrade", "check") if newer
-                else lab.command("glance-status", "--config-file", self.service.config_file, "--json", "upgrade", "check"))
+        done = (
+            self.run("status", "--json", "upgrade", "check")
+            if newer
+            else lab.command("glance-status", "--config-file", self.service.config_file, "--json", "upgrade", "check")
+        )
         return done.returncode, str(json.loads(done.stdout)[0]["details"])
 
     @contextmanager
     def node(self) -> Iterator[str]:
         log = self.service.folder / "next.log"
         with log.open("ab") as out:
-            process = subprocess.Popen([sys.executable, RUN, "api", "--config-file", self.file], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                       env={x: y for x, y in os.environ.items() if x != "PROMETHEUS_MULTIPROC_DIR"})
+            process = subprocess.Popen(
+                [sys.executable, RUN, "api", "--config-file", self.file],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={x: y for x, y in os.environ.items() if x != "PROMETHEUS_MULTIPROC_DIR"},
+            )
         try:
             assert lab.answers(self.port, 90, process), log.read_text()[-3000:]
             yield f"http://127.0.0.1:{self.port}"
@@ -107,8 +121,11 @@ def upgrade(request: pytest.FixtureRequest) -> Iterator[Upgrade]:
 def go_on(*loads: Load) -> None:
     """Each gets on with its work, and nothing has failed."""
     before = [x.done for x in loads]
-    until(lambda: any(x.wrong for x in loads) or all(x.done >= y + SOME for x, y in zip(loads, before, strict=True)),
-          lambda: str([(x.done, x.wrong) for x in loads]), 300)
+    until(
+        lambda: any(x.wrong for x in loads) or all(x.done >= y + SOME for x, y in zip(loads, before, strict=True)),
+        lambda: str([(x.done, x.wrong) for x in loads]),
+        300,
+    )
     assert [x.wrong for x in loads] == [[]] * len(loads)
 
 
@@ -147,7 +164,9 @@ def test_no_request_fails(upgrade: Upgrade) -> None:
     service.stop()
     with upgrade.node() as url, Load(url) as new:
         go_on(new)
-        assert "The schema is at 9002; nodes of the release before do not start any more." in upgrade.manage("db", "contract")
+        assert "The schema is at 9002; nodes of the release before do not start any more." in upgrade.manage(
+            "db", "contract"
+        )
         go_on(new)
         assert upgrade.run("manage", "db", "check").returncode == 0
         assert upgrade.told(newer=True) == (0, "at 9002")

@@ -1,4 +1,5 @@
-"""The server under load and at its end: parallel writers on SQLite, draining, memory, Range and TLS on a real socket."""
+"""The server under load and at its end: parallel writers on SQLite, draining, memory, Range and TLS on a real
+socket."""
 
 from __future__ import annotations
 
@@ -33,8 +34,11 @@ def test_64_parallel_writers_on_sqlite_see_no_error() -> None:
             client = Client(service.url, project=f"p{number % 5}")
             for _ in range(4):
                 image_id = client.create(tags=["t"], a="b")["id"]
-                codes = [client.patch(image_id, {"op": "add", "path": "/c", "value": "d"}).status_code,
-                         client.upload(image_id, b"x").status_code, client.delete(image_id).status_code]
+                codes = [
+                    client.patch(image_id, {"op": "add", "path": "/c", "value": "d"}).status_code,
+                    client.upload(image_id, b"x").status_code,
+                    client.delete(image_id).status_code,
+                ]
                 with lock:
                     answers.update(codes)
 
@@ -97,7 +101,9 @@ def test_memory_does_not_grow_with_the_image() -> None:
 
         def peak() -> int:
             assert service.process is not None
-            found = subprocess.run(["pgrep", "-P", str(service.process.pid)], capture_output=True, text=True, check=True).stdout
+            found = subprocess.run(
+                ["pgrep", "-P", str(service.process.pid)], capture_output=True, text=True, check=True
+            ).stdout
             text = Path(f"/proc/{found.split()[0]}/status").read_text()
             return int(next(x for x in text.splitlines() if x.startswith("VmHWM")).split()[1]) << 10
 
@@ -120,8 +126,28 @@ def test_memory_does_not_grow_with_the_image() -> None:
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
     cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+        ],
+        check=True,
+        capture_output=True,
+    )
     return cert, key
 
 
@@ -129,13 +155,17 @@ def test_https(tmp_path: Path) -> None:
     cert, key = _certificate(tmp_path)
     config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"cert_file": cert, "key_file": key}})
     with lab.service(config, start=False) as service:
-        process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL
+        )
         try:
             context = ssl.create_default_context(cafile=str(cert))
             end = time.monotonic() + 30
             while True:
                 try:
-                    with urllib.request.urlopen(f"https://127.0.0.1:{service.port}/healthcheck", context=context, timeout=5) as answer:
+                    with urllib.request.urlopen(
+                        f"https://127.0.0.1:{service.port}/healthcheck", context=context, timeout=5
+                    ) as answer:
                         assert answer.read() == b"OK"
                     break
                 except OSError:
@@ -149,7 +179,11 @@ def test_https(tmp_path: Path) -> None:
             assert client.download(image_id).content == data
             assert client.download(image_id, Range="bytes=5-9").content == data[5:10]
             _asks_without_waiting(service.port, cert, client.create()["id"])
-            told = next(x for x in client.call("GET", "/metrics").text.splitlines() if x.startswith("glance_tls_certificate_expires_seconds"))
+            told = next(
+                x
+                for x in client.call("GET", "/metrics").text.splitlines()
+                if x.startswith("glance_tls_certificate_expires_seconds")
+            )
             assert time.time() + 86_400 < float(told.split()[-1]) < time.time() + 3 * 86_400
         finally:
             process.terminate()
@@ -158,11 +192,17 @@ def test_https(tmp_path: Path) -> None:
 
 def _asks_without_waiting(port: int, cert: Path, image_id: str) -> None:
     """The next request is in the same record of TLS as the end of a body."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, ssl.create_default_context(cafile=str(cert)).wrap_socket(
-            plain, server_hostname="127.0.0.1") as connection:
-        connection.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\n"
-                           "X-Roles: member,reader\r\nContent-Type: application/octet-stream\r\nContent-Length: 300000\r\n\r\n".encode()
-                           + bytes(300_000) + b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+        ssl.create_default_context(cafile=str(cert)).wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(
+            f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id:"
+            " u\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\nContent-Type:"
+            " application/octet-stream\r\nContent-Length: 300000\r\n\r\n".encode()
+            + bytes(300_000)
+            + b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
         answers = b""
         while piece := connection.recv(10_000):
             answers += piece
@@ -174,7 +214,9 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     path = Path("/tmp") / f"glance-{os.getpid()}.sock"
     config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"bind_host": f"unix:{path}"}})
     with lab.service(config, start=False, folder=tmp_path) as service:
-        process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL
+        )
         try:
             end = time.monotonic() + 30
             while not path.exists():
@@ -183,16 +225,25 @@ def test_a_unix_socket(tmp_path: Path) -> None:
             assert path.stat().st_mode & 0o777 == 0o770, "strangers of the same machine can't connect"
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(path))
-                connection.sendall(b"GET /v2/images HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\n"
-                                   b"X-Project-Id: p\r\nX-Roles: reader\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"GET /v2/images HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\n"
+                    b"X-Project-Id: p\r\nX-Roles: reader\r\nConnection: close\r\n\r\n"
+                )
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-            with socket.socket(socket.AF_UNIX) as connection:  # what a client says of proxies is no more believed than elsewhere
+            with socket.socket(
+                socket.AF_UNIX
+            ) as connection:  # what a client says of proxies is no more believed than elsewhere
                 connection.connect(str(path))
-                connection.sendall(b"GET /evil/versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nSCRIPT_NAME: /evil\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"GET /evil/versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nSCRIPT_NAME:"
+                    b" /evil\r\nConnection: close\r\n\r\n"
+                )
                 assert connection.recv(100).startswith(b"HTTP/1.1 404 ")
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(path))
-                connection.sendall(b"GET /versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"GET /versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n"
+                )
                 assert b'"http://x/v2/"' in connection.makefile("rb").read()
         finally:
             process.terminate()
@@ -207,7 +258,11 @@ def test_ranges_with_and_without_the_kernels_help(sendfile: bool) -> None:
         image_id = client.create()["id"]
         assert client.upload(image_id, data).status_code == 204
         assert client.download(image_id).content == data
-        for asked, part in (("bytes=0-0", data[:1]), ("bytes=1000000-2000000", data[1000000:2000001]), ("bytes=-5", data[-5:])):
+        for asked, part in (
+            ("bytes=0-0", data[:1]),
+            ("bytes=1000000-2000000", data[1000000:2000001]),
+            ("bytes=-5", data[-5:]),
+        ):
             answer = client.download(image_id, Range=asked)
             assert (answer.status_code, answer.content) == (206, part)
         assert client.show(image_id)["status"] == "active", "the connection is still in step"
@@ -221,7 +276,7 @@ def test_an_upload_that_is_refused_before_its_end_does_not_cost_the_next_request
         image_id = client.create()["id"]
         for _ in range(40):
             data = bytes(2 * MIB)
-            answer = client.upload(image_id, iter([data[:MIB + 1], data[MIB + 1:]]) if chunked else data)
+            answer = client.upload(image_id, iter([data[: MIB + 1], data[MIB + 1 :]]) if chunked else data)
             assert answer.status_code == 413
             assert client.show(image_id)["status"] == "queued"
         client.session.close()
@@ -232,18 +287,30 @@ def test_a_beginning_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path, p
     """Otherwise a few such clients would hold all threads."""
     cert, key = _certificate(tmp_path)
     tls = part != "header"
-    config = {"server": {"threads": 2, "header_timeout": 2}, **({"DEFAULT": {"cert_file": cert, "key_file": key}} if tls else {})}
+    config = {
+        "server": {"threads": 2, "header_timeout": 2},
+        **({"DEFAULT": {"cert_file": cert, "key_file": key}} if tls else {}),
+    }
     with lab.service(config, start=False) as service:
-        process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL
+        )
         try:
             client = Client(f"http{'s' if tls else ''}://127.0.0.1:{service.port}")
             client.session.trust_env, client.session.verify = False, str(cert) if tls else True
             _until_it_answers(client)
-            slow = [_connected(service.port, cert if part == "header behind TLS" else None, _hello() if part == "handshake" else HEADER) for _ in range(2)]
+            slow = [
+                _connected(
+                    service.port,
+                    cert if part == "header behind TLS" else None,
+                    _hello() if part == "handshake" else HEADER,
+                )
+                for _ in range(2)
+            ]
             end, at = time.monotonic() + 60, 0
             while slow:
                 assert time.monotonic() < end
-                slow = [x for x in slow if _still_open(x, _hello()[10 + at:11 + at] if part == "handshake" else b"x")]
+                slow = [x for x in slow if _still_open(x, _hello()[10 + at : 11 + at] if part == "handshake" else b"x")]
                 at += 1
             assert client.call("GET", "/versions").status_code == 200
         finally:

@@ -22,7 +22,10 @@ from key_manager import Keeper, Server
 
 DATA = os.urandom(3_000_000)
 OTHER = DATA[:-1] + bytes([DATA[-1] ^ 1])
-KEYS: dict[str, Any] = {"RSA-PSS": rsa.generate_private_key(65537, 2048), "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1())}
+KEYS: dict[str, Any] = {
+    "RSA-PSS": rsa.generate_private_key(65537, 2048),
+    "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()),
+}
 
 
 class User(Client):
@@ -40,9 +43,12 @@ class User(Client):
 
 
 def castellan(**barbican: object) -> lab.Config:
-    return {"DEFAULT": {"certificate_source": "castellan", "enabled_import_methods": "[glance-direct]"},
-            "imports": {"token_keys": Fernet.generate_key().decode()},
-            "key_manager": {"backend": "barbican"}, "barbican": {"auth_endpoint": lab.keystone().url, **barbican}}
+    return {
+        "DEFAULT": {"certificate_source": "castellan", "enabled_import_methods": "[glance-direct]"},
+        "imports": {"token_keys": Fernet.generate_key().decode()},
+        "key_manager": {"backend": "barbican"},
+        "barbican": {"auth_endpoint": lab.keystone().url, **barbican},
+    }
 
 
 def configured(url: str, **barbican: object) -> lab.Config:
@@ -92,7 +98,9 @@ def test_a_wrong_signature_is_refused_and_the_image_can_be_uploaded_again(user: 
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_a_wrong_signature_makes_the_import_fail_and_it_can_be_imported_again(user: User, service: lab.Service, kind: str) -> None:
+def test_a_wrong_signature_makes_the_import_fail_and_it_can_be_imported_again(
+    user: User, service: lab.Service, kind: str
+) -> None:
     image_id = user.create_signed(kind)
     assert stage(user, image_id, OTHER).status_code == 204
     assert start(user, image_id).status_code == 202
@@ -110,8 +118,15 @@ def test_a_wrong_signature_makes_the_import_fail_and_it_can_be_imported_again(us
 def test_certificates_that_can_not_be_had(user: User, stranger: User) -> None:
     """Whose it is, what it is, whether it is: the user is told, and his image waits for data."""
     pem = signing.certificate(KEYS["RSA-PSS"])
-    for secret in (stranger.keeper.keep(pem), user.keeper.keep("sesame", "passphrase"), user.keeper.keep(pem, "opaque"), user.keeper.keep(b"junk"),
-                   user.keeper.keep(signing.certificate(KEYS["RSA-PSS"], -1)), str(uuid.uuid4()), "no-uuid"):
+    for secret in (
+        stranger.keeper.keep(pem),
+        user.keeper.keep("sesame", "passphrase"),
+        user.keeper.keep(pem, "opaque"),
+        user.keeper.keep(b"junk"),
+        user.keeper.keep(signing.certificate(KEYS["RSA-PSS"], -1)),
+        str(uuid.uuid4()),
+        "no-uuid",
+    ):
         image_id = user.create_signed(img_signature_certificate_uuid=secret)
         check_refused(user.upload(image_id, DATA), "signature_invalid", "img_signature_certificate_uuid")
         assert user.show(image_id)["status"] == "queued"
@@ -144,7 +159,9 @@ def test_no_token_is_left_in_the_task(user: User, service: lab.Service) -> None:
 def test_while_barbican_is_away_signed_images_wait(tmp_path: Path) -> None:
     """503, and no word of a bad signature: nothing that was staged is thrown away."""
     server, port = Server(tmp_path / "barbican"), lab.free_port()
-    with lab.service(configured(f"http://127.0.0.1:{port}", barbican_endpoint=server.url, timeout=2), port=port) as service:
+    with lab.service(
+        configured(f"http://127.0.0.1:{port}", barbican_endpoint=server.url, timeout=2), port=port
+    ) as service:
         user = User(service.url, Keeper("demo"))
         uploaded, imported = user.create_signed(), user.create_signed()
         assert stage(user, imported, DATA).status_code == 204
@@ -153,7 +170,11 @@ def test_while_barbican_is_away_signed_images_wait(tmp_path: Path) -> None:
             for take_away in (server.freeze, server.kill):
                 take_away()
                 answer = user.upload(uploaded, DATA)
-                assert (answer.status_code, answer.json()["error"], answer.headers["Retry-After"]) == (503, "certificates_unavailable", "5")
+                assert (answer.status_code, answer.json()["error"], answer.headers["Retry-After"]) == (
+                    503,
+                    "certificates_unavailable",
+                    "5",
+                )
                 assert "key manager" in answer.json()["message"]
                 assert user.show(uploaded)["status"] == "queued"
                 assert start(user, imported).status_code == 202
@@ -181,7 +202,9 @@ def test_a_token_that_expires_meanwhile_costs_no_data() -> None:
     with lab.service(lab.merged(HEADERS_AUTH, castellan())) as service:
         keeper = Keeper("demo")
         client = Client(service.url, keeper.session.get_project_id() or "")
-        properties = signing.properties(KEYS["RSA-PSS"], "RSA-PSS", "SHA-256", DATA, keeper.keep(signing.certificate(KEYS["RSA-PSS"])))
+        properties = signing.properties(
+            KEYS["RSA-PSS"], "RSA-PSS", "SHA-256", DATA, keeper.keep(signing.certificate(KEYS["RSA-PSS"]))
+        )
         uploaded, imported = (client.create(**properties)["id"] for _ in range(2))
         assert stage(client, imported, DATA).status_code == 204
 

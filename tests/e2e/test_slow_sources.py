@@ -43,7 +43,9 @@ class Server:
             while b"\r\n\r\n" not in head:
                 head += connection.recv(4096)
             if b" /fast" in head:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(DATA) + DATA)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(DATA) + DATA
+                )
                 return
             with self._lock:
                 self.open += 1
@@ -69,12 +71,22 @@ def server() -> Iterator[Server]:
 
 
 def config(server: Server, **imports: object) -> dict[str, dict[str, object]]:
-    return lab.merged(HEADERS_AUTH, {"imports": imports, "import_filtering_opts": {"allowed_ports": f"[{server.port}]", "trusted_networks": "[127.0.0.1]"}})
+    return lab.merged(
+        HEADERS_AUTH,
+        {
+            "imports": imports,
+            "import_filtering_opts": {"allowed_ports": f"[{server.port}]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
 
 
 def begin(client: Client, server: Server, path: str) -> str:
     image_id = str(client.create()["id"])
-    answer = client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"http://127.0.0.1:{server.port}/{path}"}})
+    answer = client.call(
+        "POST",
+        f"/v2/images/{image_id}/import",
+        {"method": {"name": "web-download", "uri": f"http://127.0.0.1:{server.port}/{path}"}},
+    )
     assert answer.status_code == 202, answer.text
     return image_id
 
@@ -109,7 +121,13 @@ def test_trickling_imports_of_one_project_stop_nobody_elses(server: Server, own_
         until(lambda: server.open == 0)
 
 
-@pytest.mark.parametrize(("limits", "words"), [({"min_fetch_rate": 1000, "fetch_rate_window": 2}, "1000 bytes a second"), ({"fetch_timeout": 2}, "fetch_timeout")])
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"min_fetch_rate": 1000, "fetch_rate_window": 2}, "1000 bytes a second"),
+        ({"fetch_timeout": 2}, "fetch_timeout"),
+    ],
+)
 def test_a_source_below_the_least_rate_fails_the_import(server: Server, limits: dict[str, object], words: str) -> None:
     with lab.service(config(server, attempts=5, **limits)) as service:
         client = Client(service.url)

@@ -1,4 +1,5 @@
-"""Swift in multi-tenant mode, through the whole service: whose account each image lies in, who reads it, and that nothing stays there."""
+"""Swift in multi-tenant mode, through the whole service: whose account each image lies in, who reads it, and that
+nothing stays there."""
 
 from __future__ import annotations
 
@@ -26,7 +27,12 @@ class Account:
     def __init__(self, project: str, container: str) -> None:
         swift = lab.backend("swift")
         url, self._container = swift.url.replace("/auth/v1.0", f"/v1/AUTH_{project}"), container
-        login = Connection(authurl=swift.url, user=swift.settings["SWIFT_RESELLER_USER"], key=swift.settings["SWIFT_RESELLER_KEY"], auth_version="1")
+        login = Connection(
+            authurl=swift.url,
+            user=swift.settings["SWIFT_RESELLER_USER"],
+            key=swift.settings["SWIFT_RESELLER_KEY"],
+            auth_version="1",
+        )
         token = login.get_auth()[1]
         login.close()
         self._connection = Connection(preauthurl=url, preauthtoken=token)
@@ -37,7 +43,10 @@ class Account:
     def images(self) -> dict[str, bytes]:
         """Data by image; a key is the image's id and, from the second attempt to write it on, its number."""
         keys = [x.removeprefix(f"{self._container}_") for x in self.containers()]
-        return {key.partition(".")[0]: bytes(self._connection.get_object(f"{self._container}_{key}", key)[1]) for key in keys}
+        return {
+            key.partition(".")[0]: bytes(self._connection.get_object(f"{self._container}_{key}", key)[1])
+            for key in keys
+        }
 
     def close(self) -> None:
         self._connection.close()
@@ -51,13 +60,30 @@ def container() -> str:
 @pytest.fixture(scope="module")
 def service(container: str) -> Iterator[lab.Service]:
     swift = lab.backend("swift")
-    with lab.service(lab.merged(HEADERS_AUTH, {
-            "DEFAULT": {"enabled_backends": "file:file, owners:swift", "enabled_import_methods": "[glance-direct,copy-image]"},
-            "lease": {"ttl": 2, "reap_interval": 0.2},
-            "owners": {"swift_store_auth_version": "1", "swift_store_auth_address": swift.url, "swift_store_user": swift.settings["SWIFT_RESELLER_USER"],
-                       "swift_store_key": swift.settings["SWIFT_RESELLER_KEY"], "swift_store_container": container,
-                       "swift_store_multi_tenant": True, "swift_store_create_container_on_put": True, "swift_store_large_object_size": 4,
-                       "swift_store_large_object_chunk_size": 4}}), start=False) as made:
+    with lab.service(
+        lab.merged(
+            HEADERS_AUTH,
+            {
+                "DEFAULT": {
+                    "enabled_backends": "file:file, owners:swift",
+                    "enabled_import_methods": "[glance-direct,copy-image]",
+                },
+                "lease": {"ttl": 2, "reap_interval": 0.2},
+                "owners": {
+                    "swift_store_auth_version": "1",
+                    "swift_store_auth_address": swift.url,
+                    "swift_store_user": swift.settings["SWIFT_RESELLER_USER"],
+                    "swift_store_key": swift.settings["SWIFT_RESELLER_KEY"],
+                    "swift_store_container": container,
+                    "swift_store_multi_tenant": True,
+                    "swift_store_create_container_on_put": True,
+                    "swift_store_large_object_size": 4,
+                    "swift_store_large_object_chunk_size": 4,
+                },
+            },
+        ),
+        start=False,
+    ) as made:
         yield made
 
 
@@ -90,16 +116,27 @@ def begin_import(client: Client, image_id: str, method: str, store: str) -> None
 def import_it(client: Client, image_id: str, method: str, store: str) -> None:
     begin_import(client, image_id, method, store)
     end = time.monotonic() + 60
-    while store not in client.show(image_id).get("stores", "").split(",") or client.show(image_id)["status"] != "active":
+    while (
+        store not in client.show(image_id).get("stores", "").split(",") or client.show(image_id)["status"] != "active"
+    ):
         assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
         time.sleep(0.1)
 
 
 def test_images_lie_with_their_owners(running: lab.Service, accounts: dict[str, Account]) -> None:
-    red, blue, admin = Client(running.url, "red"), Client(running.url, "blue"), Client(running.url, "admin", "admin,member,reader")
+    red, blue, admin = (
+        Client(running.url, "red"),
+        Client(running.url, "blue"),
+        Client(running.url, "admin", "admin,member,reader"),
+    )
     uploaded, imported, copied = (x.create()["id"] for x in (red, blue, red))
     assert red.upload(uploaded, DATA, **{"x-image-meta-store": "owners"}).status_code == 204
-    assert blue.call("PUT", f"/v2/images/{imported}/stage", headers={"Content-Type": "application/octet-stream"}, data=DATA).status_code == 204
+    assert (
+        blue.call(
+            "PUT", f"/v2/images/{imported}/stage", headers={"Content-Type": "application/octet-stream"}, data=DATA
+        ).status_code
+        == 204
+    )
     import_it(blue, imported, "glance-direct", "owners")
     assert red.upload(copied, DATA).status_code == 204
     import_it(admin, copied, "copy-image", "owners")
@@ -126,8 +163,14 @@ def test_images_lie_with_their_owners(running: lab.Service, accounts: dict[str, 
 
 @pytest.mark.parametrize("step", ["upload.all_pieces", "upload.after_put", "write.first_piece", "write.after_put"])
 @pytest.mark.parametrize("moved", [False, True], ids=["", "owner changed"])
-def test_killed_writer_leaves_nothing(service: lab.Service, accounts: dict[str, Account], container: str, step: str, moved: bool,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_writer_leaves_nothing(
+    service: lab.Service,
+    accounts: dict[str, Account],
+    container: str,
+    step: str,
+    moved: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     red = Client(service.url, "red", "admin,member,reader")
@@ -136,7 +179,12 @@ def test_killed_writer_leaves_nothing(service: lab.Service, accounts: dict[str, 
         with pytest.raises(requests.ConnectionError):
             red.upload(image_id, DATA, **{"x-image-meta-store": "owners"})
     else:
-        assert red.call("PUT", f"/v2/images/{image_id}/stage", headers={"Content-Type": "application/octet-stream"}, data=DATA).status_code == 204
+        assert (
+            red.call(
+                "PUT", f"/v2/images/{image_id}/stage", headers={"Content-Type": "application/octet-stream"}, data=DATA
+            ).status_code
+            == 204
+        )
         with contextlib.suppress(*BROKEN_OFF):
             begin_import(red, image_id, "glance-direct", "owners")
         service.until_killed()

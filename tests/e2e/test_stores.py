@@ -1,4 +1,5 @@
-"""Each store on its real backend, through the whole service: a large image up, down, in part, to another store, and away."""
+"""Each store on its real backend, through the whole service: a large image up, down, in part, to another store, and
+away."""
 
 from __future__ import annotations
 
@@ -28,14 +29,15 @@ LARGE = 1 << 29
 #: A folder has no server to take away: the file store's own tests hang and unmount it.
 BREAKABLE = sorted(name for name, remote in REMOTES.items() if remote.away)
 PIECE = random.Random(7).randbytes(1 << 20)
-#: What a worker process of the service may have in memory, whatever it moves; bytes. The first import loads TaskFlow, which stays.
+#: What a worker process of the service may have in memory, whatever it moves; bytes. The first import loads TaskFlow,
+#: which stays.
 MEMORY, TASKFLOW = 120 << 20, 40 << 20
 
 
 def pieces(size: int) -> Iterator[bytes]:
     """``size`` bytes that are different in each piece."""
     for number in range(-(-size // len(PIECE))):
-        yield (number.to_bytes(8, "big") + PIECE[8:])[:size - number * len(PIECE)]
+        yield (number.to_bytes(8, "big") + PIECE[8:])[: size - number * len(PIECE)]
 
 
 def digest(source: Iterator[bytes]) -> str:
@@ -69,16 +71,30 @@ class Setup:
         assert self.service.process is not None
         parent = self.service.process.pid
         family = {parent, *self.service.workers}
-        lines = [line for pid in family for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+        lines = [
+            line
+            for pid in family
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        ]
         return max(int(line.split()[1]) << 10 for line in lines)
 
 
 @pytest.fixture(params=sorted(REMOTES))
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     remote = REMOTES[request.param]
-    config = lab.merged(HEADERS_AUTH, ALONE, {
-        "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}", "enabled_import_methods": "[copy-image]"},
-        "remote": remote.options(tmp_path), "lease": {"ttl": 4, "reap_interval": 0.5}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        ALONE,
+        {
+            "DEFAULT": {
+                "enabled_backends": f"file:file, remote:{remote.driver}",
+                "enabled_import_methods": "[copy-image]",
+            },
+            "remote": remote.options(tmp_path),
+            "lease": {"ttl": 4, "reap_interval": 0.5},
+        },
+    )
     with lab.service(config, cold=True) as service:
         made = Setup(service, remote, Client(service.url, roles="admin,member,reader"))
         made.before = frozenset(made.blobs())
@@ -91,14 +107,21 @@ def test_a_large_image_through_its_whole_life(setup: Setup) -> None:
     image_id = client.create()["id"]
     assert client.upload(image_id, pieces(LARGE), **{"x-image-meta-store": "remote"}).status_code == 204
     image = client.show(image_id)
-    assert (image["status"], image["size"], image["os_hash_value"], image["stores"]) == ("active", LARGE, expected, "remote")
+    assert (image["status"], image["size"], image["os_hash_value"], image["stores"]) == (
+        "active",
+        LARGE,
+        expected,
+        "remote",
+    )
     with client.session.get(f"{client.url}/v2/images/{image_id}/file", stream=True, timeout=120) as answer:
         assert digest(answer.iter_content(1 << 20)) == expected
     for first, last in ((0, 0), (LARGE // 2 - 3, LARGE // 2 + 5_000_000), (LARGE - 10, LARGE - 1)):
         part = client.download(image_id, Range=f"bytes={first}-{last}")
         assert part.status_code == 206
         skip = first // len(PIECE)
-        wanted = b"".join(itertools.islice(pieces(LARGE), skip, last // len(PIECE) + 1))[first - skip * len(PIECE):last + 1 - skip * len(PIECE)]
+        wanted = b"".join(itertools.islice(pieces(LARGE), skip, last // len(PIECE) + 1))[
+            first - skip * len(PIECE) : last + 1 - skip * len(PIECE)
+        ]
         assert part.content == wanted
     assert setup.blobs() == [image_id]
     assert setup.peak() < MEMORY
@@ -173,7 +196,8 @@ def test_a_backend_that_goes_away_during_a_download(setup: Setup) -> None:
 
 
 def test_bit_rot(setup: Setup) -> None:
-    """The auditor finds it within one pass and replaces the copy; until then it is the backend's lie, afterwards nobody is lied to."""
+    """The auditor finds it within one pass and replaces the copy; until then it is the backend's lie, afterwards nobody
+    is lied to."""
     client, data, jobs = setup.client, os.urandom(3_000_000), Jobs(setup.service)
     at_once = {"OS_PERIODIC_AUDITOR__BYTES_PER_SECOND": "0"}
     image_id, alone = str(client.create()["id"]), str(client.create()["id"])
@@ -202,7 +226,8 @@ def test_bit_rot(setup: Setup) -> None:
 
 
 def test_orphans(setup: Setup) -> None:
-    """What belongs to an image, in whatever form the backend keeps it, is never taken for an orphan; what does not is found."""
+    """What belongs to an image, in whatever form the backend keeps it, is never taken for an orphan; what does not is
+    found."""
     client, jobs, size = setup.client, Jobs(setup.service), 120 << 20
     image_id, orphan = str(client.create()["id"]), str(uuid.uuid4())
     assert client.upload(image_id, pieces(size), **{"x-image-meta-store": "remote"}).status_code == 204
@@ -244,12 +269,17 @@ def _until_empty(setup: Setup) -> None:
 
 
 def test_direct_download(tmp_path: Path) -> None:
-    """Asked for, a client is sent to the backend itself; with a signed URL that needs no login; not asked for, it is served."""
+    """Asked for, a client is sent to the backend itself; with a signed URL that needs no login; not asked for, it is
+    served."""
     for name, remote in REMOTES.items():
         if name in ("swift", "s3"):
-            config = lab.merged(HEADERS_AUTH, {
-                "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}"},
-                "remote": {**remote.options(tmp_path), "direct_download": "asked", "direct_download_seconds": 60}})
+            config = lab.merged(
+                HEADERS_AUTH,
+                {
+                    "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}"},
+                    "remote": {**remote.options(tmp_path), "direct_download": "asked", "direct_download_seconds": 60},
+                },
+            )
             with lab.service(config) as service:
                 client, data = Client(service.url), os.urandom(3_000_000)
                 image_id = client.create()["id"]

@@ -18,9 +18,15 @@ DATA = os.urandom(100_000)
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.05, "attempts": 2},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        HEADERS_AUTH,
+        two_stores(tmp_path),
+        {
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "imports": {"retry_pause": 0.05, "attempts": 2},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     Path(lab.nginx().settings["NGINX_ROOT"], "away.raw").write_bytes(DATA)
     with lab.service(config, folder=tmp_path) as made:
         yield made

@@ -23,9 +23,11 @@ def service() -> Iterator[lab.Service]:
 
 
 def _head(image_id: str, framing: str) -> bytes:
-    return (f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-            f"X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\n"
-            f"{framing}\r\n\r\n").encode()
+    return (
+        f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        f"X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\n"
+        f"{framing}\r\n\r\n"
+    ).encode()
 
 
 def _chunk(data: bytes) -> bytes:

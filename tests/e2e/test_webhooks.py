@@ -1,4 +1,5 @@
-"""A whole service tells real receivers what happens: none is lost by a receiver that is away, or by kill -9 of the service."""
+"""A whole service tells real receivers what happens: none is lost by a receiver that is away, or by kill -9 of the
+service."""
 
 from __future__ import annotations
 
@@ -37,11 +38,20 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
 
 def _config(*receivers: Receiver, **options: object) -> lab.Config:
     names = [f"r{n}" for n in range(len(receivers))]
-    endpoints = {f"webhook_{name}": {"url": x.url, "secrets": SECRET, "timeout": 1, **options} for name, x in zip(names, receivers, strict=True)}
-    return lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"notifiers": "log, webhook"}, "notify_webhook": {"endpoints": names},
-        "outbox": {"first_pause": 0.1, "longest_pause": 0.3, "claim_seconds": 3, "interval": 0.1}, "lease": {"ttl": 2, "reap_interval": 0.2}},
-        endpoints)
+    endpoints = {
+        f"webhook_{name}": {"url": x.url, "secrets": SECRET, "timeout": 1, **options}
+        for name, x in zip(names, receivers, strict=True)
+    }
+    return lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"notifiers": "log, webhook"},
+            "notify_webhook": {"endpoints": names},
+            "outbox": {"first_pause": 0.1, "longest_pause": 0.3, "claim_seconds": 3, "interval": 0.1},
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+        },
+        endpoints,
+    )
 
 
 def _types(got: list[Got]) -> list[str]:
@@ -75,17 +85,48 @@ def test_every_event_arrives_signed_and_in_order(receiver: Receiver) -> None:
         got = receiver.wait(lambda x: len(x) >= 13)
         of_image = [x for x in got if x.event["subject"] == image]
         assert _types(of_image) == [
-            "image.create", "image.prepare", "image.upload", "image.activate", "image.update", "image.send", "image.member.create",
-            "image.member.update", "image.member.delete", "image.delete"]
-        assert _types([x for x in got if x not in of_image]) == ["metadef_namespace.create", "metadef_tag.create", "metadef_namespace.delete"]
+            "image.create",
+            "image.prepare",
+            "image.upload",
+            "image.activate",
+            "image.update",
+            "image.send",
+            "image.member.create",
+            "image.member.update",
+            "image.member.delete",
+            "image.delete",
+        ]
+        assert _types([x for x in got if x not in of_image]) == [
+            "metadef_namespace.create",
+            "metadef_tag.create",
+            "metadef_namespace.delete",
+        ]
         for x in got:
             Webhook(SECRET).verify(x.body, x.headers)
         data = {name: x.event["data"] for name, x in zip(_types(got), got, strict=True)}
         assert data["image.activate"] | {"created_at": "", "updated_at": ""} == {
-            "id": image, "name": "n", "status": "active", "created_at": "", "updated_at": "", "deleted": False, "deleted_at": None, "min_disk": 0,
-            "min_ram": 0, "protected": False, "checksum": "5eb63bbbe01eeed093cb22bb8f5acdc3", "owner": "demo", "disk_format": "raw",
-            "container_format": "bare", "size": 11, "virtual_size": 11, "is_public": False, "visibility": "shared",
-            "properties": {"color": "red"}, "tags": ["t"], "backend": "file"}
+            "id": image,
+            "name": "n",
+            "status": "active",
+            "created_at": "",
+            "updated_at": "",
+            "deleted": False,
+            "deleted_at": None,
+            "min_disk": 0,
+            "min_ram": 0,
+            "protected": False,
+            "checksum": "5eb63bbbe01eeed093cb22bb8f5acdc3",
+            "owner": "demo",
+            "disk_format": "raw",
+            "container_format": "bare",
+            "size": 11,
+            "virtual_size": 11,
+            "is_public": False,
+            "visibility": "shared",
+            "properties": {"color": "red"},
+            "tags": ["t"],
+            "backend": "file",
+        }
         assert (data["image.delete"]["status"], data["image.delete"]["deleted"]) == ("deleted", True)
         assert data["image.send"]["bytes_sent"] == 11
         until(lambda: _waiting(service) == 0)
@@ -97,22 +138,45 @@ def test_an_import_tells_of_its_task(receiver: Receiver) -> None:
         client = Client(service.url)
         good, bad = (str(client.create(name=name)["id"]) for name in ("good", "bad"))
         for image, expected in ((good, {}), (bad, {"md5": "0" * 32})):
-            stage = client.call("PUT", f"/v2/images/{image}/stage", headers={"Content-Type": "application/octet-stream"}, data=b"data")
+            stage = client.call(
+                "PUT", f"/v2/images/{image}/stage", headers={"Content-Type": "application/octet-stream"}, data=b"data"
+            )
             assert stage.status_code == 204
             wanted = {"method": {"name": "glance-direct", "expected": expected}}
             assert client.call("POST", f"/v2/images/{image}/import", wanted).status_code == 202
         got = receiver.wait(lambda x: {"task.success", "task.failure"} <= set(_types(x)), 90)
         assert _types([x for x in got if x.event["subject"] == good]) == [
-            "image.create", "image.update", "task.create", "task.run", "task.processing", "image.upload", "image.activate", "task.success"]
+            "image.create",
+            "image.update",
+            "task.create",
+            "task.run",
+            "task.processing",
+            "image.upload",
+            "image.activate",
+            "task.success",
+        ]
         assert _types([x for x in got if x.event["subject"] == bad]) == [
-            "image.create", "image.update", "task.create", "task.run", "task.processing", "task.failure"]
+            "image.create",
+            "image.update",
+            "task.create",
+            "task.run",
+            "task.processing",
+            "task.failure",
+        ]
         failed = next(x.event["data"] for x in got if x.event["type"] == f"{PREFIX}task.failure")
-        assert (failed["status"], failed["image_id"], failed["owner"], failed["type"]) == ("failure", bad, "demo", "api_image_import")
+        assert (failed["status"], failed["image_id"], failed["owner"], failed["type"]) == (
+            "failure",
+            bad,
+            "demo",
+            "api_image_import",
+        )
         assert failed["message"]
         assert "input" not in failed
 
 
-def test_a_receiver_that_is_away_holds_up_nobody_and_gets_all_when_it_is_back(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_receiver_that_is_away_holds_up_nobody_and_gets_all_when_it_is_back(
+    receiver: Receiver, tmp_path: Path
+) -> None:
     other = Receiver(tmp_path / "other")
     other.start()
     try:
@@ -135,14 +199,18 @@ def test_a_receiver_that_is_away_holds_up_nobody_and_gets_all_when_it_is_back(re
             receiver.wait(lambda x: len(x) >= 60)
             until(lambda: _waiting(service) == 0)
             _check_orders(receiver.got, made)
-            assert Counter(x.event["id"] for x in receiver.got) == Counter(x.event["id"] for x in other.got), "the same events, with the same ids"
+            assert Counter(x.event["id"] for x in receiver.got) == Counter(x.event["id"] for x in other.got), (
+                "the same events, with the same ids"
+            )
     finally:
         other.stop()
 
 
 def _check_orders(got: list[Got], images: list[str]) -> None:
     for n, image in enumerate(images):
-        expected = ["image.create"] + (["image.prepare", "image.upload", "image.activate", "image.delete"] if n < 10 else [])
+        expected = ["image.create"] + (
+            ["image.prepare", "image.upload", "image.activate", "image.delete"] if n < 10 else []
+        )
         assert _types([x for x in got if x.event["subject"] == image]) == expected
 
 
@@ -187,12 +255,18 @@ def test_one_refused_event_holds_back_its_own_image_only(receiver: Receiver) -> 
         assert {x.event["subject"] for x in receiver.got if x.status < 300} == set(made)
         receiver.behave()
         receiver.wait(lambda x: sum(y.status < 300 for y in x) == 12)
-        assert [x["type"] for x in receiver.taken if x["subject"] == bad] == [f"{PREFIX}image.create", f"{PREFIX}image.update"]
+        assert [x["type"] for x in receiver.taken if x["subject"] == bad] == [
+            f"{PREFIX}image.create",
+            f"{PREFIX}image.update",
+        ]
 
 
 @pytest.mark.parametrize("step", ["create.after_commit", "events.recorded", "outbox.claimed", "outbox.sent"])
-def test_killed_between_the_commit_and_the_receiver(receiver: Receiver, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # a worker that the master starts anew would deliver what the killed one has recorded, before the master is killed as well
+def test_killed_between_the_commit_and_the_receiver(
+    receiver: Receiver, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a worker that the master starts anew would deliver what the killed one has recorded, before the master is killed
+    # as well
     delivers = {"outbox": {"deliver": step.startswith("outbox.")}}
     with lab.service(lab.merged(_config(receiver), delivers), start=False) as service:
         monkeypatch.setenv(VARIABLE, step)
@@ -263,7 +337,10 @@ def test_two_nodes_send_each_event_once_and_in_order(receiver: Receiver, kind: s
             receiver.wait(lambda x: len(x) >= 50)
             time.sleep(1)
             for n, image in enumerate(images):
-                assert [x["data"]["name"] for x in receiver.taken if x["subject"] == image] == [f"{n}", *(f"{n} {turn}" for turn in range(4))]
+                assert [x["data"]["name"] for x in receiver.taken if x["subject"] == image] == [
+                    f"{n}",
+                    *(f"{n} {turn}" for turn in range(4)),
+                ]
 
 
 def test_a_mistake_in_the_configuration_stops_the_start(receiver: Receiver) -> None:

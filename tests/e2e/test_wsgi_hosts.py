@@ -22,7 +22,7 @@ DATA = os.urandom(3_000_000)
 BIG = 64 << 20
 
 
-# -- uWSGI ------------------------------------------------------------------------------------------------------------------
+# -- uWSGI -----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Hosted:
     port: int
@@ -34,20 +34,31 @@ class Hosted:
 
 
 def _start(service: lab.Service, port: int) -> subprocess.Popen[bytes]:
-    """The settings are those of docs/deploying.md. uWSGI comes from an environment of its own, the application from ours."""
+    """The settings are those of docs/deploying.md. uWSGI comes from an environment of its own, the application from
+    ours."""
     venv = lab.venv("uwsgi", "pyuwsgi==2.0.30")
     packages = next((venv / "lib").glob("python3*/site-packages"))
     env = {**os.environ, "OS_GLANCE_CONFIG_FILE": str(service.config_file), "PYTHONPATH": str(packages)}
     (service.folder / "uwsgi.ini").write_text(
-        _documented("ini", "[uwsgi]").replace("127.0.0.1:9292", f"127.0.0.1:{port}").replace("socket-timeout = 60", "socket-timeout = 5"))
+        _documented("ini", "[uwsgi]")
+        .replace("127.0.0.1:9292", f"127.0.0.1:{port}")
+        .replace("socket-timeout = 60", "socket-timeout = 5")
+    )
     with (service.folder / "uwsgi.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, venv / "bin" / "uwsgi", "--ini", service.folder / "uwsgi.ini"], env=env,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, venv / "bin" / "uwsgi", "--ini", service.folder / "uwsgi.ini"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def _documented(kind: str, beginning: str) -> str:
     """A code block of docs/deploying.md."""
-    blocks = re.findall(rf"^```{kind}\n(.*?)^```", (lab.REPO / "docs" / "deploying.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        rf"^```{kind}\n(.*?)^```", (lab.REPO / "docs" / "deploying.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     return str(next(x for x in blocks if x.startswith(beginning)))
 
 
@@ -118,7 +129,9 @@ def test_uwsgi_imports_in_a_process_beside_it(uwsgi: Hosted) -> None:
     image_id = client.create()["id"]
     octets = {"Content-Type": "application/octet-stream", "Content-Length": str(len(DATA))}
     assert client.call("PUT", f"/v2/images/{image_id}/stage", headers=octets, data=DATA).status_code == 204
-    assert client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    assert (
+        client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    )
     end = time.monotonic() + 60
     while client.show(image_id)["status"] != "active":
         assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
@@ -128,12 +141,17 @@ def test_uwsgi_imports_in_a_process_beside_it(uwsgi: Hosted) -> None:
 
 
 def _head(client: Client, image_id: str, framing: str) -> bytes:
-    lines = [f"PUT /v2/images/{image_id}/file HTTP/1.1", "Host: x", "Content-Type: application/octet-stream", framing,
-             *(f"{name}: {value}" for name, value in client.session.headers.items() if str(name).startswith("X-"))]
+    lines = [
+        f"PUT /v2/images/{image_id}/file HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/octet-stream",
+        framing,
+        *(f"{name}: {value}" for name, value in client.session.headers.items() if str(name).startswith("X-")),
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-# -- nginx ------------------------------------------------------------------------------------------------------------------
+# -- nginx -----------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lab.Service]]:
     """A real nginx before a real glance-api, as docs/deploying.md has it."""
@@ -141,8 +159,11 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lab
     folder, port = tmp_path_factory.mktemp("nginx"), lab.free_port()
     with lab.service(lab.merged(HEADERS_AUTH, {"oslo_middleware": {"enable_proxy_headers_parsing": True}})) as service:
         (folder / "nginx.conf").write_text(_nginx(folder, port, service.url))
-        process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf"], stdin=subprocess.DEVNULL,
-                                   env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"})
+        process = subprocess.Popen(
+            ["nginx", "-c", folder / "nginx.conf"],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
+        )
         try:
             assert lab.answers(port, 20, process)
             yield f"http://127.0.0.1:{port}", service
@@ -152,22 +173,40 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lab
 
 
 def _nginx(folder: Path, port: int, upstream: str) -> str:
-    """The location block is the one in docs/deploying.md; this proxy is the login, and everybody is the same member to it."""
+    """The location block is the one in docs/deploying.md; this proxy is the login, and everybody is the same member to
+    it."""
     block = _documented("nginx", "location").replace("http://127.0.0.1:9292", upstream)
-    for name, value in (("X-Identity-Status", "Confirmed"), ("X-User-Id", "user-demo"), ("X-Project-Id", "demo"), ("X-Roles", "member,reader")):
+    for name, value in (
+        ("X-Identity-Status", "Confirmed"),
+        ("X-User-Id", "user-demo"),
+        ("X-Project-Id", "demo"),
+        ("X-Roles", "member,reader"),
+    ):
         assert f'proxy_set_header {name} "";' in block
         block = block.replace(f'proxy_set_header {name} "";', f'proxy_set_header {name} "{value}";')
-    places = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    places = "".join(
+        f"{kind}_temp_path {folder}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     user = "user root; " if os.geteuid() == 0 else ""
-    return (f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;\n"
-            f"events {{ }}\nhttp {{ access_log off; {places}\nserver {{ listen 127.0.0.1:{port};\n{block}\n}} }}\n")
+    return (
+        f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;\n"
+        f"events {{ }}\nhttp {{ access_log off; {places}\nserver {{ listen 127.0.0.1:{port};\n{block}\n}} }}\n"
+    )
 
 
 def test_what_a_client_claims_to_be_ends_at_nginx(proxied: tuple[str, lab.Service]) -> None:
     url, _service = proxied
     image_id = Client(url).create()["id"]
-    claims = {"X-Tenant-Id": "other", "OpenStack-System-Scope": "all", "X-User-Domain-Id": "d", "Forwarded": "for=127.0.0.1;host=evil;proto=https",
-              "X-Forwarded-Host": "evil", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "192.0.2.1"}
+    claims = {
+        "X-Tenant-Id": "other",
+        "OpenStack-System-Scope": "all",
+        "X-User-Domain-Id": "d",
+        "Forwarded": "for=127.0.0.1;host=evil;proto=https",
+        "X-Forwarded-Host": "evil",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-For": "192.0.2.1",
+    }
     stranger = Client(url, project="other", roles="admin")
     stranger.session.headers.update(claims)
     assert stranger.show(image_id)["owner"] == "demo", "who is the same member to nginx"
@@ -217,13 +256,17 @@ def test_nginx_streams_instead_of_collecting_the_upload(proxied: tuple[str, lab.
 def test_a_truncated_upload_through_nginx_never_becomes_active(proxied: tuple[str, lab.Service]) -> None:
     url, service = proxied
     client = Client(url)
-    for framing, data in ((f"Content-Length: {len(DATA)}", DATA[:-1]),
-                          ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(DATA), DATA))):
+    for framing, data in (
+        (f"Content-Length: {len(DATA)}", DATA[:-1]),
+        ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(DATA), DATA)),
+    ):
         image_id = client.create()["id"]
         with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=20) as connection:
             connection.sendall(_head(client, image_id, framing) + data)
         end = time.monotonic() + 20
-        while (status := client.show(image_id)["status"]) != "queued" or (service.folder / "images" / image_id).exists():
+        while (status := client.show(image_id)["status"]) != "queued" or (
+            service.folder / "images" / image_id
+        ).exists():
             assert status in ("saving", "queued"), f"a truncated upload became {status}"
             assert time.monotonic() < end, "still saving"
             time.sleep(0.05)

@@ -54,8 +54,16 @@ class House:
         at = datetime.now(UTC)
         shared = visibility in ("accepted", "pending")
         given: dict[str, Any] = {
-            "id": str(uuid.uuid4()), "created_at": at, "updated_at": at, "owner": OWNER, "tags": ("seed",), "disk_format": "raw",
-            "container_format": "bare", "visibility": Visibility.SHARED if shared else Visibility(visibility), **fields}
+            "id": str(uuid.uuid4()),
+            "created_at": at,
+            "updated_at": at,
+            "owner": OWNER,
+            "tags": ("seed",),
+            "disk_format": "raw",
+            "container_format": "bare",
+            "visibility": Visibility.SHARED if shared else Visibility(visibility),
+            **fields,
+        }
         image = Image(**given)
         repository = self.service.database.images
         repository.commit(ImageAdded(image))
@@ -65,8 +73,16 @@ class House:
 
     def task(self, image: Image, status: TaskStatus = TaskStatus.PENDING, **fields: Any) -> Task:
         at = datetime.now(UTC)
-        task = Task(str(uuid.uuid4()), TaskType.API_IMAGE_IMPORT, at, at, status=status, owner=image.owner, image_id=image.id,
-                    **{"expires_at": at + timedelta(hours=1), **fields})
+        task = Task(
+            str(uuid.uuid4()),
+            TaskType.API_IMAGE_IMPORT,
+            at,
+            at,
+            status=status,
+            owner=image.owner,
+            image_id=image.id,
+            **{"expires_at": at + timedelta(hours=1), **fields},
+        )
         self.service.database.images.commit(TaskAdded(task))
         return task
 
@@ -77,13 +93,29 @@ def active(**fields: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def opened(database: str, *, config: Mapping[str, Mapping[str, object]] | None = None, **default: object) -> Iterator[House]:
+def opened(
+    database: str, *, config: Mapping[str, Mapping[str, object]] | None = None, **default: object
+) -> Iterator[House]:
     """``default``: options of [DEFAULT], ``config``: those of other sections."""
-    with tempfile.TemporaryDirectory() as folder, built(database, {**(config or {}), "DEFAULT": {
-            "allow_anonymous_access": True, "image_cache_dir": f"{folder}/cache", **default}}) as service:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        built(
+            database,
+            {
+                **(config or {}),
+                "DEFAULT": {"allow_anonymous_access": True, "image_cache_dir": f"{folder}/cache", **default},
+            },
+        ) as service,
+    ):
         app = service.app
-        yield House(service, {
-            "admin": Person(app, "admins", "admin,member,reader"), "owner": Person(app, OWNER), "reader": Person(app, OWNER, "reader"),
-            "other": Person(app, OTHER), "stranger": Person(app, "strangers"), "anonymous": Anonymous(app)})
-
-
+        yield House(
+            service,
+            {
+                "admin": Person(app, "admins", "admin,member,reader"),
+                "owner": Person(app, OWNER),
+                "reader": Person(app, OWNER, "reader"),
+                "other": Person(app, OTHER),
+                "stranger": Person(app, "strangers"),
+                "anonymous": Anonymous(app),
+            },
+        )

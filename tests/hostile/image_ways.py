@@ -25,13 +25,29 @@ def built(steps: str = "[]", config: lab.Config | None = None) -> Iterator[Servi
     """In memory, where there is a folder of it: thousands of images are made."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         file = Path(place, "glance-api.conf")
-        file.write_text(lab.config_text(lab.merged({
-            "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, web:http", "notifiers": "", "show_multiple_locations": True,
-                        "image_size_cap": 64 << 20},
-            "database": {"connection": f"sqlite:///{place}/glance.sqlite"}, "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": f"{place}/fast", "weight": 10}, "web": {"http_store_allowed_hosts": "127.0.0.1", "weight": -5},
-            "imports": {"own_process": False, "retry_pause": 0.01, "attempts": 2}, "image_import_opts": {"image_import_plugins": steps},
-            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}}, config or {})))
+        file.write_text(
+            lab.config_text(
+                lab.merged(
+                    {
+                        "DEFAULT": {
+                            "auth_strategy": "headers",
+                            "enabled_backends": "fast:file, web:http",
+                            "notifiers": "",
+                            "show_multiple_locations": True,
+                            "image_size_cap": 64 << 20,
+                        },
+                        "database": {"connection": f"sqlite:///{place}/glance.sqlite"},
+                        "glance_store": {"default_backend": "fast"},
+                        "fast": {"filesystem_store_datadir": f"{place}/fast", "weight": 10},
+                        "web": {"http_store_allowed_hosts": "127.0.0.1", "weight": -5},
+                        "imports": {"own_process": False, "retry_pause": 0.01, "attempts": 2},
+                        "image_import_opts": {"image_import_plugins": steps},
+                        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+                    },
+                    config or {},
+                )
+            )
+        )
         conf = configuration.new(files=[str(file)])
         database = load_database(conf)
         database.sync()
@@ -52,12 +68,23 @@ def settled(person: Person, image_id: str) -> dict[str, Any]:
     while time.monotonic() < end:
         tasks = (person.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
         image = show(person, image_id)
-        if all(x["status"] in ("success", "failure") for x in tasks) and image["status"] in ("queued", "uploading", "active", "deactivated"):
+        if all(x["status"] in ("success", "failure") for x in tasks) and image["status"] in (
+            "queued",
+            "uploading",
+            "active",
+            "deactivated",
+        ):
             return image
         time.sleep(0.05)
     raise AssertionError(image, tasks)
 
 
 def by_staging(person: Person, image_id: str, data: bytes, _url: str) -> None:
-    if person.call("PUT", f"/v2/images/{image_id}/stage", data, Content_Type="application/octet-stream").status_code == 204:
-        assert person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    if (
+        person.call("PUT", f"/v2/images/{image_id}/stage", data, Content_Type="application/octet-stream").status_code
+        == 204
+    ):
+        assert (
+            person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code
+            == 202
+        )

@@ -1,4 +1,5 @@
-"""Writes docs/hostile.md: what the suite tries, from the same tables that the tests are made of. The samples suite fails when it is stale."""
+"""Writes docs/hostile.md: what the suite tries, from the same tables that the tests are made of. The samples suite
+fails when it is stale."""
 
 from __future__ import annotations
 
@@ -36,10 +37,18 @@ def planned(method: str, path: str) -> Mapping[str, int]:
     operation = ROUTES[method, path]
     where = {x: sum(1 for y in operation["parameters"] if y["in"] == x) for x in ("path", "query", "header")}
     body = body_of(operation)
-    fields = sum(1 for _ in fields_of(body[1])) if body is not None and not isinstance(allowed.TABLE[method, path].body, bytes) else 0
-    return {"paths": where["path"] * len(TEXTS), "query strings": (where["query"] + 1) * len(TEXTS) * 2 if method == "GET" else 0,
-            "headers": (where["header"] + (len(ALWAYS) if (method, path) in ALIKE else 0)) * len(HEADERS),
-            "fields of bodies": fields * len(LITERALS), "whole bodies": len(BODIES)}
+    fields = (
+        sum(1 for _ in fields_of(body[1]))
+        if body is not None and not isinstance(allowed.TABLE[method, path].body, bytes)
+        else 0
+    )
+    return {
+        "paths": where["path"] * len(TEXTS),
+        "query strings": (where["query"] + 1) * len(TEXTS) * 2 if method == "GET" else 0,
+        "headers": (where["header"] + (len(ALWAYS) if (method, path) in ALIKE else 0)) * len(HEADERS),
+        "fields of bodies": fields * len(LITERALS),
+        "whole bodies": len(BODIES),
+    }
 
 
 def _table(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> Iterator[str]:
@@ -50,7 +59,11 @@ def _table(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> Iter
 
 
 def _grids() -> Iterator[str]:
-    names = {id(value): name for name, value in vars(allowed).items() if isinstance(value, dict) and name.isupper() and name != "TABLE"}
+    names = {
+        id(value): name
+        for name, value in vars(allowed).items()
+        if isinstance(value, dict) and name.isupper() and name != "TABLE"
+    }
     rules: dict[str, list[str]] = {}
     for (method, path), row in allowed.TABLE.items():
         rules.setdefault(names[id(row.cells)], []).append(f"{method} {path}")
@@ -66,13 +79,30 @@ def document() -> str:
     plans = {key: planned(*key) for key in ASKED}
     ways = tuple(next(iter(plans.values())))
     total = {way: sum(x[way] for x in plans.values()) for way in ways}
-    lines = [HEAD, "## Who may do what\n", "`yes`: the request is done; 404 hides what the caller may not know of. `other` is the project that an image is shared with.",
-             "`anonymous` is somebody without credentials where `allow_anonymous_access` is on.", *_grids(),
-             "\n## Values\n", f"{len(ASKED)} routes, {sum(total.values())} requests on SQLite: {', '.join(f'{count} with hostile {way}' for way, count in total.items())}.\n",
-             f"- {len(TEXTS)} texts in paths and query strings: {', '.join(TEXTS)}.", f"- {len(HEADERS)} texts in headers: {', '.join(HEADERS)}.",
-             f"- {len(LITERALS)} JSON values in each field: {', '.join(LITERALS)}.", f"- {len(BODIES)} whole bodies: {', '.join(BODIES)}.",
-             f"- {len(LARGE)} ways to fill a field: {', '.join(LARGE)}.\n",
-             *_table(("route", *ways), ((f"`{method} {path}`", *(plan[way] for way in ways)) for (method, path), plan in plans.items()))]
+    lines = [
+        HEAD,
+        "## Who may do what\n",
+        (
+            "`yes`: the request is done; 404 hides what the caller may not know of. `other` is the project that an"
+            " image is shared with."
+        ),
+        "`anonymous` is somebody without credentials where `allow_anonymous_access` is on.",
+        *_grids(),
+        "\n## Values\n",
+        (
+            f"{len(ASKED)} routes, {sum(total.values())} requests on SQLite:"
+            f" {', '.join(f'{count} with hostile {way}' for way, count in total.items())}.\n"
+        ),
+        f"- {len(TEXTS)} texts in paths and query strings: {', '.join(TEXTS)}.",
+        f"- {len(HEADERS)} texts in headers: {', '.join(HEADERS)}.",
+        f"- {len(LITERALS)} JSON values in each field: {', '.join(LITERALS)}.",
+        f"- {len(BODIES)} whole bodies: {', '.join(BODIES)}.",
+        f"- {len(LARGE)} ways to fill a field: {', '.join(LARGE)}.\n",
+        *_table(
+            ("route", *ways),
+            ((f"`{method} {path}`", *(plan[way] for way in ways)) for (method, path), plan in plans.items()),
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 

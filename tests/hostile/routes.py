@@ -10,8 +10,13 @@ from typing import Any
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 #: Method and path to what the document says of it.
 ROUTES: Mapping[tuple[str, str], Mapping[str, Any]] = {
-    **{(method.upper(), path): operation for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()},
-    ("GET", "/openapi.json"): {"parameters": []}}
+    **{
+        (method.upper(), path): operation
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    },
+    ("GET", "/openapi.json"): {"parameters": []},
+}
 
 
 def body_of(operation: Mapping[str, Any]) -> tuple[str, Any] | None:

@@ -16,8 +16,11 @@ from glancecore.domain.image import Location, Status
 from glancecore.domain.task import TaskStatus
 
 _PARTS: dict[str, Any] = {
-    "objects": [{"name": "seed"}], "properties": {"seed": {"title": "T", "type": "string"}}, "tags": [{"name": "seed"}],
-    "resource_type_associations": [{"name": "seed"}]}
+    "objects": [{"name": "seed"}],
+    "properties": {"seed": {"title": "T", "type": "string"}},
+    "tags": [{"name": "seed"}],
+    "resource_type_associations": [{"name": "seed"}],
+}
 
 
 def test_every_route_has_a_row() -> None:
@@ -26,8 +29,11 @@ def test_every_route_has_a_row() -> None:
 
 
 def test_the_document_is_of_what_is_served(here: House) -> None:
-    assert set(ROUTES) == {(method.upper(), path) for path, methods in (here.admin.call("GET", "/openapi.json").json or {})["paths"].items()
-                           for method in methods} | {("GET", "/openapi.json")}
+    assert set(ROUTES) == {
+        (method.upper(), path)
+        for path, methods in (here.admin.call("GET", "/openapi.json").json or {})["paths"].items()
+        for method in methods
+    } | {("GET", "/openapi.json")}
 
 
 def _image_fields(state: str) -> dict[str, Any]:
@@ -37,7 +43,9 @@ def _image_fields(state: str) -> dict[str, Any]:
         case "deactivated":
             return active(status=Status.DEACTIVATED)
         case "copied":
-            return active(locations=tuple(Location(f"file:///nowhere/{uuid.uuid4()}", store) for store in ("fast", "slow")))
+            return active(
+                locations=tuple(Location(f"file:///nowhere/{uuid.uuid4()}", store) for store in ("fast", "slow"))
+            )
     return {}
 
 
@@ -58,13 +66,19 @@ def _values(house: House, row: Row, column: str, path: str) -> Mapping[str, str]
     return values
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(TABLE, key=lambda x: (x[1], x[0])), ids=lambda x: x.replace("/", "."))
+@pytest.mark.parametrize(
+    ("method", "path"), sorted(TABLE, key=lambda x: (x[1], x[0])), ids=lambda x: x.replace("/", ".")
+)
 def test_who_may_do_what(here: House, method: str, path: str) -> None:
     row = TABLE[method, path]
     wrong = []
     for column in row.columns:
         for role in ROLES:
-            body = json.loads(json.dumps(row.body).replace("{new}", f"n-{uuid.uuid4()}")) if not isinstance(row.body, bytes) else row.body
+            body = (
+                json.loads(json.dumps(row.body).replace("{new}", f"n-{uuid.uuid4()}"))
+                if not isinstance(row.body, bytes)
+                else row.body
+            )
             values = _values(here, row, column, path)
             answer = here.people[role].call(method, path.format(**values), body, **row.headers)
             status = answer.status_code
@@ -75,15 +89,20 @@ def test_who_may_do_what(here: House, method: str, path: str) -> None:
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("method", "path"), sorted((x for x in TABLE if "json" in (body_of(ROUTES.get(x, {})) or ("",))[0]), key=lambda x: (x[1], x[0])),
-                         ids=lambda x: x.replace("/", "."))
+@pytest.mark.parametrize(
+    ("method", "path"),
+    sorted((x for x in TABLE if "json" in (body_of(ROUTES.get(x, {})) or ("",))[0]), key=lambda x: (x[1], x[0])),
+    ids=lambda x: x.replace("/", "."),
+)
 def test_who_may_not_is_not_told_what_is_wrong_with_the_body(here: House, method: str, path: str) -> None:
     """Nor is it read for him: who asks is judged first."""
     row = TABLE[method, path]
     wrong = []
     for (role, column), cell in row.cells.items():
         if cell != "yes":
-            answer = here.people[role].call(method, path.format(**_values(here, row, column, path)), b'{"no": JSON', **row.headers)
+            answer = here.people[role].call(
+                method, path.format(**_values(here, row, column, path)), b'{"no": JSON', **row.headers
+            )
             if str(answer.status_code) != cell:
                 wrong.append(f"{role} {column}: {cell} expected, {answer.status_code} {answer.text[:150]}")
     assert not wrong, "\n" + "\n".join(wrong)

@@ -30,9 +30,16 @@ SIZE = 64 << 20
 MOST = 16 << 20
 #: (declared as, first bytes): wrong, and known to be so at once.
 WRONG = {
-    "a qcow2 as vmdk": ("vmdk", disks.qcow()), "a qcow2 as raw": ("raw", disks.qcow()), "a qcow2 as vhd": ("vhd", disks.qcow()),
-    "zeros as qcow2": ("qcow2", b""), "zeros as vmdk": ("vmdk", b""), "zeros as vhdx": ("vhdx", b""), "zeros as vdi": ("vdi", b""), "zeros as iso": ("iso", b""),
-    "a backing file": ("qcow2", disks.qcow(backing=b"/etc/passwd").ljust(1024, b"\0")), "a descriptor": ("vmdk", disks.descriptor(b'RW 8 FLAT "/x" 0')),
+    "a qcow2 as vmdk": ("vmdk", disks.qcow()),
+    "a qcow2 as raw": ("raw", disks.qcow()),
+    "a qcow2 as vhd": ("vhd", disks.qcow()),
+    "zeros as qcow2": ("qcow2", b""),
+    "zeros as vmdk": ("vmdk", b""),
+    "zeros as vhdx": ("vhdx", b""),
+    "zeros as vdi": ("vdi", b""),
+    "zeros as iso": ("iso", b""),
+    "a backing file": ("qcow2", disks.qcow(backing=b"/etc/passwd").ljust(1024, b"\0")),
+    "a descriptor": ("vmdk", disks.descriptor(b'RW 8 FLAT "/x" 0')),
 }
 
 
@@ -57,7 +64,7 @@ class Zeros(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         size = min(SIZE - self._at, SIZE if size < 0 else size)
-        found = self._begin[self._at:self._at + size].ljust(size, b"\0")
+        found = self._begin[self._at : self._at + size].ljust(size, b"\0")
         self._at += size
         self.taken += size
         return found
@@ -80,9 +87,20 @@ def test_an_upload_ends_at_the_bytes_that_tell(service: Service, owner: Person, 
     disk_format, begin = WRONG[name]
     image_id, body = owner.create(disk_format=disk_format)["id"], Zeros(begin)
     answer = service.app.test_client().open(
-        f"/v2/images/{image_id}/{way}", method="PUT", input_stream=body, content_length=SIZE, environ_base={"REMOTE_ADDR": "127.0.0.1"},
-        headers={"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": owner.project, "X-Roles": owner.roles, "Accept": "application/json",
-                 "Content-Type": "application/octet-stream"})
+        f"/v2/images/{image_id}/{way}",
+        method="PUT",
+        input_stream=body,
+        content_length=SIZE,
+        environ_base={"REMOTE_ADDR": "127.0.0.1"},
+        headers={
+            "X-Identity-Status": "Confirmed",
+            "X-User-Id": "u",
+            "X-Project-Id": owner.project,
+            "X-Roles": owner.roles,
+            "Accept": "application/json",
+            "Content-Type": "application/octet-stream",
+        },
+    )
     assert answer.status_code == 415, answer.text
     assert body.taken <= 1 << 20, f"{body.taken} bytes were taken"
     assert show(owner, image_id)["status"] == "queued"
@@ -124,7 +142,12 @@ def test_a_download_ends_at_the_bytes_that_tell(owner: Person, web: str, name: s
     Handler.sent.clear()
     Handler.ended.clear()
     image_id = owner.create(disk_format=disk_format)["id"]
-    assert owner.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{web}/x"}}).status_code == 202
+    assert (
+        owner.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{web}/x"}}
+        ).status_code
+        == 202
+    )
     image = settled(owner, image_id)
     assert image["status"] == "queued"
     assert Handler.ended.wait(30)

@@ -1,4 +1,5 @@
-"""No active image ever makes qemu-img read a file of the host: hostile data through every way in, judged by the real program."""
+"""No active image ever makes qemu-img read a file of the host: hostile data through every way in, judged by the real
+program."""
 
 from __future__ import annotations
 
@@ -60,7 +61,6 @@ def hostile(host_file: Path) -> dict[str, bytes]:
     return disks.hostile(host_file)
 
 
-
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with built() as made:
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         if asked and data:
             begin, _, end = asked.partition("-")
             first, last = int(begin), min(int(end) if end else len(data) - 1, len(data) - 1)
-        part = data if last is None else data[first:last + 1]
+        part = data if last is None else data[first : last + 1]
         self.send_response(200 if last is None else 206)
         if last is not None:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
@@ -105,9 +105,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if name is not None:
             with contextlib.suppress(ConnectionError):
-                self.wfile.write(part[:len(part) // 2])
+                self.wfile.write(part[: len(part) // 2])
                 self.meanwhile.get(name, lambda: None)()
-                self.wfile.write(part[len(part) // 2:])
+                self.wfile.write(part[len(part) // 2 :])
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +148,6 @@ def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}", "member,reader,service")
 
 
-
-
-
-
 def check(judge: Judge, person: Person, image: dict[str, Any], what: object) -> bool:
     """Whether the image is active; then qemu-img finds nothing of the host in it."""
     if image["status"] != "active":
@@ -168,10 +164,21 @@ NAMES = tuple(disks.hostile(Path("/h/s")))
 def test_the_judge_can_tell(judge: Judge, hostile: dict[str, bytes]) -> None:
     """With the real program: else nothing below means anything."""
     caught = {name for name, data in hostile.items() if any(judge.of(data, x) for x in ("raw", "qcow2", "vmdk"))}
-    assert caught >= {"qcow2 short with backing file", "qcow2 with data file", "qcow 1 with backing file", "qed by qemu with backing file", "vmdk descriptor",
-                      "vmdk descriptor without version", "vmdk descriptor behind a very long comment", "vmdk sparse of capacity 0",
-                      "vmdk sparse of capacity 0 names a neighbour", "vmdk with parent", "vmdk with parent behind its descriptor",
-                      "iso that begins as qcow2", "package with a vmdk descriptor as name"}, caught
+    assert caught >= {
+        "qcow2 short with backing file",
+        "qcow2 with data file",
+        "qcow 1 with backing file",
+        "qed by qemu with backing file",
+        "vmdk descriptor",
+        "vmdk descriptor without version",
+        "vmdk descriptor behind a very long comment",
+        "vmdk sparse of capacity 0",
+        "vmdk sparse of capacity 0 names a neighbour",
+        "vmdk with parent",
+        "vmdk with parent behind its descriptor",
+        "iso that begins as qcow2",
+        "package with a vmdk descriptor as name",
+    }, caught
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -207,14 +214,17 @@ def cuts(size: int, most: int) -> list[int]:
 
 def declared(name: str) -> tuple[tuple[str, str], ...]:
     """As the disk that anything is, and where the declared format need not be true."""
-    return ("raw", "bare"), (next((x for x in ("qcow2", "vmdk", "vhdx", "vhd", "vdi", "iso") if name.startswith(x)), "vmdk"), "ova")
-
-
+    return ("raw", "bare"), (
+        next((x for x in ("qcow2", "vmdk", "vhdx", "vhd", "vdi", "iso") if name.startswith(x)), "vmdk"),
+        "ova",
+    )
 
 
 def by_download(person: Person, image_id: str, data: bytes, url: str) -> None:
     name = served(data)
-    answer = person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/{name}"}})
+    answer = person.call(
+        "POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/{name}"}}
+    )
     assert answer.status_code == 202, answer.text
 
 
@@ -224,8 +234,14 @@ def by_location(person: Person, image_id: str, data: bytes, url: str) -> None:
 
 
 def by_verified_location(person: Person, image_id: str, data: bytes, url: str) -> None:
-    answer = person.call("POST", f"/v2/images/{image_id}/locations", {
-        "url": f"{url}/{served(data)}", "validation_data": {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(data).hexdigest()}})
+    answer = person.call(
+        "POST",
+        f"/v2/images/{image_id}/locations",
+        {
+            "url": f"{url}/{served(data)}",
+            "validation_data": {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(data).hexdigest()},
+        },
+    )
     assert answer.status_code in (202, 400, 415), answer.text
 
 
@@ -233,8 +249,11 @@ def by_patch(person: Person, image_id: str, data: bytes, url: str) -> None:
     """Declared as raw until the same request changes that."""
     wanted = show(person, image_id)["disk_format"]
     assert person.patch(image_id, {"op": "replace", "path": "/disk_format", "value": "raw"}).status_code == 200
-    person.patch(image_id, {"op": "replace", "path": "/disk_format", "value": wanted},
-                 {"op": "add", "path": "/locations/-", "value": {"url": f"{url}/{served(data)}", "metadata": {}}})
+    person.patch(
+        image_id,
+        {"op": "replace", "path": "/disk_format", "value": wanted},
+        {"op": "add", "path": "/locations/-", "value": {"url": f"{url}/{served(data)}", "metadata": {}}},
+    )
 
 
 def served(data: bytes) -> str:
@@ -244,13 +263,28 @@ def served(data: bytes) -> str:
 
 
 #: One of each kind, for what takes most of a second each.
-SOME = ("qcow2 short with backing file", "qcow2 with data file", "qcow 1 with backing file", "qed by qemu with backing file", "vmdk descriptor",
-        "vmdk descriptor without version", "vmdk sparse of capacity 0 names a neighbour", "vmdk with parent behind its descriptor", "vhd with parent",
-        "vhd fixed with parent", "vhdx with parent", "vdi with parent", "iso that begins as qcow2", "package with a vmdk descriptor as name")
+SOME = (
+    "qcow2 short with backing file",
+    "qcow2 with data file",
+    "qcow 1 with backing file",
+    "qed by qemu with backing file",
+    "vmdk descriptor",
+    "vmdk descriptor without version",
+    "vmdk sparse of capacity 0 names a neighbour",
+    "vmdk with parent behind its descriptor",
+    "vhd with parent",
+    "vhd fixed with parent",
+    "vhdx with parent",
+    "vdi with parent",
+    "iso that begins as qcow2",
+    "package with a vmdk descriptor as name",
+)
 WAYS = (by_staging, by_download, by_location, by_verified_location, by_patch)
 
 
-def through(person: Person, judge: Judge, way: Callable[[Person, str, bytes, str], None], files: dict[str, bytes], web: str) -> None:
+def through(
+    person: Person, judge: Judge, way: Callable[[Person, str, bytes, str], None], files: dict[str, bytes], web: str
+) -> None:
     """All of them at once, then each is judged."""
     begun = []
     for name, data in files.items():
@@ -265,7 +299,9 @@ def through(person: Person, judge: Judge, way: Callable[[Person, str, bytes, str
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_way_in_is_blind(owner: Person, judge: Judge, hostile: dict[str, bytes], web: str, way: Callable[[Person, str, bytes, str], None]) -> None:
+def test_no_way_in_is_blind(
+    owner: Person, judge: Judge, hostile: dict[str, bytes], web: str, way: Callable[[Person, str, bytes, str], None]
+) -> None:
     through(owner, judge, way, {x: hostile[x] for x in (SOME if way in (by_staging, by_download) else hostile)}, web)
 
 
@@ -277,15 +313,25 @@ def test_no_step_makes_it_pass(working: Service, judge: Judge, hostile: dict[str
 
 @pytest.mark.parametrize("field", ["disk_format", "container_format"])
 @pytest.mark.parametrize("steps", [False, True], ids=["plain", "steps"])
-def test_formats_are_fixed_while_an_import_runs(service: Service, working: Service, judge: Judge, hostile: dict[str, bytes], web: str,
-                                                field: str, steps: bool) -> None:
+def test_formats_are_fixed_while_an_import_runs(
+    service: Service, working: Service, judge: Judge, hostile: dict[str, bytes], web: str, field: str, steps: bool
+) -> None:
     person = Person((working if steps else service).app, f"p-{uuid.uuid4().hex[:6]}")
     data = hostile["vmdk descriptor without version"].ljust(1 << 20, b"\n")
     name, answers = served(data), list[int]()
     image = person.create(disk_format="raw", container_format="bare")
-    Handler.meanwhile[name] = lambda: answers.append(person.patch(
-        image["id"], {"op": "replace", "path": f"/{field}", "value": {"disk_format": "vmdk", "container_format": "ova"}[field]}).status_code)
-    assert person.call("POST", f"/v2/images/{image['id']}/import", {"method": {"name": "web-download", "uri": f"{web}/{name}"}}).status_code == 202
+    Handler.meanwhile[name] = lambda: answers.append(
+        person.patch(
+            image["id"],
+            {"op": "replace", "path": f"/{field}", "value": {"disk_format": "vmdk", "container_format": "ova"}[field]},
+        ).status_code
+    )
+    assert (
+        person.call(
+            "POST", f"/v2/images/{image['id']}/import", {"method": {"name": "web-download", "uri": f"{web}/{name}"}}
+        ).status_code
+        == 202
+    )
     found = settled(person, image["id"])
     assert answers == [403]
     assert (found["status"], found["disk_format"], found["container_format"]) == ("active", "raw", "bare")
@@ -306,7 +352,9 @@ class Body(io.BytesIO):
 
 
 @pytest.mark.parametrize(("way", "status"), [("file", "saving"), ("stage", "uploading")])
-def test_formats_are_fixed_while_an_upload_or_a_staging_runs(owner: Person, service: Service, way: str, status: str) -> None:
+def test_formats_are_fixed_while_an_upload_or_a_staging_runs(
+    owner: Person, service: Service, way: str, status: str
+) -> None:
     image_id, answers = owner.create(disk_format="raw")["id"], list[tuple[str, int]]()
 
     def change() -> None:
@@ -314,9 +362,19 @@ def test_formats_are_fixed_while_an_upload_or_a_staging_runs(owner: Person, serv
         answers.append((show(owner, image_id)["status"], code))
 
     answer = service.app.test_client().open(
-        f"/v2/images/{image_id}/{way}", method="PUT", input_stream=Body(b"a" * 2000, change), content_length=2000, environ_base={"REMOTE_ADDR": "127.0.0.1"},
-        headers={"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": owner.project, "X-Roles": owner.roles,
-                 "Content-Type": "application/octet-stream"})
+        f"/v2/images/{image_id}/{way}",
+        method="PUT",
+        input_stream=Body(b"a" * 2000, change),
+        content_length=2000,
+        environ_base={"REMOTE_ADDR": "127.0.0.1"},
+        headers={
+            "X-Identity-Status": "Confirmed",
+            "X-User-Id": "u",
+            "X-Project-Id": owner.project,
+            "X-Roles": owner.roles,
+            "Content-Type": "application/octet-stream",
+        },
+    )
     assert answer.status_code == 204, answer.text
     assert answers == [(status, 403)]
     assert show(owner, image_id)["disk_format"] == "raw"

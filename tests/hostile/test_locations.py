@@ -1,4 +1,5 @@
-"""No location lets anybody read or remove other people's bytes, hold a thread of the service, or change data behind its hash."""
+"""No location lets anybody read or remove other people's bytes, hold a thread of the service, or change data behind its
+hash."""
 
 from __future__ import annotations
 
@@ -89,7 +90,7 @@ class Web(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             with suppress(OSError):
-                self.wfile.write(data[first:last + 1])
+                self.wfile.write(data[first : last + 1])
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -111,11 +112,24 @@ def web() -> Iterator[str]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     file = folder / "glance-api.conf"
-    file.write_text(lab.config_text({
-        "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, web:http", "notifiers": "", "show_multiple_locations": True,
-                    "location_lookup_timeout": 1, "image_location_quota": 10},
-        "glance_store": {"default_backend": "fast"}, "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
-        "fast": {"filesystem_store_datadir": folder / "fast"}, "web": {"http_store_allowed_hosts": "127.0.0.1, localhost"}}))
+    file.write_text(
+        lab.config_text(
+            {
+                "DEFAULT": {
+                    "auth_strategy": "headers",
+                    "enabled_backends": "fast:file, web:http",
+                    "notifiers": "",
+                    "show_multiple_locations": True,
+                    "location_lookup_timeout": 1,
+                    "image_location_quota": 10,
+                },
+                "glance_store": {"default_backend": "fast"},
+                "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
+                "fast": {"filesystem_store_datadir": folder / "fast"},
+                "web": {"http_store_allowed_hosts": "127.0.0.1, localhost"},
+            }
+        )
+    )
     conf = configuration.new(files=[str(file)])
     database = load_database(conf)
     database.sync()
@@ -131,8 +145,11 @@ def a(service: Service) -> Person:
 
 
 def attackers(service: Service) -> dict[str, Person]:
-    return {"member": Person(service.app, "b"), "admin of the project": Person(service.app, "b", "admin,member,reader"),
-            "service": Person(service.app, "b", "member,reader,service")}
+    return {
+        "member": Person(service.app, "b"),
+        "admin of the project": Person(service.app, "b", "admin,member,reader"),
+        "service": Person(service.app, "b", "member,reader,service"),
+    }
 
 
 def served(web: str, data: bytes) -> str:
@@ -155,23 +172,65 @@ def spellings(url: str) -> list[str]:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     head, _, key = url.rpartition("/")
-    return [url, *(f"{scheme}://{place}{slash}{path}" for place in (f"x@{host}", f"x:y@{host}", f"@{host}", f"{host}:443", f"{host}:80", host.upper(),
-                                                                    f"{host}.", "localhost", "")),
-            *(f"{other}://{place}{slash}{path}" for other in ("bucket", "bucket+https", "bucket+http", "BUCKET", "file", "filesystem", "FILE", "http", "s3")
-              for place in (host, f"x:y@{host}", "")),
-            f"{head}//{key}", f"{head}/./{key}", f"{head}/x/../{key}", f"{head}/%{ord(key[0]):x}{key[1:]}", f"{head}/{key.upper()}", f"{url}/", f"{url}?",
-            f"{url}?x=1", f"{url}#x", f"{url};x", f"{url}%00", f"{url}%20", f"{url}+", f" {url}", f"\t{url}", f"{url}\n", f"{url[:3]}\n{url[3:]}",
-            url.replace("/", "%2F"), url.replace("-", "%2D"), url.replace("-", "+")]
+    return [
+        url,
+        *(
+            f"{scheme}://{place}{slash}{path}"
+            for place in (
+                f"x@{host}",
+                f"x:y@{host}",
+                f"@{host}",
+                f"{host}:443",
+                f"{host}:80",
+                host.upper(),
+                f"{host}.",
+                "localhost",
+                "",
+            )
+        ),
+        *(
+            f"{other}://{place}{slash}{path}"
+            for other in ("bucket", "bucket+https", "bucket+http", "BUCKET", "file", "filesystem", "FILE", "http", "s3")
+            for place in (host, f"x:y@{host}", "")
+        ),
+        f"{head}//{key}",
+        f"{head}/./{key}",
+        f"{head}/x/../{key}",
+        f"{head}/%{ord(key[0]):x}{key[1:]}",
+        f"{head}/{key.upper()}",
+        f"{url}/",
+        f"{url}?",
+        f"{url}?x=1",
+        f"{url}#x",
+        f"{url};x",
+        f"{url}%00",
+        f"{url}%20",
+        f"{url}+",
+        f" {url}",
+        f"\t{url}",
+        f"{url}\n",
+        f"{url[:3]}\n{url[3:]}",
+        url.replace("/", "%2F"),
+        url.replace("-", "%2D"),
+        url.replace("-", "+"),
+    ]
 
 
 WAYS: dict[str, Callable[[Person, str, str], int]] = {
     "post": lambda who, image_id, url: who.call("POST", f"/v2/images/{image_id}/locations", {"url": url}).status_code,
-    "add": lambda who, image_id, url: who.patch(
-        image_id, {"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}).status_code,
-    "add of a store's": lambda who, image_id, url: who.patch(
-        image_id, {"op": "add", "path": "/locations/0", "value": {"url": url, "metadata": {"store": "cloud"}}}).status_code,
-    "replace": lambda who, image_id, url: who.patch(
-        image_id, {"op": "replace", "path": "/locations", "value": [{"url": url, "metadata": {}}]}).status_code,
+    "add": lambda who, image_id, url: (
+        who.patch(image_id, {"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}).status_code
+    ),
+    "add of a store's": lambda who, image_id, url: (
+        who.patch(
+            image_id, {"op": "add", "path": "/locations/0", "value": {"url": url, "metadata": {"store": "cloud"}}}
+        ).status_code
+    ),
+    "replace": lambda who, image_id, url: (
+        who.patch(
+            image_id, {"op": "replace", "path": "/locations", "value": [{"url": url, "metadata": {}}]}
+        ).status_code
+    ),
 }
 
 
@@ -225,10 +284,24 @@ def test_a_service_names_data_by_any_text_and_one_is_kept(service: Service, a: P
         image_id = user.create()["id"]
         assert user.call("POST", f"/v2/images/{image_id}/locations", {"url": spelling}).status_code == 202
         assert [x["url"] for x in hashed(user, image_id)["locations"]] == [url]
-        assert user.patch(image_id, {"op": "add", "path": "/locations/-", "value": {"url": "bucket://y@host/other-peoples-name", "metadata": {}}}
-                          ).status_code == 400  # twice the same
+        assert (
+            user.patch(
+                image_id,
+                {
+                    "op": "add",
+                    "path": "/locations/-",
+                    "value": {"url": "bucket://y@host/other-peoples-name", "metadata": {}},
+                },
+            ).status_code
+            == 400
+        )  # twice the same
         second = user.create()["id"]
-        assert user.call("POST", f"/v2/images/{second}/locations", {"url": "bucket://z@host/other-peoples-name"}).status_code == 409
+        assert (
+            user.call(
+                "POST", f"/v2/images/{second}/locations", {"url": "bucket://z@host/other-peoples-name"}
+            ).status_code
+            == 409
+        )
         assert user.call("DELETE", f"/v2/images/{image_id}").status_code == 204
         assert [x.url for x in cloud.list() if x.url == url] == []
         cloud.put("other-peoples-name", iter([SECRET]))
@@ -243,7 +316,9 @@ def test_bytes_that_two_images_have_go_with_the_last_one(service: Service, a: Pe
     before = service.database.images.get_any(two)
     service.stores.remove(before.locations[0])
     shared = replace(before.locations[0], url=url.replace("://", "+https://x@"))
-    service.database.images.commit(ImageChanged(before, replace(before, locations=(shared,), version=before.version + 1)))
+    service.database.images.commit(
+        ImageChanged(before, replace(before, locations=(shared,), version=before.version + 1))
+    )
     assert a.call("GET", f"/v2/images/{two}/file").data == SECRET
     assert a.call("DELETE", f"/v2/images/{two}").status_code == 204
     assert a.call("GET", f"/v2/images/{one}/file").data == SECRET
@@ -251,8 +326,10 @@ def test_bytes_that_two_images_have_go_with_the_last_one(service: Service, a: Pe
     assert not [x for x in service.stores.get("cloud").list() if x.url == url]
 
 
-# -- what is asked, and when ---------------------------------------------------------------------------------------------------
-def test_permission_and_number_come_before_any_question(service: Service, a: Person, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- what is asked, and when -----------------------------------------------------------------------
+def test_permission_and_number_come_before_any_question(
+    service: Service, a: Person, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names: list[str] = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: names.append(host) or [])
     image_id, begun = a.create()["id"], len(Web.asked)
@@ -260,13 +337,26 @@ def test_permission_and_number_come_before_any_question(service: Service, a: Per
     url = web.replace("127.0.0.1", "somewhere.example")
     many = [{"op": "add", "path": "/locations/-", "value": {"url": f"{url}/{x}", "metadata": {}}} for x in range(300)]
     assert a.patch(image_id, *many).status_code == 413
-    assert a.patch(image_id, {"op": "replace", "path": "/locations", "value": [x["value"] for x in many]}).status_code == 413
+    assert (
+        a.patch(image_id, {"op": "replace", "path": "/locations", "value": [x["value"] for x in many]}).status_code
+        == 413
+    )
     assert a.patch(image_id, many[0], {"op": "remove", "path": "/locations/0"}).status_code == 403
     for way in WAYS.values():
         assert way(reader, image_id, f"{url}/x") == 403
-    assert reader.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/x"}}).status_code == 403
+    assert (
+        reader.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/x"}}
+        ).status_code
+        == 403
+    )
     stranger = Person(service.app, "strangers")
-    assert stranger.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/x"}}).status_code == 404
+    assert (
+        stranger.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"{url}/x"}}
+        ).status_code
+        == 404
+    )
     assert (names, len(Web.asked)) == ([], begun)
 
 
@@ -278,7 +368,7 @@ def test_a_server_that_does_not_answer_holds_nobody(a: Person, web: str, way: st
     assert (a.call("GET", f"/v2/images/{image_id}").json or {})["status"] == "queued"
 
 
-# -- data that changes -----------------------------------------------------------------------------------------------------------
+# -- data that changes -----------------------------------------------------------------------------
 @pytest.mark.parametrize("way", ["post", "add"])
 def test_changed_bytes_are_never_sent_to_their_end(a: Person, web: str, way: str) -> None:
     for data, other in ((SECRET, OTHER), (SECRET, SECRET[:-1] + b"!"), (b"small", b"other"), (SECRET * 20, OTHER * 20)):
@@ -287,7 +377,7 @@ def test_changed_bytes_are_never_sent_to_their_end(a: Person, web: str, way: str
         image = hashed(a, image_id)
         assert image["os_hash_value"] == hashlib.sha512(data).hexdigest()
         assert a.call("GET", f"/v2/images/{image_id}/file").data == data
-        Web.files[url.removeprefix(web)] = other[:len(data)].ljust(len(data), b"x")
+        Web.files[url.removeprefix(web)] = other[: len(data)].ljust(len(data), b"x")
         answer = a.call("GET", f"/v2/images/{image_id}/file")
         if answer.status_code == 200:
             with pytest.raises(errors.DataDamaged):  # broken off: a server closes the connection
@@ -306,7 +396,9 @@ def test_parts_of_what_others_may_change_are_not_sent(a: Person, web: str) -> No
 
 
 @pytest.mark.parametrize("way", ["post", "add"])
-def test_data_without_a_hash_is_not_sent(service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_without_a_hash_is_not_sent(
+    service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hashing = service.of(ImagesExtension).hashing
     monkeypatch.setattr(hashing, "start", hashing._leases.forget)
     image_id = a.create()["id"]
@@ -317,19 +409,43 @@ def test_data_without_a_hash_is_not_sent(service: Service, a: Person, web: str, 
 
 
 @pytest.mark.parametrize("way", ["add", "replace"])
-def test_a_hash_that_somebody_says_proves_nothing_until_the_data_was_read(service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hash_that_somebody_says_proves_nothing_until_the_data_was_read(
+    service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also not where a copy is to be made of it, or another location is added."""
-    hashing, given = service.of(ImagesExtension).hashing, {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(SECRET).hexdigest()}
-    image_id, value, held = a.create()["id"], {"url": served(web, SECRET), "metadata": {}, "validation_data": given}, list[Lease]()
+    hashing, given = (
+        service.of(ImagesExtension).hashing,
+        {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(SECRET).hexdigest()},
+    )
+    image_id, value, held = (
+        a.create()["id"],
+        {"url": served(web, SECRET), "metadata": {}, "validation_data": given},
+        list[Lease](),
+    )
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "start", held.append)
-        change = {"op": way, "path": "/locations/-" if way == "add" else "/locations", "value": value if way == "add" else [value]}
+        change = {
+            "op": way,
+            "path": "/locations/-" if way == "add" else "/locations",
+            "value": value if way == "add" else [value],
+        }
         answer = a.patch(image_id, change)
-        assert (answer.status_code, (answer.json or {})["status"], (answer.json or {})["os_hash_value"]) == (200, "active", given["os_hash_value"])
-    assert a.patch(image_id, {"op": "add", "path": "/locations/-", "value": {**value, "url": served(web, SECRET)}}).status_code == 200
+        assert (answer.status_code, (answer.json or {})["status"], (answer.json or {})["os_hash_value"]) == (
+            200,
+            "active",
+            given["os_hash_value"],
+        )
+    assert (
+        a.patch(
+            image_id, {"op": "add", "path": "/locations/-", "value": {**value, "url": served(web, SECRET)}}
+        ).status_code
+        == 200
+    )
     answer = a.call("GET", f"/v2/images/{image_id}/file")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert a.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "all_stores": True}).status_code in (403, 409)
+    assert a.call(
+        "POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "all_stores": True}
+    ).status_code in (403, 409)
     hashing.start(*held)
     end = time.monotonic() + 30
     while (answer := a.call("GET", f"/v2/images/{image_id}/file")).status_code != 200:
@@ -341,13 +457,27 @@ def test_a_hash_that_somebody_says_proves_nothing_until_the_data_was_read(servic
 def test_who_owns_an_image_does_not_take_back_what_the_service_has_found(service: Service, a: Person, web: str) -> None:
     image_id = a.create()["id"]
     given = {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(OTHER).hexdigest()}
-    assert a.patch(image_id, {"op": "add", "path": "/locations/-", "value": {"url": served(web, SECRET), "metadata": {}, "validation_data": given}}).status_code == 200
+    assert (
+        a.patch(
+            image_id,
+            {
+                "op": "add",
+                "path": "/locations/-",
+                "value": {"url": served(web, SECRET), "metadata": {}, "validation_data": given},
+            },
+        ).status_code
+        == 200
+    )
     end = time.monotonic() + 30
     while (image := a.call("GET", f"/v2/images/{image_id}").json or {})["status"] != "deactivated":
         assert time.monotonic() < end, image
         time.sleep(0.02)
     answer = a.call("POST", f"/v2/images/{image_id}/actions/reactivate")
-    assert (answer.status_code, "only an administrator" in answer.text, given["os_hash_value"] in answer.text) == (403, True, True)
+    assert (answer.status_code, "only an administrator" in answer.text, given["os_hash_value"] in answer.text) == (
+        403,
+        True,
+        True,
+    )
     admin = Person(service.app, roles="admin,member,reader")
     assert admin.call("POST", f"/v2/images/{image_id}/actions/reactivate").status_code == 204
     assert a.call("GET", f"/v2/images/{image_id}/file").status_code == 503, "nothing proves it still"
@@ -362,17 +492,47 @@ def test_who_owns_an_image_does_not_take_back_what_the_service_has_found(service
 def test_a_digest_that_can_be_forged_is_checked_and_not_relied_on(a: Person, web: str, algorithm: str) -> None:
     image_id = a.create()["id"]
     given = {"os_hash_algo": algorithm, "os_hash_value": hashlib.new(algorithm, SECRET).hexdigest()}
-    assert a.call("POST", f"/v2/images/{image_id}/locations", {"url": served(web, SECRET), "validation_data": given}).status_code == 202
+    assert (
+        a.call(
+            "POST", f"/v2/images/{image_id}/locations", {"url": served(web, SECRET), "validation_data": given}
+        ).status_code
+        == 202
+    )
     image = hashed(a, image_id)
-    assert (image["status"], image["os_hash_algo"], image["os_hash_value"]) == ("active", "sha512", hashlib.sha512(SECRET).hexdigest())
+    assert (image["status"], image["os_hash_algo"], image["os_hash_value"]) == (
+        "active",
+        "sha512",
+        hashlib.sha512(SECRET).hexdigest(),
+    )
     other = a.create()["id"]
-    assert a.call("POST", f"/v2/images/{other}/locations", {"url": served(web, OTHER), "validation_data": given}).status_code == 202
+    assert (
+        a.call(
+            "POST", f"/v2/images/{other}/locations", {"url": served(web, OTHER), "validation_data": given}
+        ).status_code
+        == 202
+    )
     assert hashed(a, other)["status"] == "queued"
 
 
-# -- what is said of a location -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("metadata", ["abc", 5, [1], [["a", "b"]], {"n": 1}, {"n": None}, {"n": {}}, None, True, {"n": "x" * 1025}, {"n" * 256: "x"},
-                                      {str(x): "x" for x in range(33)}], ids=lambda x: str(x)[:20])
+# -- what is said of a location --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "abc",
+        5,
+        [1],
+        [["a", "b"]],
+        {"n": 1},
+        {"n": None},
+        {"n": {}},
+        None,
+        True,
+        {"n": "x" * 1025},
+        {"n" * 256: "x"},
+        {str(x): "x" for x in range(33)},
+    ],
+    ids=lambda x: str(x)[:20],
+)
 def test_metadata_of_locations_has_one_schema(a: Person, web: str, metadata: object) -> None:
     value, begun = {"url": served(web, SECRET), "metadata": metadata}, len(Web.asked)
     image_id = a.create()["id"]

@@ -32,16 +32,21 @@ with house.opened("sqlite") as made:
 
 
 def grown(prepare: str) -> tuple[int, int]:
-    """By how many bytes a fresh process grows, as the operating system sees it, for the request for ``path``; and the answer's length."""
+    """By how many bytes a fresh process grows, as the operating system sees it, for the request for ``path``; and the
+    answer's length."""
     here = Path(__file__).parent
-    text = _CHILD.format(hostile=str(here), api=str(here.parent / "api"), prepare="\n    ".join(prepare.strip().splitlines()))
+    text = _CHILD.format(
+        hostile=str(here), api=str(here.parent / "api"), prepare="\n    ".join(prepare.strip().splitlines())
+    )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     most, length = done.stdout.split()[-2:]
     return int(most), int(length)
 
 
-@pytest.mark.parametrize(("count", "properties"), [(12, 112), (200, 4)], ids=["too large to be made", "as large as can be made"])
+@pytest.mark.parametrize(
+    ("count", "properties"), [(12, 112), (200, 4)], ids=["too large to be made", "as large as can be made"]
+)
 def test_a_list_takes_a_bounded_part_of_a_worker(count: int, properties: int) -> None:
     most, length = grown(f"""
 for n in range({count}):
@@ -96,8 +101,11 @@ def test_the_metadata_of_an_image_is_limited(here: House, way: str) -> None:
         answer = here.owner.patch(image, {"op": "add", "path": "/p4", "value": value})
     else:
         image = here.image(properties={f"p{n}": "x" * 65_520 for n in range(4)}, tags=()).id
-        answer = (here.owner.patch(image, {"op": "replace", "path": "/tags", "value": ["y" * 250]}) if way == "tags"
-                  else here.owner.call("PUT", f"/v2/images/{image}/tags/{'y' * 250}"))
+        answer = (
+            here.owner.patch(image, {"op": "replace", "path": "/tags", "value": ["y" * 250]})
+            if way == "tags"
+            else here.owner.call("PUT", f"/v2/images/{image}/tags/{'y' * 250}")
+        )
     assert answer.status_code == 413, answer.text
     assert "image_metadata_quota" in answer.text
 

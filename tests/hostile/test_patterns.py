@@ -39,8 +39,15 @@ def patterns(schema: Any, where: str) -> Iterator[tuple[str, str]]:
 
 def _all() -> dict[str, str]:
     formats = images.Formats(["raw"], ["bare"])
-    found: dict[str, Any] = {"body of an image": images.body(formats), "image": images.document(formats), "answer": images.answer(formats), **members.documents(),
-                             **tasks.documents(), **metadefs.documents(), "openapi": {f"{x} {y}": z for (x, y), z in ROUTES.items()}}
+    found: dict[str, Any] = {
+        "body of an image": images.body(formats),
+        "image": images.document(formats),
+        "answer": images.answer(formats),
+        **members.documents(),
+        **tasks.documents(),
+        **metadefs.documents(),
+        "openapi": {f"{x} {y}": z for (x, y), z in ROUTES.items()},
+    }
     return {pattern: where for name, schema in found.items() for where, pattern in patterns(schema, name)}
 
 
@@ -86,7 +93,9 @@ def test_no_pattern_of_the_code_ends_in_a_dollar(file: Path) -> None:
         owner = node.func.value
         of_re = isinstance(owner, ast.Name) and owner.id == "re"
         if of_re and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-            assert not re.search(r"(?<!\\)\$(?!\))|\$$", node.args[0].value), f"line {node.lineno}: {node.args[0].value!r}"
+            assert not re.search(r"(?<!\\)\$(?!\))|\$$", node.args[0].value), (
+                f"line {node.lineno}: {node.args[0].value!r}"
+            )
             assert node.func.attr != "match", f"line {node.lineno}: use fullmatch"
 
 

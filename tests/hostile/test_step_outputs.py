@@ -68,7 +68,9 @@ def imported(person: Person, data: bytes, **fields: Any) -> tuple[dict[str, Any]
     image_id = person.create(**fields)["id"]
     answer = person.call("PUT", f"/v2/images/{image_id}/stage", data, Content_Type="application/octet-stream")
     assert answer.status_code == 204, answer.text
-    assert person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    assert (
+        person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    )
     image = settled(person, image_id)
     return image, (person.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"][0]
 
@@ -129,7 +131,9 @@ def test_format_and_data_change_at_once(owner: Person, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("begins", "status"), [(b"", "queued"), (b"text\n", "active")])
-def test_a_step_that_only_renames_is_judged(owner: Person, monkeypatch: pytest.MonkeyPatch, begins: bytes, status: str) -> None:
+def test_a_step_that_only_renames_is_judged(
+    owner: Person, monkeypatch: pytest.MonkeyPatch, begins: bytes, status: str
+) -> None:
     def rename(self: Convert, work: ImportWork) -> None:
         work.set_formats(disk_format="aki" if begins else "vmdk")
 
@@ -144,12 +148,18 @@ def test_a_step_that_only_renames_is_judged(owner: Person, monkeypatch: pytest.M
 
 def test_a_method_says_what_the_data_is_before_it_comes(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Afterwards it is judged by that."""
+
     def fetch(self: WebDownload, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         work.set_formats(disk_format="vmdk")
         return FetchedBody(0, 4, iter([b"data"]))
 
     monkeypatch.setattr(WebDownload, "fetch", fetch)
     image_id = owner.create()["id"]
-    assert owner.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": "http://127.0.0.1:1/x"}}).status_code == 202
+    assert (
+        owner.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": "http://127.0.0.1:1/x"}}
+        ).status_code
+        == 202
+    )
     image = settled(owner, image_id)
     assert (image["status"], image["disk_format"]) == ("queued", "raw")

@@ -48,10 +48,25 @@ def web() -> Iterator[Trickler]:
 @contextlib.contextmanager
 def served(folder: Path, config: lab.Config | None = None) -> Iterator[Service]:
     file = folder / "glance-api.conf"
-    file.write_text(lab.config_text(lab.merged({
-        "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, web:http", "notifiers": "", "location_lookup_timeout": 2},
-        "glance_store": {"default_backend": "fast"}, "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
-        "fast": {"filesystem_store_datadir": folder / "fast"}, "web": {"http_store_allowed_hosts": "127.0.0.1"}}, config or {})))
+    file.write_text(
+        lab.config_text(
+            lab.merged(
+                {
+                    "DEFAULT": {
+                        "auth_strategy": "headers",
+                        "enabled_backends": "fast:file, web:http",
+                        "notifiers": "",
+                        "location_lookup_timeout": 2,
+                    },
+                    "glance_store": {"default_backend": "fast"},
+                    "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
+                    "fast": {"filesystem_store_datadir": folder / "fast"},
+                    "web": {"http_store_allowed_hosts": "127.0.0.1"},
+                },
+                config or {},
+            )
+        )
+    )
     conf = configuration.new(files=[str(file)])
     database = load_database(conf)
     database.sync()
@@ -98,7 +113,9 @@ def test_who_is_too_slow_is_given_up(web: Trickler, tmp_path: Path) -> None:
         image_id = add(hostile, f"{web.url}/slow")
         until(lambda: web.open == 1)
         until(lambda: web.open == 0)
-        until(lambda: (hostile.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"][0]["status"] == "failure")
+        until(
+            lambda: (hostile.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"][0]["status"] == "failure"
+        )
         (task,) = (hostile.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
         assert "too slow: less than 1000 bytes a second" in task["message"]
         assert show(hostile, image_id)["os_hash_value"] is None
@@ -124,7 +141,10 @@ def test_images_that_are_deleted_leave_no_work(web: Trickler, tmp_path: Path) ->
 def test_a_look_at_the_end_of_endless_data_gives_its_place_back(web: Trickler, tmp_path: Path) -> None:
     with served(tmp_path) as service:
         with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(lambda name: add(name, f"{web.url}/endless", 400, disk_format="vhd"), [somebody(service, "b")] * 2 + [somebody(service, "c")] * 2):
+            for _ in pool.map(
+                lambda name: add(name, f"{web.url}/endless", 400, disk_format="vhd"),
+                [somebody(service, "b")] * 2 + [somebody(service, "c")] * 2,
+            ):
                 pass
         add(somebody(service), f"{web.url}/fast")  # not: 503
         until(lambda: web.open == 0)
@@ -132,8 +152,10 @@ def test_a_look_at_the_end_of_endless_data_gives_its_place_back(web: Trickler, t
 
 def test_a_fill_that_trickles_does_not_keep_the_cache(web: Trickler, tmp_path: Path) -> None:
     web.files["/b"] = os.urandom(3 * MIB)
-    config: lab.Config = {"DEFAULT": {"image_cache_dir": tmp_path / "cache", "image_cache_max_size": 3 * MIB},
-              "web": {"http_store_min_fetch_rate": 1000, "http_store_fetch_rate_window": 1}}
+    config: lab.Config = {
+        "DEFAULT": {"image_cache_dir": tmp_path / "cache", "image_cache_max_size": 3 * MIB},
+        "web": {"http_store_min_fetch_rate": 1000, "http_store_fetch_rate_window": 1},
+    }
     with served(tmp_path, config) as service:
         hostile, other = somebody(service, "hostile"), somebody(service)
         image_id = add(hostile, f"{web.url}/b")

@@ -21,8 +21,11 @@ from glancecore.testing.hostile import BODIES, HEADERS, LITERALS, TEXTS, fields_
 pytestmark = pytest.mark.long
 
 _PARTS: dict[str, Any] = {
-    "objects": [{"name": "seed"}], "properties": {"seed": {"title": "T", "type": "string"}}, "tags": [{"name": "seed"}],
-    "resource_type_associations": [{"name": "seed"}]}
+    "objects": [{"name": "seed"}],
+    "properties": {"seed": {"title": "T", "type": "string"}},
+    "tags": [{"name": "seed"}],
+    "resource_type_associations": [{"name": "seed"}],
+}
 
 
 class Asker:
@@ -40,8 +43,16 @@ class Asker:
         """What it was about may be gone, or otherwise changed."""
         image = self.house.image("accepted")
         namespace = f"n-{uuid.uuid4()}"
-        self.values = {"image_id": image.id, "tag": "seed", "member": OTHER, "store_id": "slow", "project_id": f"p-{image.id}", "task_id": self.house.task(image).id,
-                       "name": "seed" if "namespaces" in self.path else "image", "namespace": namespace}
+        self.values = {
+            "image_id": image.id,
+            "tag": "seed",
+            "member": OTHER,
+            "store_id": "slow",
+            "project_id": f"p-{image.id}",
+            "task_id": self.house.task(image).id,
+            "name": "seed" if "namespaces" in self.path else "image",
+            "namespace": namespace,
+        }
         if "{namespace}" in self.path:
             made = self.house.admin.call("POST", "/v2/metadefs/namespaces", {"namespace": namespace, **_PARTS})
             assert made.status_code == 201, made.text
@@ -49,8 +60,15 @@ class Asker:
     def parameters(self, where: str) -> list[str]:
         return [x["name"] for x in self.operation["parameters"] if x["in"] == where]
 
-    def ask(self, what: str, body: object = None, query: str = "", headers: Mapping[str, str] | None = None,
-            environ: Mapping[str, str] | None = None, **values: str) -> TestResponse:
+    def ask(
+        self,
+        what: str,
+        body: object = None,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **values: str,
+    ) -> TestResponse:
         path = self.path.format(**{**self.values, **values}) + (f"?{query}" if query else "")
         given = self.row.body if body is None else body
         if isinstance(given, dict) and "{new}" in given.values():
@@ -60,9 +78,20 @@ class Asker:
         if raw is not None and not any(x.lower() == "content-type" for x in named):
             named["Content-Type"] = "application/json"
         answer = self.house.admin.app.test_client().open(
-            path, method=self.method, data=raw, environ_base={"REMOTE_ADDR": "127.0.0.1"}, environ_overrides=dict(environ or {}), headers={
-                "X-Identity-Status": "Confirmed", "X-User-Id": "admin", "X-Project-Id": "admins", "X-Roles": "admin,member,reader",
-                "Accept": "application/json", **named})
+            path,
+            method=self.method,
+            data=raw,
+            environ_base={"REMOTE_ADDR": "127.0.0.1"},
+            environ_overrides=dict(environ or {}),
+            headers={
+                "X-Identity-Status": "Confirmed",
+                "X-User-Id": "admin",
+                "X-Project-Id": "admins",
+                "X-Roles": "admin,member,reader",
+                "Accept": "application/json",
+                **named,
+            },
+        )
         self.count += 1
         assert answer.status_code < 500, f"{self.method} {self.path}: {what}: {answer.status_code} {answer.text[:300]}"
         if answer.status_code == 204 and self.method == "DELETE":
@@ -88,7 +117,9 @@ def in_headers(asker: Asker, names: list[str]) -> None:
     for name in names:
         key = name.upper().replace("-", "_")
         for what, text in HEADERS.items():
-            asker.ask(f"{name}: {what}", environ={key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}": text})
+            asker.ask(
+                f"{name}: {what}", environ={key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}": text}
+            )
 
 
 def in_bodies(asker: Asker, literals: Mapping[str, str]) -> None:
@@ -107,8 +138,12 @@ def whole_bodies(asker: Asker) -> None:
 
 
 WAYS: Mapping[str, Callable[[Asker], None]] = {
-    "paths": lambda x: in_paths(x, TEXTS), "query strings": lambda x: in_queries(x, TEXTS) if x.method == "GET" else None,
-    "headers": lambda x: in_headers(x, [*x.parameters("header"), *(ALWAYS if (x.method, x.path) in ALIKE else ())]), "fields of bodies": lambda x: in_bodies(x, LITERALS), "whole bodies": whole_bodies}
+    "paths": lambda x: in_paths(x, TEXTS),
+    "query strings": lambda x: in_queries(x, TEXTS) if x.method == "GET" else None,
+    "headers": lambda x: in_headers(x, [*x.parameters("header"), *(ALWAYS if (x.method, x.path) in ALIKE else ())]),
+    "fields of bodies": lambda x: in_bodies(x, LITERALS),
+    "whole bodies": whole_bodies,
+}
 
 
 @pytest.mark.parametrize(("method", "path"), ASKED, ids=lambda x: x.replace("/", "."))

@@ -15,8 +15,9 @@ BEGINNING = 4 << 20
 
 
 class Trickler:
-    """``files`` by path: they come at once, and in ranges. A path of ``slow`` is answered at once to HEAD and to ranges, else with one byte every 50 ms; one of
-    ``slower`` also to ranges; one that begins with /endless has no ranges. ``open``: connections that trickle at this moment."""
+    """``files`` by path: they come at once, and in ranges. A path of ``slow`` is answered at once to HEAD and to
+    ranges, else with one byte every 50 ms; one of ``slower`` also to ranges; one that begins with /endless has no
+    ranges. ``open``: connections that trickle at this moment."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -58,11 +59,15 @@ class Trickler:
             data = self.files[path]
             if wanted:
                 first, last = int(wanted[1]), min(len(data) - 1, int(wanted[2] or len(data) - 1))
-                self._answer(connection, f"206 Partial Content\r\nContent-Range: bytes {first}-{last}/{len(data)}\r\nContent-Length: {last + 1 - first}")
+                self._answer(
+                    connection,
+                    f"206 Partial Content\r\nContent-Range: bytes {first}-{last}/{len(data)}\r\nContent-Length:"
+                    f" {last + 1 - first}",
+                )
                 if path in self.slower:
                     self._trickle(connection)
                 else:
-                    connection.sendall(data[first:last + 1])
+                    connection.sendall(data[first : last + 1])
                 return
             self._answer(connection, f"200 OK\r\nContent-Length: {len(data)}")
             if method == "GET" and path in self.slow | self.slower:

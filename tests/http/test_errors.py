@@ -10,7 +10,9 @@ from glancecore.http.errors import render
 @pytest.mark.parametrize("accept", [None, "", "application/json", "text/html", "*/*"])
 def test_apostrophes_stay_as_they_are(accept: str | None) -> None:
     """The stock clients show the page's text as it is."""
-    assert "image 'a' can't be \"deleted\"" in render(409, "conflict", "image 'a' can't be \"deleted\"", accept).get_data(as_text=True).replace('\\"', '"')
+    assert "image 'a' can't be \"deleted\"" in render(
+        409, "conflict", "image 'a' can't be \"deleted\"", accept
+    ).get_data(as_text=True).replace('\\"', '"')
 
 
 def test_a_message_brings_no_html() -> None:

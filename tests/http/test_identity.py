@@ -11,9 +11,23 @@ from glancecore.domain.errors import IdentityUnavailable, NotAuthenticated
 from glancecore.http.identity import CallerIdentity
 from glancecore.ports.auth import REPEATED, Auth, Scheme
 
-CLIENT = {"REQUEST_METHOD": "POST", "PATH_INFO": "/somewhere", "wsgi.input": "the body", "REMOTE_ADDR": "192.0.2.1", "HTTP_ACCEPT": "text/html", "HTTP_COOKIE": "a=b",
-          "HTTP_AUTHORIZATION": "Basic x", "HTTP_X_AUTH_TOKEN": "theirs", "HTTP_X_SERVICE_TOKEN": "theirs", "HTTP_X_USER_ID": "somebody", "HTTP_X_ROLES": "admin",
-          "HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_KEY": "theirs", "REMOTE_USER": "somebody", REPEATED: frozenset({"X-ROLES", "ACCEPT"})}
+CLIENT = {
+    "REQUEST_METHOD": "POST",
+    "PATH_INFO": "/somewhere",
+    "wsgi.input": "the body",
+    "REMOTE_ADDR": "192.0.2.1",
+    "HTTP_ACCEPT": "text/html",
+    "HTTP_COOKIE": "a=b",
+    "HTTP_AUTHORIZATION": "Basic x",
+    "HTTP_X_AUTH_TOKEN": "theirs",
+    "HTTP_X_SERVICE_TOKEN": "theirs",
+    "HTTP_X_USER_ID": "somebody",
+    "HTTP_X_ROLES": "admin",
+    "HTTP_X_IDENTITY_STATUS": "Confirmed",
+    "HTTP_X_KEY": "theirs",
+    "REMOTE_USER": "somebody",
+    REPEATED: frozenset({"X-ROLES", "ACCEPT"}),
+}
 
 
 class Keys(Auth):
@@ -41,8 +55,11 @@ def identity(cls: type[Auth] = Keys) -> CallerIdentity:
 
 def test_nothing_of_what_the_client_said_of_himself_stays() -> None:
     made = identity().replaced(CLIENT, {"X-Key": "ours"})
-    assert {key: value for key, value in made.items() if key not in ("REQUEST_METHOD", "PATH_INFO", "wsgi.input", "REMOTE_ADDR")} == {
-        "HTTP_ACCEPT": "text/html", "HTTP_X_KEY": "ours", REPEATED: frozenset({"ACCEPT"})}
+    assert {
+        key: value
+        for key, value in made.items()
+        if key not in ("REQUEST_METHOD", "PATH_INFO", "wsgi.input", "REMOTE_ADDR")
+    } == {"HTTP_ACCEPT": "text/html", "HTTP_X_KEY": "ours", REPEATED: frozenset({"ACCEPT"})}
     assert CLIENT["HTTP_X_KEY"] == "theirs", "the request itself is as it was"
 
 

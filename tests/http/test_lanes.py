@@ -21,8 +21,13 @@ def _route(method: str, path: str, lane: Lane) -> Route:
     return Route(method, path, _nothing, "", {}, lane=lane)
 
 
-ROUTES = [_route("GET", "/healthcheck", Lane.PROBE), _route("GET", "/v2/images", Lane.QUICK), _route("GET", "/v2/images/<image_id>/file", Lane.TRANSFER),
-          _route("DELETE", "/v2/images/<image_id>", Lane.TRANSFER), _route("GET", "/v2/images/<image_id>/members/<path:member>", Lane.QUICK)]
+ROUTES = [
+    _route("GET", "/healthcheck", Lane.PROBE),
+    _route("GET", "/v2/images", Lane.QUICK),
+    _route("GET", "/v2/images/<image_id>/file", Lane.TRANSFER),
+    _route("DELETE", "/v2/images/<image_id>", Lane.TRANSFER),
+    _route("GET", "/v2/images/<image_id>/members/<path:member>", Lane.QUICK),
+]
 ACCEPT = "application/vnd.openstack.images-v2.3"
 
 
@@ -38,9 +43,17 @@ def routed(path: str, accept: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize(("path", "accept"), [
-    ("/v2/images/1/file", ""), ("/v2.3/images/1/file", ""), ("/v2/images/1/%66ile", ""), ("/%762/images/%31/f%69le", ""), ("/images/1/file", ACCEPT),
-    ("/v2.%33/images/1/file", "")])
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/v2/images/1/file", ""),
+        ("/v2.3/images/1/file", ""),
+        ("/v2/images/1/%66ile", ""),
+        ("/%762/images/%31/f%69le", ""),
+        ("/images/1/file", ACCEPT),
+        ("/v2.%33/images/1/file", ""),
+    ],
+)
 def test_every_spelling_takes_the_threads_of_its_route(path: str, accept: str) -> None:
     assert routed(path, accept) == "/v2/images/1/file"
     assert Lanes(ROUTES)("GET", path) is Lane.TRANSFER
@@ -57,16 +70,34 @@ def test_any_number_of_slashes_is_the_first_one(path: str) -> None:
     assert Lanes(ROUTES, "/below", ["/console/api"])("GET", "/below//console/api/v2/images/1/file") is Lane.TRANSFER
 
 
-@pytest.mark.parametrize(("method", "path", "lane"), [
-    ("GET", "/healthcheck", Lane.PROBE), ("HEAD", "/%68ealthcheck", Lane.PROBE), ("POST", "/healthcheck", Lane.QUICK),
-    ("GET", "/v2/images/1/members/healthcheck", Lane.QUICK), ("GET", "/v2/images/healthcheck", Lane.QUICK), ("GET", "/images/healthcheck", Lane.QUICK),
-    ("DELETE", "/v2.0/images/1", Lane.TRANSFER), ("GET", "/v2/images/1", Lane.QUICK), ("GET", "", Lane.QUICK), ("GET", "/%ff%2f%00\n", Lane.QUICK)])
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("GET", "/healthcheck", Lane.PROBE),
+        ("HEAD", "/%68ealthcheck", Lane.PROBE),
+        ("POST", "/healthcheck", Lane.QUICK),
+        ("GET", "/v2/images/1/members/healthcheck", Lane.QUICK),
+        ("GET", "/v2/images/healthcheck", Lane.QUICK),
+        ("GET", "/images/healthcheck", Lane.QUICK),
+        ("DELETE", "/v2.0/images/1", Lane.TRANSFER),
+        ("GET", "/v2/images/1", Lane.QUICK),
+        ("GET", "", Lane.QUICK),
+        ("GET", "/%ff%2f%00\n", Lane.QUICK),
+    ],
+)
 def test_nothing_but_a_route_takes_its_threads(method: str, path: str, lane: Lane) -> None:
     assert Lanes(ROUTES)(method, path) is lane
 
 
-@pytest.mark.parametrize(("path", "lane"), [
-    ("/console/api/v2/images/1/file", Lane.TRANSFER), ("/console/api/v2/images/1", Lane.QUICK), ("/console/api/healthcheck", Lane.QUICK), ("/healthcheck", Lane.PROBE)])
+@pytest.mark.parametrize(
+    ("path", "lane"),
+    [
+        ("/console/api/v2/images/1/file", Lane.TRANSFER),
+        ("/console/api/v2/images/1", Lane.QUICK),
+        ("/console/api/healthcheck", Lane.QUICK),
+        ("/healthcheck", Lane.PROBE),
+    ],
+)
 def test_who_comes_by_an_entrance_takes_no_threads_of_probes(path: str, lane: Lane) -> None:
     """To let him in asks the database, and an identity service."""
     assert Lanes(ROUTES, "/below", ["/console/api"])("GET", f"/below{path}") is lane

@@ -52,7 +52,9 @@ def qemu_img(*args: str | Path) -> None:
     if shutil.which("qemu-img") is None:
         lab.need("qemu-utils")
     for _ in range(20):
-        done = subprocess.run(["qemu-img", *args], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            ["qemu-img", *args], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
         # it times its key derivation, and gives up where that took less than a tick of the kernel's clock
         if "Unable to get accurate CPU usage" not in done.stderr:
             break
@@ -70,7 +72,17 @@ def _converted(kind: str, *options: str) -> Callable[[Path], None]:
 
 
 def _luks(file: Path) -> None:
-    qemu_img("create", "-f", "luks", "--object", "secret,id=s,data=secret", "-o", "key-secret=s,iter-time=10", file, str(SIZE))
+    qemu_img(
+        "create",
+        "-f",
+        "luks",
+        "--object",
+        "secret,id=s,data=secret",
+        "-o",
+        "key-secret=s,iter-time=10",
+        file,
+        str(SIZE),
+    )
 
 
 def _packaged(package: str, source: str) -> Callable[[Path], None]:
@@ -78,16 +90,19 @@ def _packaged(package: str, source: str) -> Callable[[Path], None]:
         if not Path(source).exists():
             lab.need(package)
         shutil.copy(source, file)
+
     return make
 
 
 def _edited(name: str, *edits: tuple[int, bytes]) -> Callable[[Path], None]:
     """A copy of another sample with some bytes replaced: (offset, bytes)."""
+
     def make(file: Path) -> None:
         data = bytearray(path(name).read_bytes())
         for offset, new in edits:
-            data[offset:offset + len(new)] = new
+            data[offset : offset + len(new)] = new
         file.write_bytes(data)
+
     return make
 
 
@@ -107,18 +122,35 @@ def _gpt(file: Path) -> None:
     disk[446:462] = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff\xff\xff", 1, sectors - 1)
     disk[510:512] = b"\x55\xaa"
     linux = bytes.fromhex("af3dc60f838472478e793d69d8477de4")
-    entries = struct.pack("<16s16sQQQ72s", linux, random.Random(1).randbytes(16), 2048, sectors - 34, 0,
-                          "root".encode("utf-16-le")).ljust(128 * 128, b"\0")
+    entries = struct.pack(
+        "<16s16sQQQ72s", linux, random.Random(1).randbytes(16), 2048, sectors - 34, 0, "root".encode("utf-16-le")
+    ).ljust(128 * 128, b"\0")
 
     def header(here: int, other: int, table: int) -> bytes:
         def pack(checksum: int) -> bytes:
-            return struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, checksum, 0, here, other, 34, sectors - 34,
-                               random.Random(2).randbytes(16), table, 128, 128, zlib.crc32(entries))
+            return struct.pack(
+                "<8sIIIIQQQQ16sQIII",
+                b"EFI PART",
+                0x10000,
+                92,
+                checksum,
+                0,
+                here,
+                other,
+                34,
+                sectors - 34,
+                random.Random(2).randbytes(16),
+                table,
+                128,
+                128,
+                zlib.crc32(entries),
+            )
+
         return pack(zlib.crc32(pack(0)))
 
-    disk[512:512 + 92], disk[1024:1024 + len(entries)] = header(1, sectors - 1, 2), entries
-    disk[-512:-512 + 92] = header(sectors - 1, 1, sectors - 33)
-    disk[-33 * 512:-512] = entries
+    disk[512 : 512 + 92], disk[1024 : 1024 + len(entries)] = header(1, sectors - 1, 2), entries
+    disk[-512 : -512 + 92] = header(sectors - 1, 1, sectors - 33)
+    disk[-33 * 512 : -512] = entries
     file.write_bytes(disk)
 
 
@@ -145,40 +177,59 @@ def _write(file: Path, data: bytes) -> None:
 
 def _vmdk_of_type(create_type: bytes) -> Callable[[Path], None]:
     """A sparse VMDK whose embedded descriptor claims another type."""
+
     def make(file: Path) -> None:
         data = path("vmdk").read_bytes()
         old = b'createType="monolithicSparse"'
         new = b'createType="%s"' % create_type
         file.write_bytes(data.replace(old, new.ljust(len(old), b"\n"), 1))
+
     return make
 
 
-SAMPLES = {sample.name: sample for sample in (
-    Sample("raw", "raw", _raw),
-    Sample("gpt", "raw", _gpt),
-    Sample("qcow2", "qcow2", _converted("qcow2")),
-    Sample("qcow2-compressed", "qcow2", _converted("qcow2", "-c")),
-    Sample("qcow2-v2", "qcow2", _converted("qcow2", "-o", "compat=0.10")),
-    Sample("vmdk", "vmdk", _converted("vmdk", "-o", "subformat=monolithicSparse")),
-    Sample("vmdk-stream", "vmdk", _converted("vmdk", "-o", "subformat=streamOptimized")),
-    Sample("vhd", "vhd", _converted("vpc", "-o", "force_size=on")),
-    Sample("vhdx", "vhdx", _converted("vhdx")),
-    Sample("vdi", "vdi", _converted("vdi")),
-    Sample("iso", "iso", _packaged("ipxe", "/usr/lib/ipxe/ipxe.iso"), virtual_size=2 * MIB),
-    Sample("kernel", "aki", _packaged("ipxe", "/boot/ipxe.lkrn"), virtual_size=0),
-    Sample("luks", "raw", _luks),
-    Sample("qed", "raw", _converted("qed"), danger="a format that nobody declared"),
-    Sample("qcow2-backing-file", "qcow2", _backed, danger="reads another file of the host"),
-    Sample("qcow2-data-file", "qcow2", _with_data_file, danger="its data is another file of the host"),
-    # the highest bits of the incompatible features; none is defined there
-    Sample("qcow2-unknown-feature", "qcow2", _edited("qcow2", (72, b"\xff")), danger="needs a feature that nobody knows"),
-    Sample("qcow2-bad-version", "qcow2", _edited("qcow2", (4, struct.pack(">I", 9))), danger="a version that nobody knows"),
-    Sample("vmdk-flat", "vmdk", _descriptor(b"monolithicFlat"), danger="its data is another file of the host"),
-    Sample("vmdk-bad-type", "vmdk", _descriptor(b"nonsense"), danger="a type that nobody knows"),
-    Sample("vmdk-claims-flat", "vmdk", _vmdk_of_type(b"monolithicFlat"), danger="says that its data is another file"),
-    Sample("gpt-broken", "raw", _edited("gpt", (450, b"\x00")), danger="a partition table that readers disagree about"),
-    Sample("luks-bad-version", "raw", _edited("luks", (6, b"\x00\x09")), danger="a version that nobody knows"),
-)}
+SAMPLES = {
+    sample.name: sample
+    for sample in (
+        Sample("raw", "raw", _raw),
+        Sample("gpt", "raw", _gpt),
+        Sample("qcow2", "qcow2", _converted("qcow2")),
+        Sample("qcow2-compressed", "qcow2", _converted("qcow2", "-c")),
+        Sample("qcow2-v2", "qcow2", _converted("qcow2", "-o", "compat=0.10")),
+        Sample("vmdk", "vmdk", _converted("vmdk", "-o", "subformat=monolithicSparse")),
+        Sample("vmdk-stream", "vmdk", _converted("vmdk", "-o", "subformat=streamOptimized")),
+        Sample("vhd", "vhd", _converted("vpc", "-o", "force_size=on")),
+        Sample("vhdx", "vhdx", _converted("vhdx")),
+        Sample("vdi", "vdi", _converted("vdi")),
+        Sample("iso", "iso", _packaged("ipxe", "/usr/lib/ipxe/ipxe.iso"), virtual_size=2 * MIB),
+        Sample("kernel", "aki", _packaged("ipxe", "/boot/ipxe.lkrn"), virtual_size=0),
+        Sample("luks", "raw", _luks),
+        Sample("qed", "raw", _converted("qed"), danger="a format that nobody declared"),
+        Sample("qcow2-backing-file", "qcow2", _backed, danger="reads another file of the host"),
+        Sample("qcow2-data-file", "qcow2", _with_data_file, danger="its data is another file of the host"),
+        # the highest bits of the incompatible features; none is defined there
+        Sample(
+            "qcow2-unknown-feature",
+            "qcow2",
+            _edited("qcow2", (72, b"\xff")),
+            danger="needs a feature that nobody knows",
+        ),
+        Sample(
+            "qcow2-bad-version",
+            "qcow2",
+            _edited("qcow2", (4, struct.pack(">I", 9))),
+            danger="a version that nobody knows",
+        ),
+        Sample("vmdk-flat", "vmdk", _descriptor(b"monolithicFlat"), danger="its data is another file of the host"),
+        Sample("vmdk-bad-type", "vmdk", _descriptor(b"nonsense"), danger="a type that nobody knows"),
+        Sample(
+            "vmdk-claims-flat", "vmdk", _vmdk_of_type(b"monolithicFlat"), danger="says that its data is another file"
+        ),
+        Sample(
+            "gpt-broken", "raw", _edited("gpt", (450, b"\x00")), danger="a partition table that readers disagree about"
+        ),
+        Sample("luks-bad-version", "raw", _edited("luks", (6, b"\x00\x09")), danger="a version that nobody knows"),
+    )
+}
 SAFE = tuple(name for name, sample in SAMPLES.items() if not sample.danger)
 UNSAFE = tuple(name for name, sample in SAMPLES.items() if sample.danger)
 

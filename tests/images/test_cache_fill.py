@@ -74,7 +74,9 @@ class _Downloads:
     def passed(self) -> list[bool]:
         """Of each, once those that fill have begun."""
         end = time.monotonic() + 30
-        while len([x for x in threading.enumerate() if x.name.startswith("cache-")]) < sum(x[1].is_alive() for x in self.all):
+        while len([x for x in threading.enumerate() if x.name.startswith("cache-")]) < sum(
+            x[1].is_alive() for x in self.all
+        ):
             assert time.monotonic() < end
             time.sleep(0.01)
         return [not x[1].is_alive() for x in self.all]
@@ -88,7 +90,11 @@ class _Downloads:
 
 
 def _image(data: bytes) -> Image:
-    return replace(with_data(make_image(id=str(uuid.uuid4())), len(data)), hash_algo="sha256", hash_value=hashlib.sha256(data).hexdigest())
+    return replace(
+        with_data(make_image(id=str(uuid.uuid4())), len(data)),
+        hash_algo="sha256",
+        hash_value=hashlib.sha256(data).hexdigest(),
+    )
 
 
 @pytest.fixture

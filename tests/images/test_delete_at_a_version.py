@@ -16,8 +16,14 @@ CTX = Context(user="u", project="demo", roles=frozenset({"member", "reader"}))
 
 @pytest.mark.parametrize("delayed", [False, True])
 @pytest.mark.parametrize("data", [False, True])
-def test_it_is_at_that_version_when_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bool, delayed: bool) -> None:
-    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "census", "delayed_delete": delayed}}), tmp_path))
+def test_it_is_at_that_version_when_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bool, delayed: bool
+) -> None:
+    conf = read(
+        written(
+            merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "census", "delayed_delete": delayed}}), tmp_path
+        )
+    )
     synced(conf)
     with built(conf) as service:
         images, person = service.extensions["census"].kernel.images, Person(service.app)

@@ -28,10 +28,20 @@ def made() -> list[str]:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> Iterator[Service]:
-    config = merged(basic(tmp_path), {"DEFAULT": {"legacy_checksum": False, "enabled_import_methods": "[glance-direct, copy-image]", "enabled_backends": "fast:file, other:file"},
-                                      "other": {"filesystem_store_datadir": tmp_path / "other"}})
+    config = merged(
+        basic(tmp_path),
+        {
+            "DEFAULT": {
+                "legacy_checksum": False,
+                "enabled_import_methods": "[glance-direct, copy-image]",
+                "enabled_backends": "fast:file, other:file",
+            },
+            "other": {"filesystem_store_datadir": tmp_path / "other"},
+        },
+    )
     conf = read(written(config, tmp_path))
     synced(conf)
+
     def new(name: str, *more: Any, **also: Any) -> Any:
         made.append(name)
         return _NEW(name, *more, **also)
@@ -51,7 +61,12 @@ def test_an_upload(service: Service, made: list[str]) -> None:
     image_id = str(person.create()["id"])
     assert person.upload(image_id, DATA).status_code == 204
     image = shown(person, image_id)
-    assert (image["status"], image["checksum"], image["os_hash_algo"], image["os_hash_value"]) == ("active", None, "sha512", hashlib.sha512(DATA).hexdigest())
+    assert (image["status"], image["checksum"], image["os_hash_algo"], image["os_hash_value"]) == (
+        "active",
+        None,
+        "sha512",
+        hashlib.sha512(DATA).hexdigest(),
+    )
     answer = person.call("GET", f"/v2/images/{image_id}/file")
     assert (answer.data, "Content-MD5" in answer.headers) == (DATA, False)
     assert set(made) == {"sha512"}
@@ -60,10 +75,23 @@ def test_an_upload(service: Service, made: list[str]) -> None:
 def test_an_import_and_a_copy(service: Service, made: list[str]) -> None:
     person = Person(service.app, roles="admin,member,reader")
     image_id = str(person.create()["id"])
-    assert person.call("PUT", f"/v2/images/{image_id}/stage", DATA, Content_Type="application/octet-stream").status_code == 204
-    assert person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}, "stores": ["fast"]}).status_code == 202
+    assert (
+        person.call("PUT", f"/v2/images/{image_id}/stage", DATA, Content_Type="application/octet-stream").status_code
+        == 204
+    )
+    assert (
+        person.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}, "stores": ["fast"]}
+        ).status_code
+        == 202
+    )
     until(lambda: shown(person, image_id)["status"] == "active")
-    assert person.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["other"]}).status_code == 202
+    assert (
+        person.call(
+            "POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["other"]}
+        ).status_code
+        == 202
+    )
     until(lambda: shown(person, image_id)["stores"] == "fast,other")
     image = shown(person, image_id)
     assert (image["checksum"], image["os_hash_value"]) == (None, hashlib.sha512(DATA).hexdigest())

@@ -10,7 +10,9 @@ from glancecore.features.uses.extension import UsesExtension
 from glancecore.testing.service import Config, Person, basic, built, merged, read, synced, written
 
 
-@pytest.mark.parametrize(("shown", "count"), [({"show_image_direct_url": True}, 1), ({"show_multiple_locations": True}, 1), ({}, 0)])
+@pytest.mark.parametrize(
+    ("shown", "count"), [({"show_image_direct_url": True}, 1), ({"show_multiple_locations": True}, 1), ({}, 0)]
+)
 def test_a_shown_place_is_a_use(tmp_path: Path, shown: Config, count: int) -> None:
     conf = read(written(merged(basic(tmp_path), {"DEFAULT": shown}), tmp_path))
     synced(conf)

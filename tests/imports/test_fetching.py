@@ -24,7 +24,8 @@ DATA = bytes(range(250)) * 4
 
 @dataclass
 class Source:
-    """Breaks off at its end the first time; then sends everything again from the beginning, a byte in each of ``seconds``."""
+    """Breaks off at its end the first time; then sends everything again from the beginning, a byte in each of
+    ``seconds``."""
 
     seconds: float
     whole: bytes = DATA
@@ -47,13 +48,21 @@ class Source:
         for number in range(len(self.whole)):
             self.clock += self.seconds
             self.sent.append(number)
-            yield self.whole[number:number + 1]
+            yield self.whole[number : number + 1]
 
 
 def fetched(source: Source, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> bytes:
     monkeypatch.setattr(fetching, "time", source)
-    run = cast("Any", SimpleNamespace(services=SimpleNamespace(settings=ImportSettings(**settings)), method=source, image_id="i", progress=lambda *_: None,
-                                      pause=lambda _: None))
+    run = cast(
+        "Any",
+        SimpleNamespace(
+            services=SimpleNamespace(settings=ImportSettings(**settings)),
+            method=source,
+            image_id="i",
+            progress=lambda *_: None,
+            pause=lambda _: None,
+        ),
+    )
     return b"".join(fetching._resilient(run, cast("Any", None), Watch(run)))
 
 
@@ -61,8 +70,13 @@ def test_what_came_is_not_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetched(Source(0.001), monkeypatch) == DATA
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"fetch_timeout": 20.0}, "fetch_timeout"), ({"min_rate": 2, "rate_window": 20.0}, "2 bytes a second")])
-def test_what_is_read_again_has_no_more_time(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"fetch_timeout": 20.0}, "fetch_timeout"), ({"min_rate": 2, "rate_window": 20.0}, "2 bytes a second")],
+)
+def test_what_is_read_again_has_no_more_time(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], words: str
+) -> None:
     source = Source(1.0)
     with pytest.raises(errors.FetchFailed, match=words):
         fetched(source, monkeypatch, **{"fetch_timeout": math.inf, "min_rate": 0, **settings})
@@ -71,6 +85,7 @@ def test_what_is_read_again_has_no_more_time(monkeypatch: pytest.MonkeyPatch, se
 
 def test_a_file_of_checksums_is_not_waited_for_when_nobody_wants_it() -> None:
     """Of a server that says nothing."""
+
     def cancelled() -> None:
         raise errors.ImportCancelled("cancelled")
 
@@ -86,7 +101,15 @@ def test_a_file_of_checksums_is_not_waited_for_when_nobody_wants_it() -> None:
             raise errors.FetchFailed("the connection is lost")
 
         method = SimpleNamespace(source=Kind.FETCHED, prepare=lambda _: None)
-        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(staged_data=SimpleNamespace(ref=lambda _: None)),
-                              lease=None, save=lambda **_: None, refresh=lambda: None, check_alive=cancelled, image_id="i")
+        run = SimpleNamespace(
+            method=method,
+            image=lambda: SimpleNamespace(staged=None),
+            services=SimpleNamespace(staged_data=SimpleNamespace(ref=lambda _: None)),
+            lease=None,
+            save=lambda **_: None,
+            refresh=lambda: None,
+            check_alive=cancelled,
+            image_id="i",
+        )
         with pytest.raises(errors.ImportCancelled):
             fetching.fetch(cast("Any", run), cast("Any", SimpleNamespace(algorithms=algorithms)))

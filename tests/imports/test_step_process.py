@@ -27,7 +27,7 @@ from glancecore.testing.import_step import Bench, ImportStepConformance
 
 pytestmark = pytest.mark.long
 
-PLUGIN = '''
+PLUGIN = """
 import ctypes, hashlib, logging, os, sys, time, pathlib, subprocess
 from oslo_config import cfg
 from glancecore.domain import errors
@@ -117,15 +117,26 @@ class Deaf(ImportStep):
                 work.check_alive()
             except errors.GlanceError:
                 pass
-'''
-STEPS = {"checksum": "Checksum", "upper": "Upper", "hang": "Hang", "crash": "Crash", "deaf": "Deaf", "patient": "Patient", "tell": "Tell"}
+"""
+STEPS = {
+    "checksum": "Checksum",
+    "upper": "Upper",
+    "hang": "Hang",
+    "crash": "Crash",
+    "deaf": "Deaf",
+    "patient": "Patient",
+    "tell": "Tell",
+}
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("site")
     file = folder / "glance-api.conf"
-    file.write_text(f"[image_import_opts]\nimage_import_plugins = {', '.join(STEPS)}\n[imports]\nstep_timeout = 1\n[step_checksum]\nname = digest\n")
+    file.write_text(
+        f"[image_import_opts]\nimage_import_plugins = {', '.join(STEPS)}\n[imports]\nstep_timeout ="
+        " 1\n[step_checksum]\nname = digest\n"
+    )
     with strangers.plugin(folder, "glancecore.import_steps", STEPS, PLUGIN):
         yield file
 
@@ -137,7 +148,12 @@ def steps(config: Path) -> dict[str, ImportStep]:
 
 
 def bench(folder: Path, stop_after: int | None = None, **properties: str) -> Bench:
-    return Bench(folder, b"some data", make_image(disk_format="raw", container_format="bare", properties=properties), stop_after=stop_after)
+    return Bench(
+        folder,
+        b"some data",
+        make_image(disk_format="raw", container_format="bare", properties=properties),
+        stop_after=stop_after,
+    )
 
 
 def test_it_reads_and_names(steps: dict[str, ImportStep], tmp_path: Path) -> None:
@@ -157,14 +173,25 @@ def test_it_makes_other_data(steps: dict[str, ImportStep], tmp_path: Path) -> No
     assert work.image.properties == {"method": "web-download", "roles": "member", "of": work.image.id}
 
 
-@pytest.mark.parametrize(("how", "code", "sentence"), [
-    ("segfault", "import_failed", "step crash ended its process"), ("exit", "import_failed", "step crash ended its process"),
-    ("exit 0", "import_failed", "step crash ended its process"), ("_exit", "import_failed", "step crash ended its process"),
-    ("raise", "import_failed", "Crash failed; the operator's log says why"), ("long", "import_failed", "step crash failed"), ("half", "import_failed", "step crash ended its process"),
-    ("daemon", "import_failed", "step crash ended its process"),
-    ("refuse", "decompression_refused", "that is too much"), ("store", "store_full", "it is full")])
+@pytest.mark.parametrize(
+    ("how", "code", "sentence"),
+    [
+        ("segfault", "import_failed", "step crash ended its process"),
+        ("exit", "import_failed", "step crash ended its process"),
+        ("exit 0", "import_failed", "step crash ended its process"),
+        ("_exit", "import_failed", "step crash ended its process"),
+        ("raise", "import_failed", "Crash failed; the operator's log says why"),
+        ("long", "import_failed", "step crash failed"),
+        ("half", "import_failed", "step crash ended its process"),
+        ("daemon", "import_failed", "step crash ended its process"),
+        ("refuse", "decompression_refused", "that is too much"),
+        ("store", "store_full", "it is full"),
+    ],
+)
 @pytest.mark.parametrize("call", ["run", "undo"])
-def test_however_it_fails_only_it_does(steps: dict[str, ImportStep], tmp_path: Path, how: str, code: str, sentence: str, call: str) -> None:
+def test_however_it_fails_only_it_does(
+    steps: dict[str, ImportStep], tmp_path: Path, how: str, code: str, sentence: str, call: str
+) -> None:
     with pytest.raises(errors.GlanceError) as caught:
         getattr(steps["crash"], call)(bench(tmp_path, how=how))
     assert caught.value.code == code
@@ -172,15 +199,21 @@ def test_however_it_fails_only_it_does(steps: dict[str, ImportStep], tmp_path: P
     assert "secret" not in str(caught.value)
 
 
-def test_the_log_says_how_it_ended(steps: dict[str, ImportStep], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_how_it_ended(
+    steps: dict[str, ImportStep], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for how in ("segfault", "exit"):
         with pytest.raises(errors.ImportFailed):
             steps["crash"].run(bench(tmp_path / how, how=how))
     assert [x.getMessage() for x in caplog.records if x.name == "glancecore.features.imports.step_process"] == [
-        "import step crash ended its process: SIGSEGV", "import step crash ended its process: exit code 3"]
+        "import step crash ended its process: SIGSEGV",
+        "import step crash ended its process: exit code 3",
+    ]
 
 
-def test_what_it_logs_tells_of_the_import(steps: dict[str, ImportStep], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_it_logs_tells_of_the_import(
+    steps: dict[str, ImportStep], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with log_lines.work("image-1", "task-1", "req-7", "u", "p"):
         steps["tell"].run(bench(tmp_path))
     (line,) = [x for x in "".join(capfd.readouterr()).splitlines() if "something happened" in x]
@@ -189,14 +222,18 @@ def test_what_it_logs_tells_of_the_import(steps: dict[str, ImportStep], tmp_path
 
 
 @pytest.mark.parametrize("call", ["run", "undo"])
-def test_one_that_hangs_is_ended_with_all_that_it_started(steps: dict[str, ImportStep], tmp_path: Path, call: str) -> None:
+def test_one_that_hangs_is_ended_with_all_that_it_started(
+    steps: dict[str, ImportStep], tmp_path: Path, call: str
+) -> None:
     pids = tmp_path / "pids"
     with pytest.raises(errors.ImportFailed, match="did nothing for 1 seconds"):
         getattr(steps["hang"], call)(bench(tmp_path, pids=str(pids)))
     until(lambda: not alive(pids), "what it has started still lives")
 
 
-def test_one_that_hangs_ends_when_the_import_is_cancelled(config: Path, steps: dict[str, ImportStep], tmp_path: Path) -> None:
+def test_one_that_hangs_ends_when_the_import_is_cancelled(
+    config: Path, steps: dict[str, ImportStep], tmp_path: Path
+) -> None:
     step = steps["hang"]
     assert isinstance(step, IsolatedStep)
     step._timeout = 1000.0  # only the cancelling ends it
@@ -230,7 +267,9 @@ def test_what_we_take_to_answer_is_not_the_steps_time(steps: dict[str, ImportSte
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_to_the_whole_service_leave_it_to_its_parent(steps: dict[str, ImportStep], tmp_path: Path, number: signal.Signals) -> None:
+def test_signals_to_the_whole_service_leave_it_to_its_parent(
+    steps: dict[str, ImportStep], tmp_path: Path, number: signal.Signals
+) -> None:
     """Which is stopping, and hands the import over."""
     step, pids, work = steps["hang"], tmp_path / "pids", bench(tmp_path, pids=str(tmp_path / "pids"))
     assert isinstance(step, IsolatedStep)

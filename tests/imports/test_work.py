@@ -31,9 +31,18 @@ class Run:
 
 
 @pytest.mark.parametrize("work", [MethodWork, lambda run: StepWork(run, "step")], ids=["method", "step"])
-@pytest.mark.parametrize(("properties", "error"), [
-    ({"a": "1", "b": "2", "c": "3"}, errors.LimitExceeded), ({"a": "x" * 100}, errors.LimitExceeded), ({"a\n": "x"}, errors.Invalid), ({"a": "x\0"}, errors.Invalid)])
-def test_what_users_may_not_imports_may_not(work: Callable[[Any], MethodWork], properties: dict[str, str], error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("properties", "error"),
+    [
+        ({"a": "1", "b": "2", "c": "3"}, errors.LimitExceeded),
+        ({"a": "x" * 100}, errors.LimitExceeded),
+        ({"a\n": "x"}, errors.Invalid),
+        ({"a": "x\0"}, errors.Invalid),
+    ],
+)
+def test_what_users_may_not_imports_may_not(
+    work: Callable[[Any], MethodWork], properties: dict[str, str], error: type[Exception]
+) -> None:
     run = Run()
     with pytest.raises(error):
         work(run).set_properties(**properties)

@@ -30,21 +30,33 @@ def manage(database: MemoryDatabase, capsys: Capture, *words: str | Path, code: 
 GOOD = {"title": "T", "type": "string"}
 
 
-@pytest.mark.parametrize(("content", "names"), [
-    ({"display_name": "x"}, ("namespace",)),
-    ({"namespace": "N", "colour": "red"}, ("colour",)),
-    ({"namespace": "N", "visibility": "shared"}, ("visibility", "public, private")),
-    ({"namespace": "N", "properties": {"cpu": {"title": "C", "type": "text"}}}, ("properties.cpu.type", "integer, number")),
-    ({"namespace": "N", "properties": {"cpu": {"type": "string"}}}, ("properties.cpu", "title")),
-    ({"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "maxLength": -1}}}]},
-     ("objects.0.properties.a.maxLength", "less than 0")),
-    ({"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "pattern": "["}}}]}, ("objects.0.properties.a.pattern",)),
-    ({"namespace": "N", "tags": [{"name": "a"}, {"name": "A"}]}, ("tag A",)),
-    ({"namespace": "N", "resource_type_associations": [{"prefix": "x"}]}, ("resource_type_associations.0", "name")),
-    ([], ("object",)),
-])
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ({"display_name": "x"}, ("namespace",)),
+        ({"namespace": "N", "colour": "red"}, ("colour",)),
+        ({"namespace": "N", "visibility": "shared"}, ("visibility", "public, private")),
+        (
+            {"namespace": "N", "properties": {"cpu": {"title": "C", "type": "text"}}},
+            ("properties.cpu.type", "integer, number"),
+        ),
+        ({"namespace": "N", "properties": {"cpu": {"type": "string"}}}, ("properties.cpu", "title")),
+        (
+            {"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "maxLength": -1}}}]},
+            ("objects.0.properties.a.maxLength", "less than 0"),
+        ),
+        (
+            {"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "pattern": "["}}}]},
+            ("objects.0.properties.a.pattern",),
+        ),
+        ({"namespace": "N", "tags": [{"name": "a"}, {"name": "A"}]}, ("tag A",)),
+        ({"namespace": "N", "resource_type_associations": [{"prefix": "x"}]}, ("resource_type_associations.0", "name")),
+        ([], ("object",)),
+    ],
+)
 def test_a_bad_file_is_told_by_file_key_and_rule_and_not_loaded(
-        database: MemoryDatabase, capsys: Capture, tmp_path: Path, content: object, names: tuple[str, ...]) -> None:
+    database: MemoryDatabase, capsys: Capture, tmp_path: Path, content: object, names: tuple[str, ...]
+) -> None:
     (tmp_path / "bad.json").write_text(json.dumps(content))
     (tmp_path / "good.json").write_text(json.dumps({"namespace": "Good"}))
     rows = manage(database, capsys, "metadefs", "load", "--path", tmp_path, code=1)
@@ -55,7 +67,9 @@ def test_a_bad_file_is_told_by_file_key_and_rule_and_not_loaded(
     assert set(database.metadefs.namespaces) == {"Good"}
 
 
-@pytest.mark.parametrize("text", ["{", '{"namespace": "N", "namespace": "M"}', '{"namespace": "N\xff"}', "NaN", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["{", '{"namespace": "N", "namespace": "M"}', '{"namespace": "N\xff"}', "NaN", "[" * 100_000]
+)
 def test_what_is_no_json(database: MemoryDatabase, capsys: Capture, tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.json").write_bytes(text.encode("latin-1"))
     rows = manage(database, capsys, "metadefs", "load", "--path", tmp_path / "bad.json", code=1)
@@ -77,7 +91,9 @@ def test_options_that_contradict_each_other(database: MemoryDatabase, capsys: Ca
             manage(database, capsys, "metadefs", "load", *words)
 
 
-def test_files_are_named_so_that_any_namespace_has_one(database: MemoryDatabase, capsys: Capture, tmp_path: Path) -> None:
+def test_files_are_named_so_that_any_namespace_has_one(
+    database: MemoryDatabase, capsys: Capture, tmp_path: Path
+) -> None:
     names = ["OS::A", "a b", "\U0001f600", "..a", "%2F", "x" * 80, "-"]
     for n, name in enumerate(names):
         (tmp_path / f"{n}.json").write_text(json.dumps({"namespace": name}))

@@ -36,7 +36,11 @@ def prop(name: str, kind: str = "string", **rules: Any) -> Property:
 
 
 def public(*properties: Property, name: str = "public", **fields: Any) -> Namespace:
-    given: dict[str, Any] = {"visibility": MetadefVisibility.PUBLIC, "associations": (make_association(IMAGE),), **fields}
+    given: dict[str, Any] = {
+        "visibility": MetadefVisibility.PUBLIC,
+        "associations": (make_association(IMAGE),),
+        **fields,
+    }
     return make_namespace(name, properties=properties, **given)
 
 
@@ -50,26 +54,52 @@ def broken(value: object, kind: str = "string", **rules: Any) -> list[str]:
     return [x.rule for x in verdict.violations]
 
 
-@pytest.mark.parametrize(("value", "kind", "rules", "expected"), [
-    ("any", "string", {}, []), (5, "string", {}, ["type"]), (None, "string", {"enum": ["a"]}, []),
-    ("a", "string", {"enum": ["a", "b"]}, []), ("A", "string", {"enum": ["a", "b"]}, ["enum"]),
-    ("", "string", {"enum": ["a"]}, ["enum"]),
-    ("ab", "string", {"minLength": 3}, ["minLength"]), ("abcd", "string", {"maxLength": 3}, ["maxLength"]),
-    ("abc", "string", {"minLength": 3, "maxLength": 3, "pattern": "^a"}, []), ("xbc", "string", {"pattern": "^a"}, ["pattern"]),
-    ("5", "integer", {}, []), (5, "integer", {}, []), ("+5", "integer", {}, []), ("5.5", "integer", {}, ["type"]),
-    ("five", "integer", {}, ["type"]), (True, "integer", {}, ["type"]), ("", "integer", {}, ["type"]),
-    ("0", "integer", {"minimum": 1}, ["minimum"]), ("9", "integer", {"maximum": 8}, ["maximum"]),
-    ("8", "integer", {"minimum": 8, "maximum": 8}, []), ("3", "integer", {"enum": [1, 2]}, ["enum"]),
-    ("2", "integer", {"enum": [1, 2]}, []), ("2", "integer", {"enum": ["1", "2"]}, []),
-    ("1.5", "number", {"minimum": 1.5}, []), ("1.4", "number", {"minimum": 1.5}, ["minimum"]), ("nan", "number", {}, ["type"]),
-    ("true", "boolean", {}, []), ("No", "boolean", {}, []), (False, "boolean", {}, []), ("perhaps", "boolean", {}, ["type"]),
-    ("a,b", "array", {"items": {"enum": ["a", "b"]}}, []), ("a,c", "array", {"items": {"enum": ["a", "b"]}}, ["enum"]),
-    ('["a","a"]', "array", {"uniqueItems": True}, ["uniqueItems"]), (["a"], "array", {"minItems": 2}, ["minItems"]),
-    ("a,b,c", "array", {"maxItems": 2}, ["maxItems"]), ('{"a": 1}', "object", {}, []), ("{", "object", {}, ["type"]),
-    ("<or> 5 <or> 9", "integer", {"operators": ["<or>"], "maximum": 8}, ["maximum"]),
-    ("<or> 5 <or> 8", "integer", {"operators": ["<or>"], "maximum": 8}, []),
-    ("7", "integer", {"operators": ["<or>"], "maximum": 8}, []), ("<in> 7", "integer", {"operators": ["<or>"]}, ["type"]),
-])
+@pytest.mark.parametrize(
+    ("value", "kind", "rules", "expected"),
+    [
+        ("any", "string", {}, []),
+        (5, "string", {}, ["type"]),
+        (None, "string", {"enum": ["a"]}, []),
+        ("a", "string", {"enum": ["a", "b"]}, []),
+        ("A", "string", {"enum": ["a", "b"]}, ["enum"]),
+        ("", "string", {"enum": ["a"]}, ["enum"]),
+        ("ab", "string", {"minLength": 3}, ["minLength"]),
+        ("abcd", "string", {"maxLength": 3}, ["maxLength"]),
+        ("abc", "string", {"minLength": 3, "maxLength": 3, "pattern": "^a"}, []),
+        ("xbc", "string", {"pattern": "^a"}, ["pattern"]),
+        ("5", "integer", {}, []),
+        (5, "integer", {}, []),
+        ("+5", "integer", {}, []),
+        ("5.5", "integer", {}, ["type"]),
+        ("five", "integer", {}, ["type"]),
+        (True, "integer", {}, ["type"]),
+        ("", "integer", {}, ["type"]),
+        ("0", "integer", {"minimum": 1}, ["minimum"]),
+        ("9", "integer", {"maximum": 8}, ["maximum"]),
+        ("8", "integer", {"minimum": 8, "maximum": 8}, []),
+        ("3", "integer", {"enum": [1, 2]}, ["enum"]),
+        ("2", "integer", {"enum": [1, 2]}, []),
+        ("2", "integer", {"enum": ["1", "2"]}, []),
+        ("1.5", "number", {"minimum": 1.5}, []),
+        ("1.4", "number", {"minimum": 1.5}, ["minimum"]),
+        ("nan", "number", {}, ["type"]),
+        ("true", "boolean", {}, []),
+        ("No", "boolean", {}, []),
+        (False, "boolean", {}, []),
+        ("perhaps", "boolean", {}, ["type"]),
+        ("a,b", "array", {"items": {"enum": ["a", "b"]}}, []),
+        ("a,c", "array", {"items": {"enum": ["a", "b"]}}, ["enum"]),
+        ('["a","a"]', "array", {"uniqueItems": True}, ["uniqueItems"]),
+        (["a"], "array", {"minItems": 2}, ["minItems"]),
+        ("a,b,c", "array", {"maxItems": 2}, ["maxItems"]),
+        ('{"a": 1}', "object", {}, []),
+        ("{", "object", {}, ["type"]),
+        ("<or> 5 <or> 9", "integer", {"operators": ["<or>"], "maximum": 8}, ["maximum"]),
+        ("<or> 5 <or> 8", "integer", {"operators": ["<or>"], "maximum": 8}, []),
+        ("7", "integer", {"operators": ["<or>"], "maximum": 8}, []),
+        ("<in> 7", "integer", {"operators": ["<or>"]}, ["type"]),
+    ],
+)
 def test_rules(value: object, kind: str, rules: dict[str, Any], expected: list[str]) -> None:
     assert broken(value, kind, **rules) == expected
 
@@ -83,28 +113,46 @@ def test_only_defined_properties_are_checked() -> None:
 
 def test_properties_of_objects_count_and_prefixes_are_applied() -> None:
     repository = MemoryMetadefs()
-    repository.commit(NamespaceAdded(make_namespace(
-        "n", visibility=MetadefVisibility.PUBLIC, objects=(make_object("o", prop("cores", "integer")),),
-        properties=(prop("bus", enum=["a"]),), associations=(make_association(IMAGE, "hw_"), make_association("Flavor", "hw:")))))
+    repository.commit(
+        NamespaceAdded(
+            make_namespace(
+                "n",
+                visibility=MetadefVisibility.PUBLIC,
+                objects=(make_object("o", prop("cores", "integer")),),
+                properties=(prop("bus", enum=["a"]),),
+                associations=(make_association(IMAGE, "hw_"), make_association("Flavor", "hw:")),
+            )
+        )
+    )
     validation = MetadefValidation(repository)
-    assert [x.property for x in validation.check(None, IMAGE, {"hw_cores": "x", "hw_bus": "x", "cores": "x"}).violations] == [
-        "hw_cores", "hw_bus"]
-    assert [x.property for x in validation.check(None, "Flavor", {"hw:cores": "x", "hw_cores": "x"}).violations] == ["hw:cores"]
+    assert [
+        x.property for x in validation.check(None, IMAGE, {"hw_cores": "x", "hw_bus": "x", "cores": "x"}).violations
+    ] == ["hw_cores", "hw_bus"]
+    assert [x.property for x in validation.check(None, "Flavor", {"hw:cores": "x", "hw_cores": "x"}).violations] == [
+        "hw:cores"
+    ]
     assert validation.check(None, "Volume", {"hw_cores": "x", "cores": "x"}).checked == []
 
 
 def test_private_definitions_bind_their_project_only() -> None:
     repository = MemoryMetadefs()
-    repository.commit(NamespaceAdded(make_namespace("n", properties=(prop("p", "integer"),), owner="ours",
-                                                    associations=(make_association(IMAGE),))))
+    repository.commit(
+        NamespaceAdded(
+            make_namespace(
+                "n", properties=(prop("p", "integer"),), owner="ours", associations=(make_association(IMAGE),)
+            )
+        )
+    )
     validation = MetadefValidation(repository)
     assert [len(validation.check(x, IMAGE, {"p": "x"}).violations) for x in ("ours", "theirs", None)] == [1, 0, 0]
 
 
 def test_one_of_several_definitions_must_accept() -> None:
     repository = MemoryMetadefs()
-    repository.commit(NamespaceAdded(public(prop("bus", enum=["virtio"]), name="kvm")),
-                      NamespaceAdded(public(prop("bus", enum=["lsiLogic"]), name="vmware")))
+    repository.commit(
+        NamespaceAdded(public(prop("bus", enum=["virtio"]), name="kvm")),
+        NamespaceAdded(public(prop("bus", enum=["lsiLogic"]), name="vmware")),
+    )
     validation = MetadefValidation(repository)
     for value, namespaces in (("virtio", []), ("lsiLogic", []), ("floppy", ["kvm", "vmware"])):
         assert [x.namespace for x in validation.check(None, IMAGE, {"bus": value}).violations] == namespaces

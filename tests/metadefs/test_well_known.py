@@ -1,4 +1,5 @@
-"""The definitions that come with the service have the namespaces, keys and prefixes that Nova, Cinder and Horizon know."""
+"""The definitions that come with the service have the namespaces, keys and prefixes that Nova, Cinder and Horizon
+know."""
 
 from __future__ import annotations
 
@@ -14,11 +15,23 @@ PLAIN = {IMAGE: None}
 HARDWARE = {IMAGE: "hw_", FLAVOR: "hw:"}
 #: Namespace -> (resource type -> prefix, keys).
 FACTS: dict[str, tuple[dict[str, str | None], str]] = {
-    "OS::Compute::LibvirtImage": (PLAIN, ("hw_cdrom_bus hw_disk_bus hw_firmware_type hw_firmware_stateless hw_rng_model hw_machine_type hw_scsi_model hw_video_model hw_video_ram "
-                                         "os_command_line os_type hw_vif_model hw_vif_multiqueue_enabled hw_pmu hw_qemu_guest_agent hw_pointer_model img_hide_hypervisor_id")),
-    "OS::Compute::Libvirt": (HARDWARE, "serial_port_count boot_menu mem_encryption mem_encryption_model virtio_packed_ring"),
+    "OS::Compute::LibvirtImage": (
+        PLAIN,
+        (
+            "hw_cdrom_bus hw_disk_bus hw_firmware_type hw_firmware_stateless hw_rng_model hw_machine_type hw_scsi_model"
+            " hw_video_model hw_video_ram os_command_line os_type hw_vif_model hw_vif_multiqueue_enabled hw_pmu"
+            " hw_qemu_guest_agent hw_pointer_model img_hide_hypervisor_id"
+        ),
+    ),
+    "OS::Compute::Libvirt": (
+        HARDWARE,
+        "serial_port_count boot_menu mem_encryption mem_encryption_model virtio_packed_ring",
+    ),
     "OS::Compute::Hypervisor": (PLAIN, "hypervisor_type vm_mode"),
-    "OS::Compute::VirtCPUTopology": ({**HARDWARE, VOLUME: "hw_"}, "cpu_sockets cpu_cores cpu_threads cpu_max_sockets cpu_max_cores cpu_max_threads"),
+    "OS::Compute::VirtCPUTopology": (
+        {**HARDWARE, VOLUME: "hw_"},
+        "cpu_sockets cpu_cores cpu_threads cpu_max_sockets cpu_max_cores cpu_max_threads",
+    ),
     "OS::Compute::Watchdog": ({**HARDWARE, VOLUME: "hw_"}, "watchdog_action"),
     "OS::Compute::CPUPinning": ({**HARDWARE, VOLUME: "hw_"}, "cpu_policy cpu_thread_policy"),
     "OS::Compute::GuestMemoryBacking": ({**HARDWARE, VOLUME: "hw_"}, "mem_page_size"),
@@ -28,12 +41,19 @@ FACTS: dict[str, tuple[dict[str, str | None], str]] = {
     "OS::Compute::VMware": (PLAIN, "img_linked_clone vmware_adaptertype vmware_disktype vmware_ostype"),
     "OS::Compute::XenAPI": (PLAIN, "auto_disk_config"),
     "OS::Glance::CommonImageProperties": ({}, "kernel_id ramdisk_id architecture os_distro os_version"),
-    "OS::Glance::Signatures": (PLAIN, "img_signature img_signature_certificate_uuid img_signature_hash_method img_signature_key_type"),
+    "OS::Glance::Signatures": (
+        PLAIN,
+        "img_signature img_signature_certificate_uuid img_signature_hash_method img_signature_key_type",
+    ),
     "OS::OperatingSystem": ({IMAGE: None, VOLUME: None}, "os_distro os_version os_admin_user"),
 }
-VALUES = {("OS::Compute::Libvirt", "mem_encryption_model"): {"amd-sev", "amd-sev-es", "amd-sev-snp"}, ("OS::Compute::Libvirt", "boot_menu"): {"true", "false"},
-          ("OS::Compute::LibvirtImage", "hw_qemu_guest_agent"): {"yes", "no"}, ("OS::Compute::LibvirtImage", "hw_firmware_type"): {"bios", "uefi"},
-          ("OS::Compute::Watchdog", "watchdog_action"): {"disabled", "reset", "poweroff", "pause", "none"}}
+VALUES = {
+    ("OS::Compute::Libvirt", "mem_encryption_model"): {"amd-sev", "amd-sev-es", "amd-sev-snp"},
+    ("OS::Compute::Libvirt", "boot_menu"): {"true", "false"},
+    ("OS::Compute::LibvirtImage", "hw_qemu_guest_agent"): {"yes", "no"},
+    ("OS::Compute::LibvirtImage", "hw_firmware_type"): {"bios", "uefi"},
+    ("OS::Compute::Watchdog", "watchdog_action"): {"disabled", "reset", "poweroff", "pause", "none"},
+}
 
 
 def _definitions(namespace: Namespace) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Serves an image up and down with the ``glance-api`` beside this interpreter, as docs/deploying.md configures it: ``up_and_down.py FOLDER``.
+"""Serves an image up and down with the ``glance-api`` beside this interpreter, as docs/deploying.md configures it:
+``up_and_down.py FOLDER``.
 
 The standard library alone: it runs where nothing else than the service is installed.
 """
@@ -30,9 +31,16 @@ def call(url: str, method: str = "GET", body: bytes | None = None, kind: str = "
 
 
 def up_and_down(url: str) -> None:
-    """An image goes there, is what it was when it comes back, and is deleted. Raises AssertionError, and OSError when nobody answers."""
+    """An image goes there, is what it was when it comes back, and is deleted. Raises AssertionError, and OSError when
+    nobody answers."""
     data = os.urandom(SIZE)
-    made = json.loads(call(f"{url}/v2/images", "POST", json.dumps({"name": "x", "disk_format": "raw", "container_format": "bare"}).encode()))
+    made = json.loads(
+        call(
+            f"{url}/v2/images",
+            "POST",
+            json.dumps({"name": "x", "disk_format": "raw", "container_format": "bare"}).encode(),
+        )
+    )
     image = f"{url}/v2/images/{made['id']}"
     call(f"{image}/file", "PUT", data, "application/octet-stream")
     shown = json.loads(call(image))
@@ -64,7 +72,9 @@ def main(folder: Path) -> None:
         subprocess.run([programs / words[0], *words[1:], "--config-file", config], check=True, stdin=subprocess.DEVNULL)
     port = lab.free_port()
     environ = {**os.environ, "OS_DEFAULT__BIND_PORT": str(port), "OS_DEFAULT__WORKERS": "1"}
-    process = subprocess.Popen([programs / "glance-api", "--config-file", config], env=environ, stdin=subprocess.DEVNULL, cwd=folder)
+    process = subprocess.Popen(
+        [programs / "glance-api", "--config-file", config], env=environ, stdin=subprocess.DEVNULL, cwd=folder
+    )
     try:
         wait(f"http://127.0.0.1:{port}", process)
         up_and_down(f"http://127.0.0.1:{port}")

@@ -1,4 +1,5 @@
-"""A deployment of the real Glance 33 as years leave it: images in every status, lost and damaged copies, members, definitions."""
+"""A deployment of the real Glance 33 as years leave it: images in every status, lost and damaged copies, members,
+definitions."""
 
 from __future__ import annotations
 
@@ -18,12 +19,27 @@ from waiting import until
 
 #: Names of images, and statuses that no call leaves behind.
 BY_HAND = {"killed": "killed", "importing": "importing", "queued with data": "queued", "of no status": "lost"}
-NAMESPACE = {"namespace": "Adopt::Me", "display_name": "Adopted", "description": "é", "visibility": "public", "protected": True,
-             "properties": {"size_class": {"title": "Size", "type": "string", "enum": ["s", "m"], "operators": ["<or>"]}},
-             "objects": [{"name": "both", "description": "two", "required": ["q", "r"],
-                          "properties": {"q": {"title": "Q", "type": "integer", "minimum": 1}, "r": {"title": "R", "type": "boolean"}}}],
-             "tags": [{"name": "one"}, {"name": "two"}],
-             "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}, {"name": "OS::Nova::Flavor"}]}
+NAMESPACE = {
+    "namespace": "Adopt::Me",
+    "display_name": "Adopted",
+    "description": "é",
+    "visibility": "public",
+    "protected": True,
+    "properties": {"size_class": {"title": "Size", "type": "string", "enum": ["s", "m"], "operators": ["<or>"]}},
+    "objects": [
+        {
+            "name": "both",
+            "description": "two",
+            "required": ["q", "r"],
+            "properties": {
+                "q": {"title": "Q", "type": "integer", "minimum": 1},
+                "r": {"title": "R", "type": "boolean"},
+            },
+        }
+    ],
+    "tags": [{"name": "one"}, {"name": "two"}],
+    "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}, {"name": "OS::Nova::Flavor"}],
+}
 
 
 @dataclass
@@ -86,12 +102,21 @@ def _fill(peer: Peer) -> None:
             assert answer.status_code == 200
     assert admin.call("POST", f"/v2/images/{active('deactivated')}/actions/deactivate").status_code == 204
     copied = active("in two stores")
-    assert admin.call("POST", f"/v2/images/{copied}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]}).status_code == 202
+    assert (
+        admin.call(
+            "POST", f"/v2/images/{copied}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]}
+        ).status_code
+        == 202
+    )
     until(lambda: client.show(copied)["stores"] == "fast,slow")
     for name in ("its file is lost", "its file is longer", "its file has other bytes", *BY_HAND):
         active(name)
     image("queued")
-    staged = client.session.put(f"{peer.url}/v2/images/{image('uploading')}/stage", data=b"staged", headers={"Content-Type": "application/octet-stream"})
+    staged = client.session.put(
+        f"{peer.url}/v2/images/{image('uploading')}/stage",
+        data=b"staged",
+        headers={"Content-Type": "application/octet-stream"},
+    )
     assert staged.status_code == 204
     assert client.delete(active("pending_delete", tags=["still"], colour="blue")).status_code == 204
     assert admin.call("POST", "/v2/metadefs/namespaces", NAMESPACE).status_code == 201
@@ -107,10 +132,16 @@ def _fill(peer: Peer) -> None:
 def _begin_upload(peer: Peer, image_id: str) -> None:
     """Half of an upload, which the service's death ends."""
     client = _client(peer)
-    headers = "".join(f"{name}: {client.session.headers[name]!s}\r\n" for name in ("X-Identity-Status", "X-User-Id", "X-Project-Id", "X-Roles"))
+    headers = "".join(
+        f"{name}: {client.session.headers[name]!s}\r\n"
+        for name in ("X-Identity-Status", "X-User-Id", "X-Project-Id", "X-Roles")
+    )
     sock = socket.create_connection(("127.0.0.1", int(peer.url.rpartition(":")[2])))
-    sock.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-                 f"Content-Length: 2000000\r\n{headers}\r\n".encode() + os.urandom(1_000_000))
+    sock.sendall(
+        f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        f"Content-Length: 2000000\r\n{headers}\r\n".encode()
+        + os.urandom(1_000_000)
+    )
     peer.data["saving"] = b""
     _open.append(sock)
 

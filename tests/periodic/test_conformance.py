@@ -58,13 +58,29 @@ class ServicePlace(Place):
 
     def _build(self, config: lab.Config) -> Service:
         file = self.folder / "glance-api.conf"
-        file.write_text(lab.config_text(lab.merged({
-            "DEFAULT": {"auth_strategy": "none", "enabled_backends": "fast:file, cheap:file", "notifiers": "", "enabled_import_methods": "copy-image", "scrub_time": 0,
-                        "node_staging_uri": f"file://{self.folder}/staging",
-                        "hashing_algorithm": "sha256"},
-            "database": {"connection": f"sqlite:///{self.folder}/glance.sqlite"}, "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": self.folder / "fast"}, "cheap": {"filesystem_store_datadir": self.folder / "cheap"},
-            "periodic": {"enabled_jobs": self.name}}, config)))
+        file.write_text(
+            lab.config_text(
+                lab.merged(
+                    {
+                        "DEFAULT": {
+                            "auth_strategy": "none",
+                            "enabled_backends": "fast:file, cheap:file",
+                            "notifiers": "",
+                            "enabled_import_methods": "copy-image",
+                            "scrub_time": 0,
+                            "node_staging_uri": f"file://{self.folder}/staging",
+                            "hashing_algorithm": "sha256",
+                        },
+                        "database": {"connection": f"sqlite:///{self.folder}/glance.sqlite"},
+                        "glance_store": {"default_backend": "fast"},
+                        "fast": {"filesystem_store_datadir": self.folder / "fast"},
+                        "cheap": {"filesystem_store_datadir": self.folder / "cheap"},
+                        "periodic": {"enabled_jobs": self.name},
+                    },
+                    config,
+                )
+            )
+        )
         self._made.append(build(configuration.new(files=[str(file)])))
         return self._made[-1]
 
@@ -75,10 +91,25 @@ class ServicePlace(Place):
 
     def seen(self) -> object:
         """What images say, and what lies in the stores, whatever it is called there."""
-        images = [(x.id, x.status.value, sorted((y.store, y.status.value) for y in x.locations), x.size, x.checksum, x.hash_value)
-                  for x in (self.service.database.images.get_any(_id(number)) for number in range(10) if self._there(_id(number)))]
-        files = sorted((name, hashlib.sha256(x.read_bytes()).hexdigest()) for name in FOLDERS for x in (self.folder / name).rglob("*")
-                       if x.is_file() and not x.name.startswith("."))
+        images = [
+            (
+                x.id,
+                x.status.value,
+                sorted((y.store, y.status.value) for y in x.locations),
+                x.size,
+                x.checksum,
+                x.hash_value,
+            )
+            for x in (
+                self.service.database.images.get_any(_id(number)) for number in range(10) if self._there(_id(number))
+            )
+        ]
+        files = sorted(
+            (name, hashlib.sha256(x.read_bytes()).hexdigest())
+            for name in FOLDERS
+            for x in (self.folder / name).rglob("*")
+            if x.is_file() and not x.name.startswith(".")
+        )
         return images, files
 
     def _there(self, image_id: str) -> bool:
@@ -95,8 +126,17 @@ class ServicePlace(Place):
 
     def add(self, number: int, *stores: str, **fields: object) -> Image:
         data = _data(number)
-        given = {"size": len(data), "checksum": hashlib.md5(data).hexdigest(), "hash_algo": "sha256", "hash_value": hashlib.sha256(data).hexdigest(),
-                 "status": Status.ACTIVE, "disk_format": "raw", "container_format": "bare", "virtual_size": len(data), **fields}
+        given = {
+            "size": len(data),
+            "checksum": hashlib.md5(data).hexdigest(),
+            "hash_algo": "sha256",
+            "hash_value": hashlib.sha256(data).hexdigest(),
+            "status": Status.ACTIVE,
+            "disk_format": "raw",
+            "container_format": "bare",
+            "virtual_size": len(data),
+            **fields,
+        }
         image = make_image(id=_id(number), **given)
         image = replace(image, locations=tuple(self.put(number, x) for x in stores))
         self.service.database.images.commit(ImageAdded(image))
@@ -192,10 +232,14 @@ class TestUpdater(JobKit):
             place.add(number, "fast", size=None, checksum=None, hash_algo=None, hash_value=None, virtual_size=None)
 
 
-# -- of the machine ------------------------------------------------------------------------------------------------------
+# -- of the machine --------------------------------------------------------------------------------
 class CachePlace(ServicePlace):
     def _build(self, config: lab.Config) -> Service:
-        return super()._build(lab.merged({"DEFAULT": {"image_cache_dir": self.folder / "cache", "worker_self_reference_url": NODE}}, config))
+        return super()._build(
+            lab.merged(
+                {"DEFAULT": {"image_cache_dir": self.folder / "cache", "worker_self_reference_url": NODE}}, config
+            )
+        )
 
     @property
     def driver(self):
@@ -205,8 +249,15 @@ class CachePlace(ServicePlace):
 
     def seen(self) -> object:
         """Without what is being written at this moment: whoever is stopped removes it."""
-        data = [x for x in (self.folder / "cache" / "data").iterdir() if not filler_lives(x) and not filler_lives(_mark(x))]
-        return super().seen(), sorted(x.image_id for x in self.driver.entries()), sorted(self.driver.queued()), sorted(x.stat().st_size for x in data)
+        data = [
+            x for x in (self.folder / "cache" / "data").iterdir() if not filler_lives(x) and not filler_lives(_mark(x))
+        ]
+        return (
+            super().seen(),
+            sorted(x.image_id for x in self.driver.entries()),
+            sorted(self.driver.queued()),
+            sorted(x.stat().st_size for x in data),
+        )
 
     def elsewhere(self) -> object:
         return [sorted(set(CacheNodes(self.service.database).nodes(_id(number))) - {NODE}) for number in range(10)]

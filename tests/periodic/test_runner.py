@@ -43,8 +43,14 @@ class Deployment:
 
     def runner(self, *jobs: Scheduled, name: str = "p", ttl: float = 1.0, url: str = "") -> PeriodicRunner:
         holder = f"{name}{len(self.runners)}"
-        made = PeriodicRunner(self.database.jobs, {x.name: x for x in jobs}, holder, ttl, MachineLock(Path(url.removeprefix("file://") or self.folder)),
-                              lambda: Leadership(self.database.jobs, holder, url or self.url, ttl))
+        made = PeriodicRunner(
+            self.database.jobs,
+            {x.name: x for x in jobs},
+            holder,
+            ttl,
+            MachineLock(Path(url.removeprefix("file://") or self.folder)),
+            lambda: Leadership(self.database.jobs, holder, url or self.url, ttl),
+        )
         self.runners.append(made)
         return made
 
@@ -166,7 +172,9 @@ def test_a_job_ends_when_its_process_no_longer_leads(deployment: Deployment) -> 
     assert from_json(jobs.record(PREFIX + "j").report or {}).outcome is RunOutcome.STOPPED
 
 
-def test_a_leader_that_can_not_say_that_it_lives_stops_leading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_that_can_not_say_that_it_lives_stops_leading(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner = deployment.runner(Scheduled("j", Told(lambda _: None), 3600))
     runner.start()
     until(runner._leads)
@@ -263,12 +271,20 @@ def test_a_folder_that_can_not_be_used_is_told_once(tmp_path: Path, caplog: pyte
     assert [x.getMessage().split(":")[0] for x in caplog.records] == ["[periodic] lock_path"]
 
 
-# -- a machine's own jobs --------------------------------------------------------------------------------------------------
-def machine(deployment: Deployment, name: str, work: Callable[[JobContext], None], interval: float = 3600) -> PeriodicRunner:
+# -- a machine's own jobs --------------------------------------------------------------------------
+def machine(
+    deployment: Deployment, name: str, work: Callable[[JobContext], None], interval: float = 3600
+) -> PeriodicRunner:
     """One process of that machine."""
     holder = f"{name}-{len(deployment.runners)}"
-    made = PeriodicRunner(deployment.database.jobs, {"j": Scheduled("j", Told(work), interval, machine=name)}, holder, 1.0,
-                          MachineLock(deployment.folder / name), LocalLeadership)
+    made = PeriodicRunner(
+        deployment.database.jobs,
+        {"j": Scheduled("j", Told(work), interval, machine=name)},
+        holder,
+        1.0,
+        MachineLock(deployment.folder / name),
+        LocalLeadership,
+    )
     deployment.runners.append(made)
     return made
 

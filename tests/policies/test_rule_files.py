@@ -64,13 +64,21 @@ def test_a_file_that_becomes_wrong_changes_nothing(tmp_path: Path, name: str, ca
     path, told = tmp_path / "policy.yaml", list[bool]()
     written(path, '"delete_image": "role:deleter"')
     asked = made(path, told)
-    assert (may_delete(asked, "deleter"), may_delete(asked, "member"), may_delete(asked, "admin")) == (True, False, False)
+    assert (may_delete(asked, "deleter"), may_delete(asked, "member"), may_delete(asked, "admin")) == (
+        True,
+        False,
+        False,
+    )
     if name == "gone":
         path.unlink()
     else:
         written(path, WRONG[name][0])
     for _ in range(3):
-        assert (may_delete(asked, "deleter"), may_delete(asked, "member"), may_delete(asked, "admin")) == (True, False, False)
+        assert (may_delete(asked, "deleter"), may_delete(asked, "member"), may_delete(asked, "admin")) == (
+            True,
+            False,
+            False,
+        )
     assert told == [True, False], "told once"
     assert len([x for x in caplog.records if x.levelname == "ERROR" and "stay as they were" in x.message]) == 1
     written(path, '"delete_image": "role:other"')
@@ -91,7 +99,11 @@ def test_a_file_that_comes_back_as_it_was_is_right_again(tmp_path: Path) -> None
 
 def test_helpers_and_names_of_glance_are_no_mistakes(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
-    written(path, '"helper": "role:deleter"\n"delete_image": "rule:helper"\n"manage_image_cache": "role:admin"\n"modify_task": "!"\n"get_image": ""\n"add_image": "!"')
+    written(
+        path,
+        '"helper": "role:deleter"\n"delete_image": "rule:helper"\n"manage_image_cache": "role:admin"\n"modify_task":'
+        ' "!"\n"get_image": ""\n"add_image": "!"',
+    )
     assert may_delete(made(path), "deleter") is True
 
 

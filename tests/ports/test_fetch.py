@@ -22,7 +22,12 @@ DATA = b"the data"
 
 
 def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]).encode("utf-8") + body
+    return (
+        "\r\n".join(
+            [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
+        ).encode("utf-8")
+        + body
+    )
 
 
 class Server:
@@ -64,8 +69,30 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def secure(tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     made = Server(context)
@@ -74,7 +101,9 @@ def secure(tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
 
 
 def fetcher(tls: ssl.SSLContext | None = None) -> Fetcher:
-    return Fetcher(AddressFilter(["127.0.0.1", "localhost"]), Settings(2.0, 2.0, tls=tls or ssl.create_default_context()))
+    return Fetcher(
+        AddressFilter(["127.0.0.1", "localhost"]), Settings(2.0, 2.0, tls=tls or ssl.create_default_context())
+    )
 
 
 def read(url: str, *, pinned: bool = False, tls: ssl.SSLContext | None = None) -> bytes:
@@ -85,9 +114,17 @@ def read(url: str, *, pinned: bool = False, tls: ssl.SSLContext | None = None) -
         body.close()
 
 
-@pytest.mark.parametrize(("location", "path"), [
-    ("/a disk.img", "/a%20disk.img"), ("/ubuntu-für-alle.img", "/ubuntu-f%C3%BCr-alle.img"), ("/a%20b?c=d&e=%2F", "/a%20b?c=d&e=%2F"),
-    ("  /plain ", "/plain"), ("relative name", "/relative%20name"), ('/"quoted"<>', "/%22quoted%22%3C%3E")])
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/a disk.img", "/a%20disk.img"),
+        ("/ubuntu-für-alle.img", "/ubuntu-f%C3%BCr-alle.img"),
+        ("/a%20b?c=d&e=%2F", "/a%20b?c=d&e=%2F"),
+        ("  /plain ", "/plain"),
+        ("relative name", "/relative%20name"),
+        ('/"quoted"<>', "/%22quoted%22%3C%3E"),
+    ],
+)
 def test_a_redirect_is_quoted(server: Server, location: str, path: str) -> None:
     server.answers = {"/x": answer("302 Found", f"Location: {location}"), path: answer("200 OK", body=DATA)}
     assert read(f"http://127.0.0.1:{server.port}/x") == DATA
@@ -103,10 +140,15 @@ def test_too_many_redirects_are_final(server: Server) -> None:
 
 @pytest.mark.parametrize("to", ["http", "https"])
 @pytest.mark.parametrize("pinned", [False, True])
-def test_from_https_to_http_with_a_digest_only(server: Server, secure: tuple[Server, ssl.SSLContext], to: str, pinned: bool) -> None:
+def test_from_https_to_http_with_a_digest_only(
+    server: Server, secure: tuple[Server, ssl.SSLContext], to: str, pinned: bool
+) -> None:
     first, tls = secure
     port = server.port if to == "http" else first.port
-    first.answers = {"/x": answer("302 Found", f"Location: {to}://localhost:{port}/y"), "/y": answer("200 OK", body=DATA)}
+    first.answers = {
+        "/x": answer("302 Found", f"Location: {to}://localhost:{port}/y"),
+        "/y": answer("200 OK", body=DATA),
+    }
     server.answers = {"/y": answer("200 OK", body=DATA)}
 
     def get() -> bytes:
@@ -149,12 +191,22 @@ def test_what_went_wrong_is_told_whatever_its_encoding(server: Server) -> None:
     assert body.status == 503
 
 
-
-
-@pytest.mark.parametrize("fields", [
-    b"Content-Length: " + b"9" * 5000, b"Content-Length: " + b"9" * 19, b"Content-Length: -5", b"Content-Length: +5", b"Content-Length: \xb2", b"Content-Length: ",
-    b"Content-Length: 5\r\nContent-Length: 4", b"Content-Length: 5, 5", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
-    b"Transfer-Encoding: identity"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: " + b"9" * 5000,
+        b"Content-Length: " + b"9" * 19,
+        b"Content-Length: -5",
+        b"Content-Length: +5",
+        b"Content-Length: \xb2",
+        b"Content-Length: ",
+        b"Content-Length: 5\r\nContent-Length: 4",
+        b"Content-Length: 5, 5",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: identity",
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_an_answer_says_in_one_way_where_it_ends(server: Server, fields: bytes, method: str) -> None:
     server.answers = {"/x": b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"}
@@ -162,8 +214,14 @@ def test_an_answer_says_in_one_way_where_it_ends(server: Server, fields: bytes, 
         fetcher().request(method, f"http://127.0.0.1:{server.port}/x")
 
 
-@pytest.mark.parametrize(("fields", "declared", "ends"), [
-    (b"Content-Length: 5\r\nContent-Length:  5", 5, True), (b"Transfer-Encoding: Chunked\r\nContent-Length: 7", None, True), (b"X: y", None, False)])
+@pytest.mark.parametrize(
+    ("fields", "declared", "ends"),
+    [
+        (b"Content-Length: 5\r\nContent-Length:  5", 5, True),
+        (b"Transfer-Encoding: Chunked\r\nContent-Length: 7", None, True),
+        (b"X: y", None, False),
+    ],
+)
 def test_whether_the_end_of_an_answer_is_known(server: Server, fields: bytes, declared: int | None, ends: bool) -> None:
     server.answers = {"/x": b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\nabcde"}
     body = fetcher().request("GET", f"http://127.0.0.1:{server.port}/x")
@@ -171,10 +229,15 @@ def test_whether_the_end_of_an_answer_is_known(server: Server, fields: bytes, de
     assert (body.declared, body.ends) == (declared, ends)
 
 
-@pytest.mark.parametrize("before", [b"", b"3\r\nabc", b"3\r\nabc\r\n", b"3\r\nabc\r\n0\r\n"], ids=["first", "behind a piece", "next", "trailer"])
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"3\r\nabc", b"3\r\nabc\r\n", b"3\r\nabc\r\n0\r\n"],
+    ids=["first", "behind a piece", "next", "trailer"],
+)
 def test_what_stands_between_pieces_comes_in_time(before: bytes) -> None:
     """However steadily it comes."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+
         def trickle() -> None:
             connection, _ = listening.accept()
             with connection, contextlib.suppress(OSError):
@@ -185,7 +248,9 @@ def test_what_stands_between_pieces_comes_in_time(before: bytes) -> None:
                     connection.sendall(b"0" if before.endswith(b"abc\r\n") or not before else b" ")
 
         threading.Thread(target=trickle, daemon=True).start()
-        body = Fetcher(AddressFilter(["127.0.0.1"]), Settings(2.0, 0.5)).request("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        body = Fetcher(AddressFilter(["127.0.0.1"]), Settings(2.0, 0.5)).request(
+            "GET", f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        )
         with contextlib.closing(body), pytest.raises(errors.StoreUnavailable, match="timeout"):
             list(iter(lambda: body.read(1000), b""))
 
@@ -194,6 +259,7 @@ def test_what_stands_between_pieces_comes_in_time(before: bytes) -> None:
 def trickling(header: bytes, piece: bytes) -> Iterator[str]:
     """A server that sends ``piece`` every 50 ms."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+
         def trickle() -> None:
             connection, _ = listening.accept()
             with connection, contextlib.suppress(OSError):
@@ -211,11 +277,19 @@ TRICKLES = ((b"Content-Length: 1000000", b"x"), (b"Transfer-Encoding: chunked", 
 
 
 @pytest.mark.parametrize(("header", "piece"), TRICKLES, ids=["length", "chunked"])
-@pytest.mark.parametrize(("settings", "words"), [(Settings(least_rate=1000, rate_window=1), "too slow: less than 1000 bytes a second"),
-                                                 (Settings(least_rate=0, fetch_timeout=1), "too slow: not everything within 1 seconds of waiting")],
-                         ids=["rate", "whole"])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Settings(least_rate=1000, rate_window=1), "too slow: less than 1000 bytes a second"),
+        (Settings(least_rate=0, fetch_timeout=1), "too slow: not everything within 1 seconds of waiting"),
+    ],
+    ids=["rate", "whole"],
+)
 def test_data_comes_at_the_least_rate(header: bytes, piece: bytes, settings: Settings, words: str) -> None:
-    with trickling(header, piece) as url, contextlib.closing(Fetcher(AddressFilter(["127.0.0.1"]), settings).request("GET", url)) as body:
+    with (
+        trickling(header, piece) as url,
+        contextlib.closing(Fetcher(AddressFilter(["127.0.0.1"]), settings).request("GET", url)) as body,
+    ):
         with pytest.raises(errors.StoreUnavailable, match=words) as told:
             list(iter(lambda: body.read(1000), b""))
         assert not told.value.retryable

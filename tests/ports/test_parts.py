@@ -18,7 +18,9 @@ def gathered(part):
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 95])
 def test_parts_are_the_stream(size, cut):
     data = bytes(range(size))
-    sent = send_in_parts((memoryview(data)[at:at + cut] for at in range(0, size, cut)), gathered, lambda number: 10, 3)
+    sent = send_in_parts(
+        (memoryview(data)[at : at + cut] for at in range(0, size, cut)), gathered, lambda number: 10, 3
+    )
     assert b"".join(each[2] for each in sent) == data
     assert [each[0] for each in sent] == list(range(1, len(sent) + 1))
     assert all(each[1] == 10 for each in sent[:-1])

@@ -18,7 +18,8 @@ def no_pause(monkeypatch):
 
 
 class Backend:
-    """Answers from ``data``; a connection breaks behind each of the bytes in ``breaks``, once. ``headers`` replaces some."""
+    """Answers from ``data``; a connection breaks behind each of the bytes in ``breaks``, once. ``headers`` replaces
+    some."""
 
     def __init__(self, data=DATA, breaks=(), **headers):
         self.data, self.breaks, self.headers, self.etag = data, list(breaks), headers, "e1"
@@ -48,7 +49,7 @@ class Answer:
         if breaks and self.at >= breaks[0]:
             breaks.pop(0)
             raise errors.StoreUnavailable("it broke", "s", "open")
-        piece = self.backend.data[self.at:min(self.end, self.at + size)]
+        piece = self.backend.data[self.at : min(self.end, self.at + size)]
         self.at += len(piece)
         return piece
 
@@ -60,9 +61,19 @@ def reader(backend, offset=0, length=None, retries=2):
     return RangeReader(backend.ask, "s", offset, length, retries)
 
 
-@pytest.mark.parametrize(("offset", "length", "asked"), [
-    (0, None, None), (0, 100, "bytes=0-99"), (0, 30, "bytes=0-29"), (5, None, "bytes=5-"), (5, 30, "bytes=5-34"), (90, 50, "bytes=90-139"),
-    (0, 1 << 62, "bytes=0-4611686018427387903"), (1, 1 << 62, "bytes=1-")])
+@pytest.mark.parametrize(
+    ("offset", "length", "asked"),
+    [
+        (0, None, None),
+        (0, 100, "bytes=0-99"),
+        (0, 30, "bytes=0-29"),
+        (5, None, "bytes=5-"),
+        (5, 30, "bytes=5-34"),
+        (90, 50, "bytes=90-139"),
+        (0, 1 << 62, "bytes=0-4611686018427387903"),
+        (1, 1 << 62, "bytes=1-"),
+    ],
+)
 def test_what_is_asked_for(offset, length, asked):
     backend = Backend()
     assert b"".join(reader(backend, offset, length)) == DATA[offset:][:length]
@@ -77,8 +88,10 @@ def test_nothing_lies_behind_the_end():
     assert backend.closed == []
 
 
-@pytest.mark.parametrize(("offset", "length", "asked"), [(0, None, [None, "bytes=42-99", "bytes=70-99"]),
-                                                        (20, 60, ["bytes=20-79", "bytes=41-79", "bytes=76-79"])])
+@pytest.mark.parametrize(
+    ("offset", "length", "asked"),
+    [(0, None, [None, "bytes=42-99", "bytes=70-99"]), (20, 60, ["bytes=20-79", "bytes=41-79", "bytes=76-79"])],
+)
 def test_a_broken_connection_is_taken_up_at_the_same_byte(offset, length, asked):
     backend = Backend(breaks=[36, 70])
     assert b"".join(reader(backend, offset, length)) == DATA[offset:][:length]
@@ -126,10 +139,16 @@ def test_other_data_is_not_taken_for_the_rest(change, message):
     assert next(reading, None) is None
 
 
-@pytest.mark.parametrize(("offset", "headers", "message"), [
-    (0, {"content_length": ""}, "size"), (5, {"content_range": ""}, "does not send the range"),
-    (5, {"content_range": "bytes 0-99/100"}, "another range"), (5, {"content_range": "bytes 5-50/100"}, "another range"),
-    (5, {"content_range": "bytes 5-99/*"}, "does not send the range")])
+@pytest.mark.parametrize(
+    ("offset", "headers", "message"),
+    [
+        (0, {"content_length": ""}, "size"),
+        (5, {"content_range": ""}, "does not send the range"),
+        (5, {"content_range": "bytes 0-99/100"}, "another range"),
+        (5, {"content_range": "bytes 5-50/100"}, "another range"),
+        (5, {"content_range": "bytes 5-99/*"}, "does not send the range"),
+    ],
+)
 def test_a_backend_that_does_not_say_what_it_sends(offset, headers, message):
     backend = Backend(**headers)
     with pytest.raises(errors.StoreUnavailable, match=message):

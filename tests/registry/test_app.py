@@ -40,7 +40,9 @@ def image(database: MemoryDatabase) -> Image:
 
 
 def client(database: MemoryDatabase, *secrets: str, **settings: Any) -> Client:
-    return Client(RegistryApp(database, RegistrySettings(secrets, **settings), Probes(database, REGISTRY, 0, ["127.0.0.0/8"])))
+    return Client(
+        RegistryApp(database, RegistrySettings(secrets, **settings), Probes(database, REGISTRY, 0, ["127.0.0.0/8"]))
+    )
 
 
 NUMBERS = itertools.count(1)
@@ -49,11 +51,22 @@ NUMBERS = itertools.count(1)
 def claim(to: Client, body: bytes, path: str, shape: str = GET.shape, *, at: float = 0) -> proof.Claim:
     """What a caller claims who knows whom it talks to."""
     instance = to.get("/instance").headers[proof.INSTANCE]
-    return proof.Claim(path, shape, str(int(time.time() + at)), proof.digest(body), "ca11e4", str(next(NUMBERS)), instance)
+    return proof.Claim(
+        path, shape, str(int(time.time() + at)), proof.digest(body), "ca11e4", str(next(NUMBERS)), instance
+    )
 
 
-def call(to: Client, body: bytes, secret: str | None = SECRET, *, at: float = 0, path: str = f"/2/{GET.name}", shape: str = GET.shape,
-         method: str = "POST", **more: Any) -> TestResponse:
+def call(
+    to: Client,
+    body: bytes,
+    secret: str | None = SECRET,
+    *,
+    at: float = 0,
+    path: str = f"/2/{GET.name}",
+    shape: str = GET.shape,
+    method: str = "POST",
+    **more: Any,
+) -> TestResponse:
     headers = {proof.SHAPE: shape} if secret is None else claim(to, body, path, shape, at=at).headers(secret)
     return to.open(path, method=method, headers=headers, **{"data": body, **more})
 
@@ -80,8 +93,13 @@ def test_without_the_secret_nothing_is_answered(database: MemoryDatabase, image:
 def test_the_proof_covers_all_of_the_call(database: MemoryDatabase, image: Image, part: str) -> None:
     to, body, path = client(database, SECRET), GET.request([image.id]), f"/2/{GET.name}"
     good = claim(to, body, path)
-    other = dataclasses.replace(good, **{part: {"path": "/2/images/lease", "shape": "other", "time": str(int(good.time) - 1)}.get(part, "1234")})
-    assert refused(to.post(path, data=body, headers=good.headers(SECRET) | {proof.PROOF: other.proof(SECRET)})) == (401, "secret")
+    other = dataclasses.replace(
+        good, **{part: {"path": "/2/images/lease", "shape": "other", "time": str(int(good.time) - 1)}.get(part, "1234")}
+    )
+    assert refused(to.post(path, data=body, headers=good.headers(SECRET) | {proof.PROOF: other.proof(SECRET)})) == (
+        401,
+        "secret",
+    )
 
 
 def test_another_body_is_refused(database: MemoryDatabase, image: Image) -> None:
@@ -107,7 +125,15 @@ def test_the_body_of_a_call_that_is_refused_is_not_read(database: MemoryDatabase
         assert to.post(path, data=body, headers=made.headers(SECRET)).status_code == 200
     headers = made.headers("a secret that is wrong" if kind == "stranger" else SECRET)
     answer = to.post(path, input_stream=Unread(), headers=headers, environ_overrides={"CONTENT_LENGTH": str(32 << 20)})
-    assert refused(answer) == {"stranger": (401, "secret"), "old": (401, "clock"), "elsewhere": (421, "instance"), "again": (401, "replay")}[kind]
+    assert (
+        refused(answer)
+        == {
+            "stranger": (401, "secret"),
+            "old": (401, "clock"),
+            "elsewhere": (421, "instance"),
+            "again": (401, "replay"),
+        }[kind]
+    )
 
 
 def test_a_call_is_carried_out_once_and_by_one_process(database: MemoryDatabase) -> None:
@@ -124,18 +150,32 @@ def test_a_call_is_carried_out_once_and_by_one_process(database: MemoryDatabase)
 def test_calls_may_overtake_each_other(database: MemoryDatabase, image: Image) -> None:
     to, path, body = client(database, SECRET), f"/2/{GET.name}", GET.request([image.id])
     made = [claim(to, body, path).headers(SECRET) for _ in range(4)]
-    assert [to.post(path, data=body, headers=made[n]).status_code for n in (2, 0, 3, 1, 2, 0, 3, 1)] == [200] * 4 + [401] * 4
+    assert [to.post(path, data=body, headers=made[n]).status_code for n in (2, 0, 3, 1, 2, 0, 3, 1)] == [200] * 4 + [
+        401
+    ] * 4
 
 
 @pytest.mark.parametrize("arguments", [["absent"], None])
-def test_an_answer_proves_itself_and_which_call_it_is_of(database: MemoryDatabase, image: Image, arguments: list[str] | None) -> None:
-    to, path, body = client(database, "another secret of ours", SECRET), f"/2/{GET.name}", GET.request(arguments or [image.id])
+def test_an_answer_proves_itself_and_which_call_it_is_of(
+    database: MemoryDatabase, image: Image, arguments: list[str] | None
+) -> None:
+    to, path, body = (
+        client(database, "another secret of ours", SECRET),
+        f"/2/{GET.name}",
+        GET.request(arguments or [image.id]),
+    )
     headers = claim(to, body, path).headers(SECRET)
     answer = to.post(path, data=body, headers=headers)
     assert answer.headers[proof.PROOF] == proof.of_answer(SECRET, headers[proof.PROOF], answer.status_code, answer.data)
-    made = [proof.of_answer(*x) for x in ((SECRET, "another call", answer.status_code, answer.data), (SECRET, headers[proof.PROOF], 500, answer.data),
-                                          (SECRET, headers[proof.PROOF], answer.status_code, b"another answer"),
-                                          ("another secret of ours", headers[proof.PROOF], answer.status_code, answer.data))]
+    made = [
+        proof.of_answer(*x)
+        for x in (
+            (SECRET, "another call", answer.status_code, answer.data),
+            (SECRET, headers[proof.PROOF], 500, answer.data),
+            (SECRET, headers[proof.PROOF], answer.status_code, b"another answer"),
+            ("another secret of ours", headers[proof.PROOF], answer.status_code, answer.data),
+        )
+    ]
     assert answer.headers[proof.PROOF] not in made
 
 
@@ -160,22 +200,44 @@ def test_errors_of_the_domain_are_answers(database: MemoryDatabase) -> None:
     assert (answer.status_code, (answer.json or {})["error"]) == (409, "ImageExists")
 
 
-@pytest.mark.parametrize(("body", "more", "status", "code"), [
-    (b"{", {}, 400, "malformed"), (b"{}", {}, 400, "malformed"), (b"[]", {}, 400, "malformed"), (b"[1,2,3]", {}, 400, "malformed"),
-    (b"[]", {"shape": "0"}, 426, "protocol"), (b"[]", {"path": "/1/images/get_any"}, 426, "protocol"), (b"[]", {"method": "PUT"}, 405, "method"),
-    (b"[]", {"path": "/2/images/drop"}, 404, "unknown"), (b"[]", {"path": "/2/database/sync"}, 404, "unknown"),
-    (b"[]", {"path": "/2/images/__init__"}, 404, "unknown"), (b"[" + b" " * 2000 + b"]", {}, 413, "too_large"),
-])
-def test_what_is_no_call_is_refused(database: MemoryDatabase, body: bytes, more: dict[str, Any], status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "more", "status", "code"),
+    [
+        (b"{", {}, 400, "malformed"),
+        (b"{}", {}, 400, "malformed"),
+        (b"[]", {}, 400, "malformed"),
+        (b"[1,2,3]", {}, 400, "malformed"),
+        (b"[]", {"shape": "0"}, 426, "protocol"),
+        (b"[]", {"path": "/1/images/get_any"}, 426, "protocol"),
+        (b"[]", {"method": "PUT"}, 405, "method"),
+        (b"[]", {"path": "/2/images/drop"}, 404, "unknown"),
+        (b"[]", {"path": "/2/database/sync"}, 404, "unknown"),
+        (b"[]", {"path": "/2/images/__init__"}, 404, "unknown"),
+        (b"[" + b" " * 2000 + b"]", {}, 413, "too_large"),
+    ],
+)
+def test_what_is_no_call_is_refused(
+    database: MemoryDatabase, body: bytes, more: dict[str, Any], status: int, code: str
+) -> None:
     assert refused(call(client(database, SECRET, max_body=1000), body, **more)) == (status, code)
 
 
 def test_arguments_are_built_of_known_classes_only(database: MemoryDatabase) -> None:
     commit = calls()["images/commit"]
-    for change in (b'["Database", {}]', b'["os.system", "true"]', b'["ImageAdded", {"image": 5}]', b'["LeaseEnded", {}]', b"7", b'["ImageAdded"]',
-                   b'["ImageAdded", {"image": []}]'):
+    for change in (
+        b'["Database", {}]',
+        b'["os.system", "true"]',
+        b'["ImageAdded", {"image": 5}]',
+        b'["LeaseEnded", {}]',
+        b"7",
+        b'["ImageAdded"]',
+        b'["ImageAdded", {"image": []}]',
+    ):
         body = b"[" + change + b"]"
-        assert refused(call(client(database, SECRET), body, path="/2/images/commit", shape=commit.shape)) == (400, "malformed")
+        assert refused(call(client(database, SECRET), body, path="/2/images/commit", shape=commit.shape)) == (
+            400,
+            "malformed",
+        )
     assert database.images.state.images == {}
 
 
@@ -183,7 +245,9 @@ def test_a_body_without_length_or_end_is_refused(database: MemoryDatabase) -> No
     to = client(database)
     headers = {proof.SHAPE: GET.shape, "Transfer-Encoding": "chunked"}
     assert refused(to.post(f"/2/{GET.name}", input_stream=BytesIO(b"[]"), headers=headers)) == (411, "length")
-    short = to.post(f"/2/{GET.name}", data=b'["x', headers={proof.SHAPE: GET.shape}, environ_overrides={"CONTENT_LENGTH": "10"})
+    short = to.post(
+        f"/2/{GET.name}", data=b'["x', headers={proof.SHAPE: GET.shape}, environ_overrides={"CONTENT_LENGTH": "10"}
+    )
     assert refused(short) == (400, "truncated")
 
 
@@ -212,4 +276,7 @@ def test_probes_need_no_secret(database: MemoryDatabase, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(database, "ping", away)
     answer = to.get("/healthcheck/ready")
-    assert (answer.status_code, orjson.loads(answer.data)) == (503, {"database": "the database can't be used at the moment"})
+    assert (answer.status_code, orjson.loads(answer.data)) == (
+        503,
+        {"database": "the database can't be used at the moment"},
+    )

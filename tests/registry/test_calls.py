@@ -26,9 +26,15 @@ HERE = {"sync", "close"}
 REPOSITORIES = {name: kind for name, kind in typing.get_type_hints(port.Database).items() if inspect.isabstract(kind)}
 
 
-@pytest.mark.parametrize("name", sorted([
-    *(f"database/{x}" for x in port.Database.__abstractmethods__ - HERE),
-    *(f"{name}/{method}" for name, kind in REPOSITORIES.items() for method in kind.__abstractmethods__)]))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        [
+            *(f"database/{x}" for x in port.Database.__abstractmethods__ - HERE),
+            *(f"{name}/{method}" for name, kind in REPOSITORIES.items() for method in kind.__abstractmethods__),
+        ]
+    ),
+)
 def test_every_method_of_the_port_is_served(name: str) -> None:
     served = RegistryApp(MemoryDatabase(), RegistrySettings(), None)._served  # type: ignore[arg-type]
     assert f"/2/{name}" in served
@@ -40,18 +46,31 @@ def test_only_what_is_about_the_place_itself_is_not_served() -> None:
 
 def test_all_but_changes_may_be_repeated() -> None:
     assert {name for name, call in calls().items() if not call.repeatable} == {
-        "images/commit", "images/recount", "metadefs/commit", "tasks/forget", "database/purge",
-        "outbox/claim", "outbox/settle", "outbox/retry", "outbox/forget"}
+        "images/commit",
+        "images/recount",
+        "metadefs/commit",
+        "tasks/forget",
+        "database/purge",
+        "outbox/claim",
+        "outbox/settle",
+        "outbox/retry",
+        "outbox/forget",
+    }
 
 
 def test_each_call_that_only_reads_says_so_and_no_other() -> None:
     """A call that changes something and may be repeated is not reported as one that changes nothing."""
     assert {name for name, call in calls().items() if call.repeatable and not call.reads} == {
-        "images/extend", "jobs/hold", "jobs/keep", "jobs/let_go", "places/replace"}
+        "images/extend",
+        "jobs/hold",
+        "jobs/keep",
+        "jobs/let_go",
+        "places/replace",
+    }
     assert all(call.repeatable for call in calls().values() if call.reads)
 
 
-# -- a port that has grown -------------------------------------------------------------------------------------------------
+# -- a port that has grown -------------------------------------------------------------------------
 class Colour(StrEnum):
     RED = "red"
 
@@ -103,9 +122,18 @@ class Grown(port.Database):
 
 def test_a_repository_and_a_method_that_are_added_are_in_the_table() -> None:
     assert set(calls(Grown)) - set(calls()) == {
-        "shapes/hang", "shapes/best", "shapes/paint", "perhaps/hang", "perhaps/best", "perhaps/paint", "database/undelete"}
+        "shapes/hang",
+        "shapes/best",
+        "shapes/paint",
+        "perhaps/hang",
+        "perhaps/best",
+        "perhaps/paint",
+        "database/undelete",
+    }
     assert repositories(Grown)["perhaps"] is ShapeRepository
-    assert not any(calls(Grown)[x].repeatable for x in ("shapes/hang", "database/undelete")), "unknown methods are never repeated blindly"
+    assert not any(calls(Grown)[x].repeatable for x in ("shapes/hang", "database/undelete")), (
+        "unknown methods are never repeated blindly"
+    )
 
 
 def test_values_of_an_added_repository_travel() -> None:
@@ -125,7 +153,11 @@ def test_named_arguments_travel() -> None:
         return wall, coats, colour, dry
 
     call, wall = calls(Grown)["shapes/paint"], Wall(())
-    for args, named in (([wall], {"colour": Colour.RED}), ([wall, 2], {"colour": Colour.RED, "dry": False}), ([], {"dry": True, "colour": Colour.RED, "wall": wall})):
+    for args, named in (
+        ([wall], {"colour": Colour.RED}),
+        ([wall, 2], {"colour": Colour.RED, "dry": False}),
+        ([], {"dry": True, "colour": Colour.RED, "wall": wall}),
+    ):
         arguments = call.read_request(call.request(call.flat(args, named)))
         assert call.fits(arguments)
         assert call.run(paint, arguments) == paint(*args, **named)  # type: ignore[arg-type]
@@ -169,16 +201,31 @@ def test_shapes_tell_other_fields_and_other_values_of_an_enum() -> None:
     assert wire.shape([Colour]) != wire.shape([Other])
 
 
-# -- values ----------------------------------------------------------------------------------------------------------------
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-2**80, 2**80) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-                    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(), x, max_size=3), max_leaves=8)
+# -- values ----------------------------------------------------------------------------------------
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(), x, max_size=3),
+    max_leaves=8,
+)
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
-FILTERS = st.builds(port.RangeFilter, field=st.text(), minimum=st.none() | st.integers(), maximum=st.none() | st.integers())
-QUERIES = st.builds(port.ImageQuery, viewer=st.builds(port.Viewer, project=st.none() | st.text(), admin=st.booleans()),
-                    equal=st.dictionaries(st.text(), st.lists(st.text() | st.integers() | st.booleans()).map(tuple)),
-                    times=st.lists(st.builds(port.TimeFilter, field=st.sampled_from(port.SortField), op=st.sampled_from(port.TimeOp), value=TIMES)).map(tuple),
-                    ranges=st.lists(FILTERS).map(tuple), properties=st.dictionaries(st.text(), st.text()),
-                    sort=st.lists(st.builds(port.Sort, field=st.sampled_from(port.SortField), descending=st.booleans())).map(tuple))
+FILTERS = st.builds(
+    port.RangeFilter, field=st.text(), minimum=st.none() | st.integers(), maximum=st.none() | st.integers()
+)
+QUERIES = st.builds(
+    port.ImageQuery,
+    viewer=st.builds(port.Viewer, project=st.none() | st.text(), admin=st.booleans()),
+    equal=st.dictionaries(st.text(), st.lists(st.text() | st.integers() | st.booleans()).map(tuple)),
+    times=st.lists(
+        st.builds(port.TimeFilter, field=st.sampled_from(port.SortField), op=st.sampled_from(port.TimeOp), value=TIMES)
+    ).map(tuple),
+    ranges=st.lists(FILTERS).map(tuple),
+    properties=st.dictionaries(st.text(), st.text()),
+    sort=st.lists(st.builds(port.Sort, field=st.sampled_from(port.SortField), descending=st.booleans())).map(tuple),
+)
 
 
 #: How fast the machine is, is no property of the code.
@@ -198,24 +245,38 @@ def test_any_document_travels(value: Any) -> None:
     assert wire.loads(wire.dumps(value)) == value
 
 
-@pytest.mark.parametrize("value", ["\ud800", 2**64, -2**63 - 1, 10**40, [{"x": "\udfff"}]])
+@pytest.mark.parametrize("value", ["\ud800", 2**64, -(2**63) - 1, 10**40, [{"x": "\udfff"}]])
 def test_what_orjson_cannot_hold_travels_exactly(value: object) -> None:
     assert wire.loads(wire.dumps(value)) == value
 
 
-# -- errors ----------------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 def _classes(root: type[errors.GlanceError]) -> list[type[errors.GlanceError]]:
-    return [root, *(y for x in root.__subclasses__() if x.__module__.startswith(f"{errors.__name__}.") for y in _classes(x))]
+    return [
+        root,
+        *(y for x in root.__subclasses__() if x.__module__.startswith(f"{errors.__name__}.") for y in _classes(x)),
+    ]
 
 
 @pytest.mark.parametrize("cls", dict.fromkeys(_classes(errors.GlanceError)), ids=lambda x: x.__name__)
 def test_every_error_travels_with_its_fields(cls: type[errors.GlanceError]) -> None:
-    extra = {"OffsetMismatch": {"offset": 7}, "RangeNotSatisfiable": {"size": 7}, "UnsupportedContentType": {"accepted": ("a", "b")}}
-    more: dict[str, Any] = {"store": "fast", "operation": "put"} if issubclass(cls, errors.StoreError) else extra.get(cls.__name__, {})
+    extra = {
+        "OffsetMismatch": {"offset": 7},
+        "RangeNotSatisfiable": {"size": 7},
+        "UnsupportedContentType": {"accepted": ("a", "b")},
+    }
+    more: dict[str, Any] = (
+        {"store": "fast", "operation": "put"} if issubclass(cls, errors.StoreError) else extra.get(cls.__name__, {})
+    )
     made = cls("what happened", **more)
     found = wire.error_of(wire.loads(wire.dumps(wire.error_value(made))))
     assert type(found) is cls
-    assert (str(found), vars(found), found.code, found.retryable) == ("what happened", vars(made), made.code, made.retryable)
+    assert (str(found), vars(found), found.code, found.retryable) == (
+        "what happened",
+        vars(made),
+        made.code,
+        made.retryable,
+    )
 
 
 def test_an_error_that_a_plugin_has_derived_goes_as_what_it_is_derived_from() -> None:

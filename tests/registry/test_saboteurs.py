@@ -28,7 +28,12 @@ from glancecore.testing.task_repository import TaskConformance
 
 pytestmark = pytest.mark.long
 
-KITS = {"repository": RepositoryConformance, "metadef": MetadefConformance, "task": TaskConformance, "outbox": OutboxConformance}
+KITS = {
+    "repository": RepositoryConformance,
+    "metadef": MetadefConformance,
+    "task": TaskConformance,
+    "outbox": OutboxConformance,
+}
 
 
 def cases(kit: str) -> list[tuple[type, Callable[..., None], tuple[object, ...]]]:
@@ -63,9 +68,12 @@ def through(behind: MemoryDatabase) -> RegistryDatabase:
     return database
 
 
-@pytest.mark.parametrize(("kit", "saboteur", "test", "arguments"), CASES, ids=[f"{x[0]}-{x[1].__name__}-{x[2].__name__}" for x in CASES])
-def test_the_kit_catches(kit: str, saboteur: Any, test: Callable[..., None], arguments: tuple[object, ...],
-                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kit", "saboteur", "test", "arguments"), CASES, ids=[f"{x[0]}-{x[1].__name__}-{x[2].__name__}" for x in CASES]
+)
+def test_the_kit_catches(
+    kit: str, saboteur: Any, test: Callable[..., None], arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     behind = MemoryDatabase()
     if issubclass(saboteur, MemoryMetadefs):
         behind.metadefs = saboteur(behind.metadefs.record)
@@ -83,7 +91,12 @@ def test_the_kit_catches(kit: str, saboteur: Any, test: Callable[..., None], arg
     assert isinstance(told.value, AssertionError | pytest.fail.Exception | GlanceError | RuntimeError), told.value
 
 
-@pytest.mark.parametrize(("kit", "test", "arguments"), list({(x[0], x[2], repr(x[3])): (x[0], x[2], x[3]) for x in CASES}.values()),
-                         ids=lambda x: getattr(x, "__name__", None))
-def test_without_a_saboteur_the_same_test_passes(kit: str, test: Callable[..., None], arguments: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("kit", "test", "arguments"),
+    list({(x[0], x[2], repr(x[3])): (x[0], x[2], x[3]) for x in CASES}.values()),
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_without_a_saboteur_the_same_test_passes(
+    kit: str, test: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
     test(KITS[kit](), through(MemoryDatabase()), *arguments)

@@ -23,7 +23,7 @@ REQUEST = b"POST /v2/images?x=1 HTTP/1.1\r\nHost: x\r\ncontent-LENGTH:  5 \r\n\r
 
 def test_a_header_that_comes_byte_by_byte(connection: Connection) -> None:
     for number in range(len(REQUEST) - 1):
-        connection.buffer += REQUEST[number:number + 1]
+        connection.buffer += REQUEST[number : number + 1]
         assert connection.head() is None
     connection.buffer += REQUEST[-1:]
     assert connection.head() == Head("POST", "/v2/images", len(REQUEST) + 5, False)
@@ -32,19 +32,35 @@ def test_a_header_that_comes_byte_by_byte(connection: Connection) -> None:
     assert connection.head() is None
 
 
-@pytest.mark.parametrize(("fields", "slow", "body"), [
-    (b"", False, 0), (b"Content-Length: 10\r\n", False, 10), (b"Content-Length: %d\r\n" % SMALL_BODY, False, SMALL_BODY),
-    (b"Content-Length: %d\r\n" % (SMALL_BODY + 1), True, 0), (b"Transfer-Encoding: chunked\r\n", True, 0),
-    (b"Content-Length: 10\r\nExpect: 100-continue\r\n", True, 0), (b"X-Content-Length: 10\r\n", False, 0),
-    (b"Content-Length: 99999999999999999999\r\n", False, 0), (b"Content-Length: -1\r\n", False, 0)])
+@pytest.mark.parametrize(
+    ("fields", "slow", "body"),
+    [
+        (b"", False, 0),
+        (b"Content-Length: 10\r\n", False, 10),
+        (b"Content-Length: %d\r\n" % SMALL_BODY, False, SMALL_BODY),
+        (b"Content-Length: %d\r\n" % (SMALL_BODY + 1), True, 0),
+        (b"Transfer-Encoding: chunked\r\n", True, 0),
+        (b"Content-Length: 10\r\nExpect: 100-continue\r\n", True, 0),
+        (b"X-Content-Length: 10\r\n", False, 0),
+        (b"Content-Length: 99999999999999999999\r\n", False, 0),
+        (b"Content-Length: -1\r\n", False, 0),
+    ],
+)
 def test_what_its_fields_say_of_the_body(connection: Connection, fields: bytes, slow: bool, body: int) -> None:
     connection.buffer += (head := b"PUT /a HTTP/1.1\r\n" + fields + b"\r\n")
     assert connection.head() == Head("PUT", "/a", len(head) + body, slow)
 
 
-@pytest.mark.parametrize(("line", "path"), [
-    (b"\r\nPUT /a/b?x=/c HTTP/1.1", "/a/b"), (b"PUT /a/b#c HTTP/1.1", "/a/b"), (b"PUT http://x:1/a/b?c HTTP/1.1", "/a/b"), (b"PUT //a/b HTTP/1.1", "//a/b"),
-    (b"PUT http://[::/a/b HTTP/1.1", "")])
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (b"\r\nPUT /a/b?x=/c HTTP/1.1", "/a/b"),
+        (b"PUT /a/b#c HTTP/1.1", "/a/b"),
+        (b"PUT http://x:1/a/b?c HTTP/1.1", "/a/b"),
+        (b"PUT //a/b HTTP/1.1", "//a/b"),
+        (b"PUT http://[::/a/b HTTP/1.1", ""),
+    ],
+)
 def test_the_path_is_the_one_that_the_parser_finds(connection: Connection, line: bytes, path: str) -> None:
     connection.buffer += (head := line + b"\r\nContent-Length: 5\r\n\r\n")
     assert connection.head() == Head("PUT", path, len(head) + 5, False)

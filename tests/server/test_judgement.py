@@ -59,8 +59,9 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], s
 
 
 @pytest.mark.parametrize("more", ["", "log_config_append = {folder}/logging.conf"])
-def test_what_is_logged_on_standard_output_is_no_verdict(judged: Callable[[str], str | None], tmp_path: Path, capfd: pytest.CaptureFixture[str],
-                                                         more: str) -> None:
+def test_what_is_logged_on_standard_output_is_no_verdict(
+    judged: Callable[[str], str | None], tmp_path: Path, capfd: pytest.CaptureFixture[str], more: str
+) -> None:
     more = more.format(folder=tmp_path)
     assert judged(more) is None
     assert "[typo]" in capfd.readouterr().out

@@ -105,7 +105,9 @@ def test_data_for_a_draining_default_store_goes_to_the_fallbacks() -> None:
     stores = built(database, {"one": None, "two": 5, "three": 10}, ["two", "three"])
     assert stores.for_data(None, 7).id == "one"
     Draining(database).add("one", NOW)
-    assert [stores.for_data(None, x).id for x in (5, 7, 11)] == ["two", "three", "two"], "which refuses it for want of room"
+    assert [stores.for_data(None, x).id for x in (5, 7, 11)] == ["two", "three", "two"], (
+        "which refuses it for want of room"
+    )
     assert stores.for_data("one", 1).id == "one", "who names it is refused"
     Draining(database).add("two", NOW)
     assert stores.for_data(None, 5).id == "three"

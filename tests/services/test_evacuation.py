@@ -44,8 +44,14 @@ class Cloud:
         for store in stores:
             (self.folder / store / made.id).write_bytes(data)
             locations.append(Location(f"file://{self.folder}/{store}/{made.id}", store))
-        hashes = {"hash_algo": "sha512", "hash_value": hashlib.sha512(data).hexdigest(), "checksum": hashlib.md5(data).hexdigest()}
-        self.images.commit(ImageAdded(replace(made, locations=tuple(locations), **{**(hashes if hashed else {}), **fields})))
+        hashes = {
+            "hash_algo": "sha512",
+            "hash_value": hashlib.sha512(data).hexdigest(),
+            "checksum": hashlib.md5(data).hexdigest(),
+        }
+        self.images.commit(
+            ImageAdded(replace(made, locations=tuple(locations), **{**(hashes if hashed else {}), **fields}))
+        )
         return made.id
 
     def change(self, image_id: str, **fields: Any) -> None:
@@ -54,7 +60,10 @@ class Cloud:
 
     def damaged(self, image_id: str, store: str) -> None:
         locations = self.images.get_any(image_id).locations
-        self.change(image_id, locations=tuple(replace(x, status=LocationStatus.DAMAGED) if x.store == store else x for x in locations))
+        self.change(
+            image_id,
+            locations=tuple(replace(x, status=LocationStatus.DAMAGED) if x.store == store else x for x in locations),
+        )
 
     def turn(self, *, dry_run: bool = False) -> JobRun:
         def alive() -> None:
@@ -71,15 +80,26 @@ class Cloud:
         """The image has good copies there, with these bytes, and nowhere else are any."""
         image: Image = self.images.get_any(image_id)
         assert sorted(x.store for x in image.live_locations) == sorted(stores)
-        assert [x.relative_to(self.folder).parts[0] for x in sorted(self.folder.glob(f"*/{image_id}*"))] == sorted(stores)
+        assert [x.relative_to(self.folder).parts[0] for x in sorted(self.folder.glob(f"*/{image_id}*"))] == sorted(
+            stores
+        )
         return all(Path(x.url.removeprefix("file://")).read_bytes() == data for x in image.good_locations)
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     stores = {x: {"filesystem_store_datadir": tmp_path / x} for x in ("cheap", "deep")}
-    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_backends": "fast:file, cheap:file, deep:file"}, "lease": {"ttl": 60}},
-                               {"glance_store": {"fallback_stores": "cheap"}}, stores), tmp_path))
+    conf = read(
+        written(
+            merged(
+                basic(tmp_path),
+                {"DEFAULT": {"enabled_backends": "fast:file, cheap:file, deep:file"}, "lease": {"ttl": 60}},
+                {"glance_store": {"fallback_stores": "cheap"}},
+                stores,
+            ),
+            tmp_path,
+        )
+    )
     synced(conf)
     with built(conf) as service:
         Draining(service.database).add("fast", LONG_AGO)
@@ -116,8 +136,16 @@ def test_a_bad_copy_in_the_wanted_store_is_told(cloud: Cloud) -> None:
 
 
 def test_with_a_store_named_the_number_of_copies_stays(cloud: Cloud) -> None:
-    alone, twice, there = cloud.image(b"1", "fast"), cloud.image(b"2", "fast", "cheap"), cloud.image(b"3", "fast", "deep")
-    assert cloud.run(to="deep") == {alone: (MoveOutcome.MOVED, "deep", ""), twice: (MoveOutcome.MOVED, "deep", ""), there: (MoveOutcome.DROPPED, "deep", "")}
+    alone, twice, there = (
+        cloud.image(b"1", "fast"),
+        cloud.image(b"2", "fast", "cheap"),
+        cloud.image(b"3", "fast", "deep"),
+    )
+    assert cloud.run(to="deep") == {
+        alone: (MoveOutcome.MOVED, "deep", ""),
+        twice: (MoveOutcome.MOVED, "deep", ""),
+        there: (MoveOutcome.DROPPED, "deep", ""),
+    }
     assert cloud.has(alone, b"1", "deep")
     assert cloud.has(twice, b"2", "cheap", "deep")
     assert cloud.has(there, b"3", "deep")
@@ -142,7 +170,11 @@ def test_damaged_data_is_named_and_stays(cloud: Cloud) -> None:
 
 def test_copies_that_are_marked_as_damaged(cloud: Cloud) -> None:
     """One goes when there is a good one; the only one is read anew, and moved when it is good again."""
-    other, mended, lost = cloud.image(b"other", "fast", "deep"), cloud.image(b"mended", "fast"), cloud.image(b"lost", "fast")
+    other, mended, lost = (
+        cloud.image(b"other", "fast", "deep"),
+        cloud.image(b"mended", "fast"),
+        cloud.image(b"lost", "fast"),
+    )
     for image in (other, mended, lost):
         cloud.damaged(image, "fast")
     (cloud.folder / "fast" / lost).unlink()
@@ -168,9 +200,15 @@ def test_a_store_whose_data_is_lost(cloud: Cloud) -> None:
 
 
 def test_data_without_a_hash_is_compared_with_what_was_written(cloud: Cloud) -> None:
-    alone, same, unlike = (cloud.image(b"data", *x, hashed=False) for x in (("fast",), ("fast", "deep"), ("fast", "deep")))
+    alone, same, unlike = (
+        cloud.image(b"data", *x, hashed=False) for x in (("fast",), ("fast", "deep"), ("fast", "deep"))
+    )
     (cloud.folder / "deep" / unlike).write_bytes(b"DATA")
-    assert cloud.run() == {alone: (MoveOutcome.MOVED, "cheap", ""), same: (MoveOutcome.DROPPED, "deep", ""), unlike: (MoveOutcome.MOVED, "cheap", "")}
+    assert cloud.run() == {
+        alone: (MoveOutcome.MOVED, "cheap", ""),
+        same: (MoveOutcome.DROPPED, "deep", ""),
+        unlike: (MoveOutcome.MOVED, "cheap", ""),
+    }
     assert cloud.has(alone, b"data", "cheap")
     checksum = cloud.image(b"data", "fast", hashed=False, checksum=hashlib.md5(b"date").hexdigest())
     assert cloud.run()[checksum][0] is MoveOutcome.FAILED
@@ -193,7 +231,9 @@ def test_images_that_somebody_works_on_are_named_last(cloud: Cloud) -> None:
 
 def test_what_a_dead_evacuation_left_is_taken_over(cloud: Cloud) -> None:
     image = cloud.image(b"data", "fast")
-    lease = make_lease(cloud.images.get_any(image), operation="move", stable=Status.ACTIVE, blobs=(BlobRef("cheap", f"{image}.2"),))
+    lease = make_lease(
+        cloud.images.get_any(image), operation="move", stable=Status.ACTIVE, blobs=(BlobRef("cheap", f"{image}.2"),)
+    )
     cloud.images.commit(LeaseTaken(lease, 0.1))
     (cloud.folder / "cheap" / f"{image}.2").write_bytes(b"da")
     assert cloud.run(patience=30.0) == {image: (MoveOutcome.MOVED, "cheap", "")}
@@ -203,7 +243,10 @@ def test_what_a_dead_evacuation_left_is_taken_over(cloud: Cloud) -> None:
 def test_a_dry_run_changes_nothing(cloud: Cloud) -> None:
     Draining(cloud.tools.database).remove("fast")
     alone, twice = cloud.image(b"1", "fast"), cloud.image(b"2", "fast", "deep")
-    assert cloud.run(dry_run=True, to="cheap") == {alone: (MoveOutcome.MOVED, "cheap", ""), twice: (MoveOutcome.MOVED, "cheap", "")}
+    assert cloud.run(dry_run=True, to="cheap") == {
+        alone: (MoveOutcome.MOVED, "cheap", ""),
+        twice: (MoveOutcome.MOVED, "cheap", ""),
+    }
     Draining(cloud.tools.database).add("fast", LONG_AGO)
     assert cloud.run(dry_run=True)[twice] == (MoveOutcome.DROPPED, "deep", "")
     assert cloud.has(alone, b"1", "fast")
@@ -215,7 +258,11 @@ def test_it_stops_between_two_pieces_and_leaves_nothing(cloud: Cloud) -> None:
     copying = Evacuation(cloud.tools, cloud.turn(), Order("fast"))
     put = type(cloud.tools.stores.get("cheap")).put
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(cloud.tools.stores.get("cheap")), "put", lambda *args, **more: (cloud.stopping.set(), put(*args, **more))[1])
+        patch.setattr(
+            type(cloud.tools.stores.get("cheap")),
+            "put",
+            lambda *args, **more: (cloud.stopping.set(), put(*args, **more))[1],
+        )
         with pytest.raises(errors.JobStopped):
             list(copying.run())
     cloud.stopping.clear()
@@ -223,12 +270,17 @@ def test_it_stops_between_two_pieces_and_leaves_nothing(cloud: Cloud) -> None:
     assert cloud.images.lease(image) is None
 
 
-@pytest.mark.parametrize(("order", "said"), [
-    ({"origin": "deap"}, "FROM: no store 'deap'.*there are: fast, cheap, deep"), ({"to": "deap"}, "--to: no store 'deap'"),
-    ({"origin": "deep"}, "FROM: store deep takes new data while it is emptied.*glance-manage store drain deep"),
-    ({"to": "fast"}, "--to: store fast is the one that is emptied"), ({"to": "cheap"}, "--to: store cheap takes no new data"),
-    ({}, "--to: no store takes data for which none is named; name one"),
-])
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ({"origin": "deap"}, "FROM: no store 'deap'.*there are: fast, cheap, deep"),
+        ({"to": "deap"}, "--to: no store 'deap'"),
+        ({"origin": "deep"}, "FROM: store deep takes new data while it is emptied.*glance-manage store drain deep"),
+        ({"to": "fast"}, "--to: store fast is the one that is emptied"),
+        ({"to": "cheap"}, "--to: store cheap takes no new data"),
+        ({}, "--to: no store takes data for which none is named; name one"),
+    ],
+)
 def test_what_can_not_begin(cloud: Cloud, order: dict[str, Any], said: str) -> None:
     Draining(cloud.tools.database).add("cheap", LONG_AGO)
     cloud.tools.stores.get("cheap")._drains = frozenset({"cheap"})
@@ -237,8 +289,13 @@ def test_what_can_not_begin(cloud: Cloud, order: dict[str, Any], said: str) -> N
 
 
 def test_what_lies_in_a_store_is_counted(cloud: Cloud) -> None:
-    made = {cloud.image(b"12345", "fast"): "only", cloud.image(b"123", "fast", "deep"): "copy", (lost := cloud.image(b"1", "fast")): "lost",
-            (damaged := cloud.image(b"1", "fast", "deep")): "damaged", (last := cloud.image(b"1", "fast", "deep")): "only"}
+    made = {
+        cloud.image(b"12345", "fast"): "only",
+        cloud.image(b"123", "fast", "deep"): "copy",
+        (lost := cloud.image(b"1", "fast")): "lost",
+        (damaged := cloud.image(b"1", "fast", "deep")): "damaged",
+        (last := cloud.image(b"1", "fast", "deep")): "only",
+    }
     cloud.image(b"1", "deep")
     for image, store in ((lost, "fast"), (damaged, "fast"), (last, "deep")):
         cloud.damaged(image, store)

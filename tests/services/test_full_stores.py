@@ -47,18 +47,25 @@ def writable(stores: Stores) -> dict[str, float | None]:
 
 def test_the_metric_tells_whether_stores_take_data() -> None:
     away = StoreFacade(StoreSettings("away", "memory", unavailable_because="away"), None)
-    stores = Stores([facade("good")[0], facade("empty", 10)[0], facade("full", 0)[0], facade("read", read_only=True)[0], away], "good")
+    stores = Stores(
+        [facade("good")[0], facade("empty", 10)[0], facade("full", 0)[0], facade("read", read_only=True)[0], away],
+        "good",
+    )
     assert writable(stores) == {"good": 1, "empty": 1, "full": 0, "read": 0, "away": 0}
 
 
 @pytest.mark.parametrize("refusal", [errors.StoreFull("no room"), errors.StoreForbidden("no rights")])
-def test_a_store_that_refuses_data_is_told_until_it_takes_some(refusal: errors.StoreError, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_refuses_data_is_told_until_it_takes_some(
+    refusal: errors.StoreError, caplog: pytest.LogCaptureFixture
+) -> None:
     store, driver = facade("good")
     stores = Stores([store], "good")
     driver.refusal = refusal
     with pytest.raises(type(refusal)):
         store.put("a", [b"x"])
-    assert [(x.levelno, x.getMessage()) for x in caplog.records] == [(logging.ERROR, f"store good takes no data: {refusal}")]
+    assert [(x.levelno, x.getMessage()) for x in caplog.records] == [
+        (logging.ERROR, f"store good takes no data: {refusal}")
+    ]
     assert REGISTRY.get_sample_value("glance_store_writable", {"store": "good"}) == 0
     assert writable(stores) == {"good": 0}
     driver.refusal = None
@@ -97,10 +104,15 @@ def test_a_default_store_that_is_away_has_no_fallback() -> None:
     assert chosen(stores) == "one"
 
 
-@pytest.mark.parametrize(("fallbacks", "says"), [("two", "two is no store; name others of three"), ("one", "one is the default store")])
+@pytest.mark.parametrize(
+    ("fallbacks", "says"), [("two", "two is no store; name others of three"), ("one", "one is the default store")]
+)
 def test_a_fallback_that_is_none_stops_the_start(tmp_path: Path, fallbacks: str, says: str) -> None:
     file = tmp_path / "glance-api.conf"
-    file.write_text(f"[DEFAULT]\nenabled_backends = one:file, three:file\nenabled_import_methods =\n[glance_store]\ndefault_backend = one\n"
-                    f"fallback_stores = {fallbacks}\n[one]\nfilesystem_store_datadir = {tmp_path}/one\n[three]\nfilesystem_store_datadir = {tmp_path}/3\n")
+    file.write_text(
+        "[DEFAULT]\nenabled_backends = one:file, three:file\nenabled_import_methods =\n[glance_store]\ndefault_backend"
+        f" = one\nfallback_stores = {fallbacks}\n[one]\nfilesystem_store_datadir ="
+        f" {tmp_path}/one\n[three]\nfilesystem_store_datadir = {tmp_path}/3\n"
+    )
     with pytest.raises(errors.ConfigError, match=says):
         load_stores(configuration.new(files=[str(file)]))

@@ -1,5 +1,5 @@
-"""Uploads that are joined, when something else comes in the very middle: no acknowledged byte is lost, and nothing is left. On two nodes of one database, in this
-process."""
+"""Uploads that are joined, when something else comes in the very middle: no acknowledged byte is lost, and nothing is
+left. On two nodes of one database, in this process."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_several_begin_where_an_empty_whole_one_is(cloud: Cloud, monkeypatch: py
         found.append(part(cloud, whole.image_id, 10))
     assert cloud.reserved() == (20, 1)
     for at, session in enumerate(found):
-        cloud.append(session, 0, DATA[at * 10:at * 10 + 10])
+        cloud.append(session, 0, DATA[at * 10 : at * 10 + 10])
     assert cloud.download(join(cloud, *found)) == DATA[:20]
 
 

@@ -1,5 +1,5 @@
-"""Uploads of one image that come at the same time and are joined: in the order that is said, in one commit, and what is reserved is exact. On two nodes of one
-database, in this process."""
+"""Uploads of one image that come at the same time and are joined: in the order that is said, in one commit, and what is
+reserved is exact. On two nodes of one database, in this process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,14 @@ def part(cloud: Cloud, image_id: str, length: int | None, node: int = 0, **more:
 def parts(cloud: Cloud, image_id: str, *, sent: bool = True) -> list[UploadSession]:
     """Of DATA, each at the other node."""
     made = [part(cloud, image_id, end - first, at % 2) for at, (first, end) in enumerate(CUTS)]
-    return [cloud.append(x, 0, DATA[first:end], 1 - at % 2) for at, (x, (first, end)) in enumerate(zip(made, CUTS, strict=True))] if sent else made
+    return (
+        [
+            cloud.append(x, 0, DATA[first:end], 1 - at % 2)
+            for at, (x, (first, end)) in enumerate(zip(made, CUTS, strict=True))
+        ]
+        if sent
+        else made
+    )
 
 
 def join(cloud: Cloud, partials: list[UploadSession], node: int = 0, **more: Any) -> UploadSession:
@@ -64,18 +71,34 @@ def joint(cloud: Cloud, partial: UploadSession) -> UploadSession:
     return found
 
 
-# -- the way of them -----------------------------------------------------------------------------------------------------------
+# -- the way of them -------------------------------------------------------------------------------
 def test_they_become_the_image(cloud: Cloud) -> None:
     image_id = cloud.image()
     partials = parts(cloud, image_id)
     assert cloud.reserved() == (len(DATA), 1), "one image, and what its partial uploads have together"
-    assert [(x.state, x.offset) for x in cloud.uploads().of_image(cloud.ctx, image_id)] == [(SessionState.OPEN, x.offset) for x in sorted(partials, key=lambda x: x.id)]
+    assert [(x.state, x.offset) for x in cloud.uploads().of_image(cloud.ctx, image_id)] == [
+        (SessionState.OPEN, x.offset) for x in sorted(partials, key=lambda x: x.id)
+    ]
     done = join(cloud, partials, 1, note={"metadata": "m"})
-    assert (done.state, done.offset, done.length, dict(done.note)) == (SessionState.DONE, len(DATA), len(DATA), {"metadata": "m"})
+    assert (done.state, done.offset, done.length, dict(done.note)) == (
+        SessionState.DONE,
+        len(DATA),
+        len(DATA),
+        {"metadata": "m"},
+    )
     shown = cloud.shown(done)
-    assert (shown["status"], shown["size"], shown["os_hash_value"]) == ("active", len(DATA), hashlib.sha512(DATA).hexdigest())
+    assert (shown["status"], shown["size"], shown["os_hash_value"]) == (
+        "active",
+        len(DATA),
+        hashlib.sha512(DATA).hexdigest(),
+    )
     assert cloud.download(done) == DATA
-    assert (cloud.staged(), len(cloud.blobs()), cloud.database.images.lease(image_id), cloud.reserved()) == ([], 1, None, (len(DATA), 0))
+    assert (cloud.staged(), len(cloud.blobs()), cloud.database.images.lease(image_id), cloud.reserved()) == (
+        [],
+        1,
+        None,
+        (len(DATA), 0),
+    )
     assert [x.id for x in cloud.uploads().of_image(cloud.ctx, image_id)] == [done.id]
     assert cloud.show(done).joined == tuple(x.id for x in partials)
 
@@ -110,7 +133,7 @@ def test_they_come_at_the_same_time(cloud: Cloud) -> None:
 
     def client(at: int) -> None:
         try:
-            data = DATA[at * 300_000:(at + 1) * 300_000]
+            data = DATA[at * 300_000 : (at + 1) * 300_000]
             found[at] = session = part(cloud, image_id, len(data), at % 2)
             with pytest.raises(errors.TruncatedBody):
                 cloud.append(session, 0, broken_after(data[:100_000], data[100_000:150_000]), at % 2)
@@ -155,7 +178,7 @@ def test_another_store_is_chosen_at_the_end(cloud: Cloud) -> None:
     assert join(cloud, partials, store="fast").state is SessionState.DONE
 
 
-# -- what is refused -----------------------------------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------------------
 def test_only_complete_ones_of_the_same_image_each_once(cloud: Cloud) -> None:
     image_id = cloud.image()
     one, two = part(cloud, image_id, 10), part(cloud, image_id, 10)
@@ -245,7 +268,12 @@ def test_an_image_has_only_so_many(cloud: Cloud, monkeypatch: pytest.MonkeyPatch
     image_id = cloud.image()
     session = part(cloud, image_id, 1)
     group = joint(cloud, session)
-    cloud.database.images.commit(*(upload_sessions.added(replace(session, id=f"n{n}", tag=f"{group.tag}_n{n}")) for n in range(MOST_PARTIALS - 1)))
+    cloud.database.images.commit(
+        *(
+            upload_sessions.added(replace(session, id=f"n{n}", tag=f"{group.tag}_n{n}"))
+            for n in range(MOST_PARTIALS - 1)
+        )
+    )
     with pytest.raises(errors.LimitExceeded):
         part(cloud, image_id, 1)
     cloud.terminate(session)
@@ -279,7 +307,7 @@ def test_others_learn_nothing(cloud: Cloud) -> None:
         cloud.uploads().join(reader, partials[0].image_id, [x.id for x in partials])
 
 
-# -- ends ----------------------------------------------------------------------------------------------------------------------
+# -- ends ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 def test_given_up_one_by_one(cloud: Cloud, node: int) -> None:
     partials = parts(cloud, cloud.image())
@@ -330,7 +358,7 @@ def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.Mo
 
     def pieces() -> Iterator[bytes]:
         for at in (0, 1_100_000):
-            yield DATA[at:at + 1_100_000]
+            yield DATA[at : at + 1_100_000]
         waits.set()
         go.wait(60)
         yield DATA[2_200_000:]
@@ -360,7 +388,9 @@ def test_a_dead_request_holds_nothing_up(cloud: Cloud, monkeypatch: pytest.Monke
     monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     session = cloud.append(part(cloud, cloud.image(), 2000), 0, DATA[:1000])
     stored = cloud.stored(session)
-    cloud.database.images.commit(changed(stored, replace(stored.claimed(), busy="a request of a process that is no more")))
+    cloud.database.images.commit(
+        changed(stored, replace(stored.claimed(), busy="a request of a process that is no more"))
+    )
     assert cloud.append(session, 1000, DATA[1000:2000], 1).offset == 2000
     assert cloud.download(join(cloud, [session])) == DATA[:2000]
 

@@ -24,7 +24,9 @@ def test_keys_are_changed_one_node_after_the_other() -> None:
     before = KeptSecrets([OLD]).seal("task-1", SECRETS)
     for keys in ([OLD, NEW], [NEW, OLD]):
         assert KeptSecrets(keys).open("task-1", before) == SECRETS
-    assert KeptSecrets([NEW]).open("task-1", KeptSecrets([NEW, OLD]).seal("task-1", SECRETS)) == SECRETS, "the first seals"
+    assert KeptSecrets([NEW]).open("task-1", KeptSecrets([NEW, OLD]).seal("task-1", SECRETS)) == SECRETS, (
+        "the first seals"
+    )
 
 
 def test_without_keys_nothing_is_kept() -> None:
@@ -33,9 +35,18 @@ def test_without_keys_nothing_is_kept() -> None:
     assert KeptSecrets([NEW]).seal("task-1", {}) == {}
 
 
-@pytest.mark.parametrize(("keys", "task", "why"), [([OLD], "task-1", "give all nodes the same keys"), ([], "task-1", "give all nodes the same keys"),
-                                                   ([NEW], "task-2", "sealed for another task")], ids=["another key", "no key", "another task"])
-def test_what_cannot_be_opened_is_told_to_the_operator(keys: list[str], task: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("keys", "task", "why"),
+    [
+        ([OLD], "task-1", "give all nodes the same keys"),
+        ([], "task-1", "give all nodes the same keys"),
+        ([NEW], "task-2", "sealed for another task"),
+    ],
+    ids=["another key", "no key", "another task"],
+)
+def test_what_cannot_be_opened_is_told_to_the_operator(
+    keys: list[str], task: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     stored = KeptSecrets([NEW]).seal("task-1", SECRETS)
     with caplog.at_level(logging.ERROR), pytest.raises(errors.SecretsUnreadable, match="the operator's log says why"):
         KeptSecrets(keys).open(task, stored)
@@ -44,7 +55,9 @@ def test_what_cannot_be_opened_is_told_to_the_operator(keys: list[str], task: st
 
 
 @pytest.mark.parametrize("keys", [[], [NEW]], ids=["no key", "a key"])
-def test_what_an_older_release_kept_in_clear_is_not_lost_without_a_word(keys: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_what_an_older_release_kept_in_clear_is_not_lost_without_a_word(
+    keys: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(errors.SecretsUnreadable, match="the operator's log says why"):
         KeptSecrets(keys).open("task-1", {"roles": "member", **SECRETS})
     assert "task-1" in caplog.text

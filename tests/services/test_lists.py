@@ -33,9 +33,12 @@ class Policy:
 
 
 def listed(count: int, shows: Callable[[int], bool], *tags: str) -> list[list[int]]:
-    """The pages of two of so many images, newest first; each image is named by its number, and each third one has the tag t. Raises TooBroad."""
+    """The pages of two of so many images, newest first; each image is named by its number, and each third one has the
+    tag t. Raises TooBroad."""
     database, absent = MemoryDatabase(), None
-    database.images.commit(*(ImageAdded(make_image(n, name=str(n)).tagged("u" if n % 3 else "t")) for n in range(count)))
+    database.images.commit(
+        *(ImageAdded(make_image(n, name=str(n)).tagged("u" if n % 3 else "t")) for n in range(count))
+    )
     rules = ImageRules(limits=MetadataLimits(), protection=absent)  # type: ignore[arg-type]
     images = Images(database.images, Policy(lambda x: shows(int(x.name or ""))), absent, rules, *[absent] * 4)  # type: ignore[arg-type]
     ctx: Any = Context(project=OWNER.project)
@@ -57,7 +60,9 @@ def test_a_page_without_images_does_not_lead_on() -> None:
 
 def test_each_shown_image_is_listed_once() -> None:
     for step in (1, 2, 3):
-        assert [n for page in listed(12, lambda n, step=step: n % step == 0) for n in page] == [n for n in range(11, -1, -1) if n % step == 0]  # type: ignore[misc]
+        assert [n for page in listed(12, lambda n, step=step: n % step == 0) for n in page] == [
+            n for n in range(11, -1, -1) if n % step == 0
+        ]  # type: ignore[misc]
 
 
 def test_a_small_page_is_found_behind_many_that_are_not_shown() -> None:
@@ -65,7 +70,9 @@ def test_a_small_page_is_found_behind_many_that_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("shows", [lambda n: n % 3 == 0, lambda n: n % 3 != 1, lambda n: n % 2 == 0])
-def test_a_page_of_images_that_are_shown_leads_on_from_one(monkeypatch: pytest.MonkeyPatch, shows: Callable[[int], bool]) -> None:
+def test_a_page_of_images_that_are_shown_leads_on_from_one(
+    monkeypatch: pytest.MonkeyPatch, shows: Callable[[int], bool]
+) -> None:
     """Not from the last that was looked at and did not fit."""
     monkeypatch.setattr(service, "LOOKS", (2, 4))
     assert [n for page in listed(20, shows, "t") for n in page] == [n for n in range(18, -1, -3) if shows(n)]

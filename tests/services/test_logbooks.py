@@ -103,7 +103,9 @@ def test_what_could_not_be_saved_is_saved_the_next_time(books: Logbooks, monkeyp
     assert DocumentBackend(books, "one").items == backend.items
 
 
-@pytest.mark.parametrize("text", ["\udcff", 1 << 70, {1: 2}], ids=["half a surrogate pair", "a large number", "a key that is no text"])
+@pytest.mark.parametrize(
+    "text", ["\udcff", 1 << 70, {1: 2}], ids=["half a surrogate pair", "a large number", "a key that is no text"]
+)
 def test_whatever_a_failure_is_made_of(books: Logbooks, text: object) -> None:
     backend = DocumentBackend(books, "one")
     backend.set("/atoms/1", atom("FAILURE", failure={"exception_str": text}))

@@ -102,7 +102,9 @@ def test_what_does_not_fit_is_lost_counted_and_logged_once(bus: Bus, caplog: pyt
     with caplog.at_level(logging.ERROR):
         _put(line, "1", "2", "3", "4")
     assert _count("lost") - before == 2
-    assert [x.getMessage() for x in caplog.records] == ["notifier bus: 2 events wait: from this image.update on they are lost until it takes some"]
+    assert [x.getMessage() for x in caplog.records] == [
+        "notifier bus: 2 events wait: from this image.update on they are lost until it takes some"
+    ]
     bus.open.set()
     line.close()
     assert bus.took == ["under way", "1", "2"]
@@ -244,5 +246,7 @@ def test_the_end_of_the_process_sends_what_waits() -> None:
         os.waitpid(child, 0)
         os.write(1, b"parent")
     """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout == "abcdef.parent", done.stderr

@@ -1,4 +1,5 @@
-"""Long work on an image: it ends well, or nothing of it stays, also when answers of the database are lost and others come between."""
+"""Long work on an image: it ends well, or nothing of it stays, also when answers of the database are lost and others
+come between."""
 
 from __future__ import annotations
 
@@ -58,14 +59,23 @@ class Cloud:
 
     def upload(self, held: Held) -> None:
         held.made(self.remove, lambda x: bool(x.locations))
-        held.finish(lambda x: x.finish_upload(DIGESTS, (BLOB,)), events=lambda x: [ImageEvent(EventType.IMAGE_ACTIVATE, x)])
+        held.finish(
+            lambda x: x.finish_upload(DIGESTS, (BLOB,)), events=lambda x: [ImageEvent(EventType.IMAGE_ACTIVATE, x)]
+        )
 
     def remove(self) -> None:
         self.removed += 1
 
     def work(self, *parts: Callable[[Held], None], limits: Limits | None = None, reserve: int = 0) -> None:
-        with self.operations.hold(self.image, self.image.begin_upload(), Operation.UPLOAD, blobs=(BlobRef("here", "blob"),), reserve=reserve,
-                                  limits=limits or Limits(), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x)]) as held:
+        with self.operations.hold(
+            self.image,
+            self.image.begin_upload(),
+            Operation.UPLOAD,
+            blobs=(BlobRef("here", "blob"),),
+            reserve=reserve,
+            limits=limits or Limits(),
+            events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x)],
+        ) as held:
             for part in parts:
                 part(held)
 
@@ -86,7 +96,11 @@ def test_it_ends_well() -> None:
         assert (cloud.lease().blobs, cloud.stored().status) == ((BlobRef("here", "blob"),), Status.SAVING)
 
     cloud.work(look, cloud.upload)
-    assert (cloud.stored().status, cloud.stored().version, cloud.images.lease(cloud.image.id)) == (Status.ACTIVE, 3, None)
+    assert (cloud.stored().status, cloud.stored().version, cloud.images.lease(cloud.image.id)) == (
+        Status.ACTIVE,
+        3,
+        None,
+    )
     assert cloud.events == ["image.prepare", "image.activate"]
     assert cloud.removed == 0
 
@@ -100,7 +114,12 @@ def test_it_fails() -> None:
 
     with pytest.raises(errors.StoreFull):
         cloud.work(fail)
-    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id), cloud.removed) == (Status.QUEUED, "no room", None, 1)
+    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id), cloud.removed) == (
+        Status.QUEUED,
+        "no room",
+        None,
+        1,
+    )
 
 
 def test_its_metadata_is_changed_meanwhile() -> None:
@@ -134,7 +153,9 @@ def test_somebody_else_takes_it_over() -> None:
     cloud = Cloud()
 
     def take(_: Held) -> None:
-        cloud.images.commit(LeaseTaken(replace(cloud.lease(), token="another", holder="another"), 30, cloud.lease().token))
+        cloud.images.commit(
+            LeaseTaken(replace(cloud.lease(), token="another", holder="another"), 30, cloud.lease().token)
+        )
 
     with pytest.raises(errors.Gone):
         cloud.work(take, cloud.upload)
@@ -163,7 +184,7 @@ def test_what_is_known_is_reserved_at_once() -> None:
     assert (cloud.stored().status, cloud.images.usage("a").bytes) == (Status.QUEUED, 0)
 
 
-# -- work that leaves the image as it is ---------------------------------------------------------------------------------
+# -- work that leaves the image as it is -----------------------------------------------------------
 def counted(cloud: Cloud, *parts: Callable[[Held], None]) -> None:
     with cloud.operations.hold(cloud.stored(), None, "census_count") as held:
         for part in parts:
@@ -185,7 +206,11 @@ def test_what_somebody_makes_of_the_image_meanwhile_stays() -> None:
 
     with pytest.raises(errors.StoreUnavailable):
         counted(cloud, deactivate_and_fail)
-    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id)) == (Status.DEACTIVATED, None, None)
+    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id)) == (
+        Status.DEACTIVATED,
+        None,
+        None,
+    )
 
 
 def test_it_ends_well_although_the_image_was_deactivated() -> None:

@@ -31,7 +31,11 @@ def said(caplog: pytest.LogCaptureFixture) -> Said:
     caplog.set_level(logging.INFO)
 
     def lines() -> list[tuple[str, str]]:
-        found = [(x.levelname, x.getMessage()) for x in caplog.records if x.name in ("x", "glancecore.kernel.transfer.store_facade")]
+        found = [
+            (x.levelname, x.getMessage())
+            for x in caplog.records
+            if x.name in ("x", "glancecore.kernel.transfer.store_facade")
+        ]
         caplog.clear()
         return found
 
@@ -64,7 +68,10 @@ def test_what_was_told_is_not_told_again(clock: list[float], said: Said) -> None
     assert said() == [("WARNING", "store a is available now")]
 
 
-@pytest.mark.parametrize("fault", [errors.StoreUnavailable("no answer", "slow"), errors.ConfigError("no such folder"), RuntimeError("whatever")])
+@pytest.mark.parametrize(
+    "fault",
+    [errors.StoreUnavailable("no answer", "slow"), errors.ConfigError("no such folder"), RuntimeError("whatever")],
+)
 def test_a_store_that_stays_away_is_told_once(clock: list[float], said: Said, fault: Exception) -> None:
     here = False
 

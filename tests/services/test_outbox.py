@@ -32,7 +32,9 @@ class Told(Destination):
 
     timeout = 0.5
 
-    def __init__(self, name: str = "d", answer: Callable[[OutboxEvent], None] = lambda _: None, wanted: str = "") -> None:
+    def __init__(
+        self, name: str = "d", answer: Callable[[OutboxEvent], None] = lambda _: None, wanted: str = ""
+    ) -> None:
         self.name = name
         self.answer = answer
         self.wanted = wanted
@@ -71,7 +73,7 @@ def wait(until: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-# -- what is in a commit -----------------------------------------------------------------------------------------------
+# -- what is in a commit ---------------------------------------------------------------------------
 IMAGE = make_image()
 CREATED = ImageEvent(EventType.IMAGE_CREATE, IMAGE)
 
@@ -93,7 +95,8 @@ def test_each_destination_gets_what_it_wants_with_one_id() -> None:
     pending = notifications.prepare(CREATED)
     (change,) = pending.changes
     assert [(x.destination, x.subject, x.type, x.data["id"], x.data["status"]) for x in change.events] == [
-        (name, IMAGE.id, "image.create", IMAGE.id, "queued") for name in ("a", "c")]
+        (name, IMAGE.id, "image.create", IMAGE.id, "queued") for name in ("a", "c")
+    ]
     assert len({x.id for x in change.events}) == 1
     assert notifications.prepare(CREATED).changes[0].events[0].id != change.events[0].id
     assert not woken
@@ -129,7 +132,7 @@ def test_a_change_that_fails_tells_nobody() -> None:
     assert database.outbox.find() == []
 
 
-# -- workers ----------------------------------------------------------------------------------------------------------
+# -- workers ---------------------------------------------------------------------------------------
 def worker(database: MemoryDatabase, destination: Told, settings: OutboxSettings = NEVER) -> DeliveryWorker:
     return DeliveryWorker(database.outbox, destination, settings)
 
@@ -151,7 +154,13 @@ def test_a_refused_event_holds_back_its_subject_only() -> None:
             refuse(event)
 
     database, told = MemoryDatabase(), Told(answer=answer)
-    record(database, make_event("one", id="bad"), make_event("two", id="a"), make_event("one", id="behind"), make_event("two", id="b"))
+    record(
+        database,
+        make_event("one", id="bad"),
+        make_event("two", id="a"),
+        make_event("one", id="behind"),
+        make_event("two", id="b"),
+    )
     one = worker(database, told)
     assert one.turn() == 0
     assert one.turn() > 0
@@ -224,7 +233,7 @@ def test_a_batch_that_takes_too_long_is_given_back_before_its_claim_expires() ->
     assert {x.token for x in database.outbox.find()} == {None}
 
 
-# -- threads -----------------------------------------------------------------------------------------------------------
+# -- threads ---------------------------------------------------------------------------------------
 def test_two_processes_share_the_work_and_keep_the_order() -> None:
     database = MemoryDatabase()
     taken: list[OutboxEvent] = []
@@ -295,7 +304,7 @@ def test_a_database_that_is_away_stops_nobody(monkeypatch: pytest.MonkeyPatch) -
     outbox.stop()
 
 
-# -- care --------------------------------------------------------------------------------------------------------------
+# -- care ------------------------------------------------------------------------------------------
 def test_what_is_too_old_is_dropped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     database, now = MemoryDatabase(), datetime.now(UTC)
     old, new = (replace(make_event("s"), at=now - timedelta(seconds=age)) for age in (100, 10))

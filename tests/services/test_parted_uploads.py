@@ -1,5 +1,6 @@
-"""Uploads in pieces to a store that takes the parts itself: written once, read again only by who has not seen them come. On two nodes of one database, in this
-process; what holds of all uploads in pieces is in ``test_upload_sessions``."""
+"""Uploads in pieces to a store that takes the parts itself: written once, read again only by who has not seen them
+come. On two nodes of one database, in this process; what holds of all uploads in pieces is in
+``test_upload_sessions``."""
 
 from __future__ import annotations
 
@@ -58,7 +59,11 @@ class Reads:
 def whole(cloud: Cloud, session: UploadSession, data: bytes = DATA) -> None:
     """It is the image's, with the hashes of its bytes, and nothing is left."""
     shown = cloud.shown(session)
-    assert (shown["status"], shown["size"], shown["os_hash_value"]) == ("active", len(data), hashlib.sha512(data).hexdigest())
+    assert (shown["status"], shown["size"], shown["os_hash_value"]) == (
+        "active",
+        len(data),
+        hashlib.sha512(data).hexdigest(),
+    )
     assert shown["checksum"] == hashlib.md5(data, usedforsecurity=False).hexdigest()
     assert cloud.download(session) == data
     assert (cloud.waiting(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
@@ -75,7 +80,9 @@ def test_what_was_seen_to_come_is_neither_written_nor_read_again(cloud: Cloud, m
     whole(cloud, session)
 
 
-def test_of_one_that_moves_the_bytes_are_read_once_and_not_written_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_one_that_moves_the_bytes_are_read_once_and_not_written_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload_examinations, "BEGINNING", 1000)
     reads = Reads(cloud, monkeypatch)
     session = cloud.append(cloud.begun(), 0, DATA[:2000])
@@ -84,7 +91,9 @@ def test_of_one_that_moves_the_bytes_are_read_once_and_not_written_again(cloud: 
     whole(cloud, session)
 
 
-def test_of_one_that_moves_early_the_beginning_is_read_again_and_that_is_all(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_one_that_moves_early_the_beginning_is_read_again_and_that_is_all(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads = Reads(cloud, monkeypatch)
     session = cloud.append(cloud.begun(), 0, DATA[:2000])
     assert cloud.append(session, 2000, DATA[2000:], 1).state is SessionState.DONE
@@ -95,7 +104,7 @@ def test_of_one_that_moves_early_the_beginning_is_read_again_and_that_is_all(clo
 def test_back_at_a_node_that_has_not_seen_all(cloud: Cloud) -> None:
     session = cloud.begun()
     for at in range(0, len(DATA), 500_000):
-        session = cloud.append(session, at, DATA[at:at + 500_000], (at // 500_000) % 2)
+        session = cloud.append(session, at, DATA[at : at + 500_000], (at // 500_000) % 2)
     whole(cloud, session)
 
 
@@ -143,6 +152,7 @@ def test_a_signature_is_of_all_bytes(cloud: Cloud, method: str | None, monkeypat
 @pytest.mark.parametrize("moved", [False, True])
 def test_what_is_wrong_with_the_signature_ends_it(cloud: Cloud, moved: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also behind the step that makes the blob, where the bytes are read only then."""
+
     def wrong(_: str) -> None:
         raise errors.SignatureInvalid("it is not of this data")
 
@@ -163,12 +173,14 @@ def test_what_only_the_end_tells_of_the_format(cloud: Cloud) -> None:
     cloud.nothing_left(session)
     good = cloud.begun(len(data), disk_format="qcow2")
     for at in range(0, len(data), 50_000):
-        good = cloud.append(good, at, data[at:at + 50_000])
+        good = cloud.append(good, at, data[at : at + 50_000])
     assert cloud.shown(good)["virtual_size"] > 0
     whole(cloud, good, data)
 
 
-def test_a_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
 
@@ -184,9 +196,18 @@ def test_a_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(cloud: Clou
     whole(cloud, session)
 
 
-@pytest.mark.parametrize("exc", [errors.Suspended("the process ends"), errors.DatabaseUnavailable("it does not answer"), errors.LeaseLost("somebody else goes on")],
-                         ids=lambda x: type(x).__name__)
-def test_one_whose_blob_is_made_is_gone_on_with_by_another(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "exc",
+    [
+        errors.Suspended("the process ends"),
+        errors.DatabaseUnavailable("it does not answer"),
+        errors.LeaseLost("somebody else goes on"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_one_whose_blob_is_made_is_gone_on_with_by_another(
+    cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who was in the way of the last commit has removed nothing."""
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
 
@@ -200,7 +221,11 @@ def test_one_whose_blob_is_made_is_gone_on_with_by_another(cloud: Cloud, exc: er
             cloud.append(session, 2_000_000, DATA[2_000_000:])
         except errors.Gone:
             assert isinstance(exc, errors.LeaseLost)
-    assert (cloud.stored(session).state, len(cloud.blobs()), cloud.shown(session)["status"]) == (SessionState.FINISHING, 1, "saving")
+    assert (cloud.stored(session).state, len(cloud.blobs()), cloud.shown(session)["status"]) == (
+        SessionState.FINISHING,
+        1,
+        "saving",
+    )
     cloud.expire_lease(session)
     until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
     whole(cloud, session)
@@ -225,7 +250,7 @@ def test_of_many_the_oldest_is_forgotten_and_read_again(cloud: Cloud, monkeypatc
     assert reads.asked == ["complete_parts", "open"]
 
 
-# -- stores that want parts of some size ---------------------------------------------------------------------------------------
+# -- stores that want parts of some size -----------------------------------------------------------
 LEAST = 300_000
 
 
@@ -262,7 +287,7 @@ def test_small_pieces_wait_until_they_are_enough(choosy: Cloud) -> None:
     data, found = DATA[:750_000], []
     session = choosy.begun(len(data))
     for turn, at in enumerate(range(0, len(data), 130_000)):
-        session = choosy.append(session, at, data[at:at + 130_000], turn % 2)
+        session = choosy.append(session, at, data[at : at + 130_000], turn % 2)
         assert session.offset == min(at + 130_000, len(data))
         found.append((len(choosy.staged()), choosy.growing() != []))
     assert found == [(1, False), (2, False), (0, True), (1, True), (2, True), (0, False)]
@@ -324,7 +349,7 @@ def test_parts_become_larger_as_they_become_more(choosy: Cloud) -> None:
     """So that the numbers suffice, however small the pieces are that clients send."""
     session = choosy.begun()
     for at in range(0, len(DATA), 320_000):
-        piece = DATA[at:at + 320_000]
+        piece = DATA[at : at + 320_000]
         session = choosy.append(session, at, piece, size=len(piece))
     whole(choosy, session)
 
@@ -333,7 +358,7 @@ def test_a_store_that_has_no_numbers_left(choosy: Cloud) -> None:
     """What has come stays, and the last number is for the end."""
     session = choosy.begun(None)
     for at in range(0, 1_200_000, 300_000):
-        session = choosy.append(session, at, DATA[at:at + 300_000])
+        session = choosy.append(session, at, DATA[at : at + 300_000])
     with pytest.raises(errors.LimitExceeded, match="larger ones"):
         choosy.append(session, 1_200_000, DATA[1_200_000:1_600_000])
     assert choosy.show(session).offset == 1_200_000
@@ -343,12 +368,15 @@ def test_a_store_that_has_no_numbers_left(choosy: Cloud) -> None:
 
 
 def test_the_last_part_keeps_its_number(choosy: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever puts it: to a backend that needs all parts but the last one large, an earlier try of it would be in the way."""
+    """Whoever puts it: to a backend that needs all parts but the last one large, an earlier try of it would be in the
+    way."""
     numbers = []
     for node in choosy.nodes:
         driver = node.stores.get("fast")._store
 
-        def noted(key: str, handle: str, number: int, offset: int, chunks: Any, put_part: Any = driver.put_part) -> None:
+        def noted(
+            key: str, handle: str, number: int, offset: int, chunks: Any, put_part: Any = driver.put_part
+        ) -> None:
             put_part(key, handle, number, offset, chunks)
             numbers.append(number)
 
@@ -393,12 +421,14 @@ def test_many_small_pieces_become_one_that_waits(choosy: Cloud, monkeypatch: pyt
     session = choosy.begun(30_000)
     for at in range(0, 30_000, 1000):
         assert len(choosy.staged()) <= 5
-        session = choosy.append(session, at, DATA[at:at + 1000], at // 1000 % 2)
+        session = choosy.append(session, at, DATA[at : at + 1000], at // 1000 % 2)
     until(lambda: choosy.staged() == [])
     whole(choosy, session, DATA[:30_000])
 
 
-def test_what_the_target_says_of_its_parts_is_no_fault_of_the_data(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_target_says_of_its_parts_is_no_fault_of_the_data(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A backend that misses one at the moment has it later: what was acknowledged stays."""
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
 

@@ -40,7 +40,11 @@ def places(database: MemoryDatabase) -> Places:
 
 
 def made(*folders: Path, name: str = "fast") -> Store:
-    option = {"filesystem_store_datadir": str(folders[0])} if len(folders) == 1 else {"filesystem_store_datadirs": [str(x) for x in folders]}
+    option = (
+        {"filesystem_store_datadir": str(folders[0])}
+        if len(folders) == 1
+        else {"filesystem_store_datadirs": [str(x) for x in folders]}
+    )
     return _store_process.build(FileStore, name, option)
 
 
@@ -89,7 +93,7 @@ def missing(places: Places, *folders: Path, read_only: bool = False) -> str:
     return says(told.value)
 
 
-# -- the first use -----------------------------------------------------------------------------------------------------------
+# -- the first use ---------------------------------------------------------------------------------
 def test_the_first_use_marks_and_records(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
     store = started(places, tmp_path / "one")
     found = marker(tmp_path / "one")
@@ -110,7 +114,9 @@ def test_each_of_several_places_has_its_own(database: MemoryDatabase, places: Pl
     assert "two: there is no .glance-store" in missing(places, *folders)
 
 
-def test_a_place_that_is_added_is_marked_and_one_that_is_left_out_is_missed(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
+def test_a_place_that_is_added_is_marked_and_one_that_is_left_out_is_missed(
+    database: MemoryDatabase, places: Places, tmp_path: Path
+) -> None:
     folders = [tmp_path / x for x in ("one", "two")]
     started(places, folders[0])
     folders[1].mkdir()
@@ -150,21 +156,28 @@ def test_of_two_such_nodes_that_start_at_once_one_is_refused(database: MemoryDat
 
 def test_one_place_for_two_stores_is_refused_as_such(database: MemoryDatabase, tmp_path: Path) -> None:
     file = tmp_path / "glance-api.conf"
-    file.write_text(f"[DEFAULT]\nenabled_backends = fast:file, twin:file\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
-                    f"[fast]\nfilesystem_store_datadir = {tmp_path}/one\n[twin]\nfilesystem_store_datadir = {tmp_path}/one\n")
+    file.write_text(
+        "[DEFAULT]\nenabled_backends = fast:file, twin:file\nenabled_import_methods =\n[glance_store]\ndefault_backend"
+        f" = fast\n[fast]\nfilesystem_store_datadir = {tmp_path}/one\n[twin]\nfilesystem_store_datadir ="
+        f" {tmp_path}/one\n"
+    )
     with pytest.raises(errors.ConfigError, match="same place"):
         load_stores(configuration.new(files=[str(file)]), database)
 
 
-# -- what is expected is not there -------------------------------------------------------------------------------------------
-def test_a_place_without_its_disk_is_not_used_until_it_is_back(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
+# -- what is expected is not there -----------------------------------------------------------------
+def test_a_place_without_its_disk_is_not_used_until_it_is_back(
+    database: MemoryDatabase, places: Places, tmp_path: Path
+) -> None:
     url = started(places, tmp_path / "one").put("kept", [b"kept"])
     disk = unmount(tmp_path / "one")
     told = missing(places, tmp_path / "one")
-    assert told == (
-        f"store fast is not available: its data is not there: [fast] filesystem_store_datadir = {tmp_path}/one: there is no .glance-store, which place "
-        f"{expected(database)[0]}, last at file://{tmp_path}/one, of this store has: is it mounted? Mount it, or name the right place; when the data was "
-        "moved on purpose, or is gone for good, run: glance-manage store adopt fast")
+    assert (
+        told == f"store fast is not available: its data is not there: [fast] filesystem_store_datadir = {tmp_path}/one:"
+        f" there is no .glance-store, which place {expected(database)[0]}, last at file://{tmp_path}/one, of this"
+        " store has: is it mounted? Mount it, or name the right place; when the data was moved on purpose, or is"
+        " gone for good, run: glance-manage store adopt fast"
+    )
     assert list((tmp_path / "one").iterdir()) == [], "nothing is written on the disk below"
     mount(disk)
     assert b"".join(started(places, tmp_path / "one").open(url)) == b"kept"
@@ -173,7 +186,9 @@ def test_a_place_without_its_disk_is_not_used_until_it_is_back(database: MemoryD
 def test_a_folder_that_is_expected_is_not_made(places: Places, tmp_path: Path) -> None:
     started(places, tmp_path / "one")
     shutil.rmtree(tmp_path / "one")
-    assert f"[fast] filesystem_store_datadir: {tmp_path}/one is not there: is it mounted?" in missing(places, tmp_path / "one")
+    assert f"[fast] filesystem_store_datadir: {tmp_path}/one is not there: is it mounted?" in missing(
+        places, tmp_path / "one"
+    )
     assert not (tmp_path / "one").exists()
 
 
@@ -183,15 +198,35 @@ def test_another_place_is_refused_and_both_are_named(database: MemoryDatabase, p
     started(Places(other.places), tmp_path / "two", name="cheap")
     with pytest.raises(errors.ConfigError) as told:
         started(places, tmp_path / "two")
-    for text in (*expected(database), *expected(other, "cheap"), "store cheap", f"last at file://{tmp_path}/one", "[fast] filesystem_store_datadir"):
+    for text in (
+        *expected(database),
+        *expected(other, "cheap"),
+        "store cheap",
+        f"last at file://{tmp_path}/one",
+        "[fast] filesystem_store_datadir",
+    ):
         assert text in str(told.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"[]", b"{}", b'{"place": 1, "store": "fast"}', b'{"place": "", "store": "fast"}', b" " * 5000, b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"place": 1, "store": "fast"}',
+        b'{"place": "", "store": "fast"}',
+        b" " * 5000,
+        b"\xff",
+    ],
+)
 def test_what_is_no_marker_is_refused(places: Places, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / MARKER).write_bytes(content)
-    with pytest.raises(errors.ConfigError, match=r"\[fast\] filesystem_store_datadir = .*: .glance-store there is no marker"):
+    with pytest.raises(
+        errors.ConfigError, match=r"\[fast\] filesystem_store_datadir = .*: .glance-store there is no marker"
+    ):
         started(places, tmp_path / "one")
 
 
@@ -202,7 +237,7 @@ def test_a_copy_of_a_place_is_no_second_one(places: Places, tmp_path: Path) -> N
         started(places, tmp_path / "one", tmp_path / "two")
 
 
-# -- nothing is recorded ------------------------------------------------------------------------------------------------------
+# -- nothing is recorded ---------------------------------------------------------------------------
 def test_a_fresh_database_takes_the_marker_of_this_store(tmp_path: Path) -> None:
     first, second = MemoryDatabase(), MemoryDatabase()
     for database in (first, second):
@@ -210,7 +245,9 @@ def test_a_fresh_database_takes_the_marker_of_this_store(tmp_path: Path) -> None
     assert expected(first) == expected(second) == [marker(tmp_path / "one")["place"]]
 
 
-def test_a_fresh_database_refuses_the_marker_of_another_store(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
+def test_a_fresh_database_refuses_the_marker_of_another_store(
+    database: MemoryDatabase, places: Places, tmp_path: Path
+) -> None:
     started(Places(MemoryDatabase().places), tmp_path / "one", name="cheap")
     with pytest.raises(errors.ConfigError, match=r"a place of store cheap.*glance-manage store adopt fast"):
         started(places, tmp_path / "one")
@@ -234,7 +271,7 @@ def test_images_that_were_there_before_must_be_there(database: MemoryDatabase, p
     assert expected(database) == [marker(folder)["place"]]
 
 
-# -- stores that are not written to -------------------------------------------------------------------------------------------
+# -- stores that are not written to ----------------------------------------------------------------
 def test_a_store_that_is_only_read_gets_no_marker(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
     started(places, tmp_path / "one", read_only=True)
     assert not (tmp_path / "one" / MARKER).exists()
@@ -251,8 +288,14 @@ def test_a_store_without_markers_is_started(database: MemoryDatabase, places: Pl
 
 
 @pytest.mark.parametrize("refusal", [errors.StoreFull, errors.StoreForbidden, errors.StoreReadOnly])
-def test_a_store_that_takes_no_marker_is_used_without_until_it_does(database: MemoryDatabase, places: Places, tmp_path: Path, refusal: type[errors.StoreError],
-                                                                    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_takes_no_marker_is_used_without_until_it_does(
+    database: MemoryDatabase,
+    places: Places,
+    tmp_path: Path,
+    refusal: type[errors.StoreError],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """An upgrade of a full store, or of one whose login may only read."""
     folders = [tmp_path / x for x in ("one", "two")]
     for folder in folders:
@@ -269,14 +312,19 @@ def test_a_store_that_takes_no_marker_is_used_without_until_it_does(database: Me
         places.check(store)
         assert b"".join(store.open(f"file://{folders[0]}/a")) == b"kept"
         assert expected(database) == []
-        assert [x.levelname for x in caplog.records if "gets no marker" in x.getMessage()] == ["WARNING", "WARNING"], "once for each place"
+        assert [x.levelname for x in caplog.records if "gets no marker" in x.getMessage()] == [
+            "WARNING",
+            "WARNING",
+        ], "once for each place"
         with pytest.raises(refusal):
             places.adopt(store)
     places.check(store)
     assert sorted(marker(x)["place"] for x in folders) == expected(database)
 
 
-def test_one_full_folder_of_several_stays_unmarked(database: MemoryDatabase, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_full_folder_of_several_stays_unmarked(
+    database: MemoryDatabase, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folders = [tmp_path / x for x in ("one", "two")]
     real = Folder.mark
 
@@ -291,9 +339,11 @@ def test_one_full_folder_of_several_stays_unmarked(database: MemoryDatabase, pla
         assert expected(database) == [marker(folders[1])["place"]]
 
 
-# -- while it runs ------------------------------------------------------------------------------------------------------------
+# -- while it runs ---------------------------------------------------------------------------------
 def facade(places: Places, folder: Path) -> StoreFacade:
-    return StoreFacade(StoreSettings("fast", "file"), started(places, folder), lambda: started(places, folder), places.check)
+    return StoreFacade(
+        StoreSettings("fast", "file"), started(places, folder), lambda: started(places, folder), places.check
+    )
 
 
 def test_a_ping_finds_that_the_data_is_away_and_it_comes_back(places: Places, tmp_path: Path) -> None:
@@ -335,7 +385,9 @@ class Closing(FileStore):
 
 
 def test_a_driver_that_is_left_is_closed_behind_its_last_transfer(places: Places, tmp_path: Path) -> None:
-    old = _store_process.build(Closing, "fast", {"filesystem_store_datadir": str(tmp_path / "one"), "filesystem_store_chunk_size": 1}).prepare()
+    old = _store_process.build(
+        Closing, "fast", {"filesystem_store_datadir": str(tmp_path / "one"), "filesystem_store_chunk_size": 1}
+    ).prepare()
     places.start(old)
     store = StoreFacade(StoreSettings("fast", "file"), old, lambda: started(places, tmp_path / "one"), places.check)
     url = store.put("kept", [b"kept"]).url
@@ -401,8 +453,9 @@ def test_a_disk_that_is_mounted_anew_is_the_same_place(places: Places, tmp_path:
     assert (tmp_path / "one" / "new").exists()
 
 
-def test_a_ping_asks_the_database_only_when_something_has_changed(database: MemoryDatabase, places: Places, tmp_path: Path,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ping_asks_the_database_only_when_something_has_changed(
+    database: MemoryDatabase, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = facade(places, tmp_path / "one")
 
     def asked(*_args: object) -> StorePlaces:
@@ -412,7 +465,7 @@ def test_a_ping_asks_the_database_only_when_something_has_changed(database: Memo
     store.ping()
 
 
-# -- moved --------------------------------------------------------------------------------------------------------------------
+# -- moved -----------------------------------------------------------------------------------------
 def test_adopt_records_what_is_there(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
     started(places, tmp_path / "one").put("kept", [b"kept"])
     (tmp_path / "two").mkdir()
@@ -439,7 +492,12 @@ def test_locations_survive_a_moved_folder(database: MemoryDatabase, places: Plac
         assert store.canonical(url) == f"file://{tmp_path}/th%20ree/{url.rpartition('/')[2]}"
     store.delete(urls[0])
     assert sorted(x.key for x in store.list()) == ["th", "tw"]
-    for bad in (f"file://{tmp_path}/four/a", f"file://{tmp_path}/one/../one/tw", f"file://{tmp_path}/on%65/tw", f"file://{tmp_path}/one/{MARKER}"):
+    for bad in (
+        f"file://{tmp_path}/four/a",
+        f"file://{tmp_path}/one/../one/tw",
+        f"file://{tmp_path}/on%65/tw",
+        f"file://{tmp_path}/one/{MARKER}",
+    ):
         with pytest.raises(errors.BadLocation):
             store.open(bad)
 
@@ -454,7 +512,9 @@ def test_a_former_address_is_not_taken_from_the_folder_that_is_there_now(places:
         store.open(f"file://{tmp_path}/one/a")
 
 
-def test_the_place_of_another_store_and_its_copy_are_not_adopted(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
+def test_the_place_of_another_store_and_its_copy_are_not_adopted(
+    database: MemoryDatabase, places: Places, tmp_path: Path
+) -> None:
     """Two stores that are one delete each other's data."""
     started(places, tmp_path / "one").put("kept", [b"kept"])
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
@@ -462,7 +522,10 @@ def test_the_place_of_another_store_and_its_copy_are_not_adopted(database: Memor
         store = made(tmp_path / folder, name="other")
         store.start()
         for act in (places.adopt, places.compare):
-            with pytest.raises(errors.ConfigError, match=r"a place of store fast, or a copy.*remove .glance-store from it.*store forget fast") as told:
+            with pytest.raises(
+                errors.ConfigError,
+                match=r"a place of store fast, or a copy.*remove .glance-store from it.*store forget fast",
+            ) as told:
                 act(store)
             assert "store adopt" not in str(told.value)
     assert expected(database, "other") == []
@@ -471,7 +534,9 @@ def test_the_place_of_another_store_and_its_copy_are_not_adopted(database: Memor
     assert expected(database, "other") == [marker(tmp_path / "copy")["place"]]
 
 
-def test_a_store_with_a_new_name_is_adopted_when_the_former_one_is_forgotten(database: MemoryDatabase, places: Places, tmp_path: Path) -> None:
+def test_a_store_with_a_new_name_is_adopted_when_the_former_one_is_forgotten(
+    database: MemoryDatabase, places: Places, tmp_path: Path
+) -> None:
     started(places, tmp_path / "one")
     before = expected(database)
     database.places.replace("fast", database.places.get("fast"), None)

@@ -1,4 +1,5 @@
-"""Limits of single projects, beside the default: what counts, for how long it is remembered, and two who change it at once."""
+"""Limits of single projects, beside the default: what counts, for how long it is remembered, and two who change it at
+once."""
 
 from __future__ import annotations
 
@@ -38,7 +39,12 @@ class TestProjectQuota(QuotaConformance):
     @pytest.fixture
     def expected(self) -> dict[str | None, Limits]:
         default = Limits(bytes=3 << 30, images=5)
-        return {None: default, "others": default, "more": Limits(bytes=4 << 30, images=5, uploading=2), "free": Limits(staged_bytes=0)}
+        return {
+            None: default,
+            "others": default,
+            "more": Limits(bytes=4 << 30, images=5, uploading=2),
+            "free": Limits(staged_bytes=0),
+        }
 
     @pytest.fixture
     def away(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Quota]:
@@ -116,10 +122,14 @@ def test_of_two_who_change_at_once_neither_is_lost(first: bool, monkeypatch: pyt
 
     monkeypatch.setattr(MemoryRecords, "get", get_and_meddle)
     table.change("p", {"image_size_total": 7})
-    assert table.of("p") == {"image_size_total": 7, "image_count_total": 9} | ({} if first else {"image_stage_total": 1})
+    assert table.of("p") == {"image_size_total": 7, "image_count_total": 9} | (
+        {} if first else {"image_stage_total": 1}
+    )
 
 
-@pytest.mark.parametrize("project", [*(x for x in HOSTILE if x and "\x00" not in x and len(x) <= 255 and x.isprintable()), "x" * 255])
+@pytest.mark.parametrize(
+    "project", [*(x for x in HOSTILE if x and "\x00" not in x and len(x) <= 255 and x.isprintable()), "x" * 255]
+)
 def test_any_project_may_have_limits(project: str) -> None:
     quota = made(MemoryDatabase())
     quota.change(project, {"image_count_total": 3})
@@ -136,14 +146,18 @@ def test_what_no_project_can_be_called_is_refused(project: str) -> None:
 @pytest.mark.parametrize("value", [-2, (1 << 62) + 1])
 def test_a_limit_is_within_its_bounds(value: int) -> None:
     database = MemoryDatabase()
-    with pytest.raises(errors.Invalid, match=r"^image_size_total: -?[0-9]+ is not within -1 \(no limit\) and 4398046511104$"):
+    with pytest.raises(
+        errors.Invalid, match=r"^image_size_total: -?[0-9]+ is not within -1 \(no limit\) and 4398046511104$"
+    ):
         made(database).change("p", {"image_count_total": 1, "image_size_total": value})
     assert QuotaTable(database).of("p") == {}, "all of it or nothing"
 
 
 def test_what_a_newer_release_has_kept_is_no_trouble() -> None:
     database = MemoryDatabase()
-    database.images.commit(RecordAdded(Record(COLLECTION, "p", {"image_count_total": 4, "new": {"x": 1}, "image_size_total": "7"})))
+    database.images.commit(
+        RecordAdded(Record(COLLECTION, "p", {"image_count_total": 4, "new": {"x": 1}, "image_size_total": "7"}))
+    )
     assert made(database).limits("p") == Limits(images=4)
 
 

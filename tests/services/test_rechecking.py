@@ -43,7 +43,7 @@ class SlowStore(FileStore):
         self.read.append(key)
         self.begun.release()
         assert self.go_on.acquire(timeout=30)
-        yield from (DATA[x:x + 1] for x in range(len(DATA))) if key in self.good else [b"evil"]
+        yield from (DATA[x : x + 1] for x in range(len(DATA))) if key in self.good else [b"evil"]
 
 
 class Place:
@@ -55,11 +55,20 @@ class Place:
         self.store.start()
         self.stores = Stores([StoreFacade(StoreSettings("fast", "file"), self.store)], "fast")
         leases = Leases(self.database.images, 60)
-        self.rechecking = Rechecking(self.database, self.stores, Copies(self.database.images, self.stores, leases, Writer(self.database.images, Notifications({}))), "this process")
+        self.rechecking = Rechecking(
+            self.database,
+            self.stores,
+            Copies(self.database.images, self.stores, leases, Writer(self.database.images, Notifications({}))),
+            "this process",
+        )
 
     def damaged(self, name: str) -> str:
-        image = replace(with_data(make_image(), len(DATA)), hash_algo="sha256", hash_value=hashlib.sha256(DATA).hexdigest(), locations=(
-            Location(self.store.put(name, [DATA]), "fast", status=LocationStatus.DAMAGED),))
+        image = replace(
+            with_data(make_image(), len(DATA)),
+            hash_algo="sha256",
+            hash_value=hashlib.sha256(DATA).hexdigest(),
+            locations=(Location(self.store.put(name, [DATA]), "fast", status=LocationStatus.DAMAGED),),
+        )
         self.database.images.commit(ImageAdded(image))
         return image.id
 
@@ -116,7 +125,9 @@ def test_what_is_mended_or_deleted_while_it_waits_is_not_read(place: Place) -> N
     assert place.store.begun.acquire(timeout=30)
     images = place.database.images
     now = images.get_any(two)
-    images.commit(ImageChanged(now, saved(now, locations=tuple(replace(x, status=LocationStatus.ACTIVE) for x in now.locations))))
+    images.commit(
+        ImageChanged(now, saved(now, locations=tuple(replace(x, status=LocationStatus.ACTIVE) for x in now.locations)))
+    )
     images.commit(ImageRemoved(images.get_any(three), after(1)))
     place.store.go_on.release()
     read_on(place, 3)
@@ -151,10 +162,12 @@ def test_the_hold_on_a_store_is_renewed_while_one_image_is_read(place: Place, mo
     monkeypatch.setattr(place.database.jobs, "hold", hold)
     place.store.go_on.release()
     until(lambda: [x.status for x in place.database.images.get_any(one).locations] == [LocationStatus.ACTIVE])
-    assert held[:len(DATA)] == ["recheck:fast"] * len(DATA)
+    assert held[: len(DATA)] == ["recheck:fast"] * len(DATA)
 
 
-def test_another_process_that_took_a_store_over_has_it(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_process_that_took_a_store_over_has_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(rechecking, "_TTL", 0.0)
     one = place.damaged("one")
     place.store.good = {"one"}

@@ -1,4 +1,5 @@
-"""A database that was brought back from a backup: what was under way lets go of its data, and new data gets new names."""
+"""A database that was brought back from a backup: what was under way lets go of its data, and new data gets new
+names."""
 
 from __future__ import annotations
 
@@ -32,8 +33,12 @@ def lease(database: MemoryDatabase, status: Status, operation: str, *blobs: str,
 
 def test_operations_let_go_of_their_data_and_deletions_are_finished() -> None:
     database = MemoryDatabase()
-    held = [lease(database, Status.SAVING, Operation.UPLOAD, "a", ttl=0), lease(database, Status.IMPORTING, Operation.IMPORT, "b", "c"),
-            lease(database, Status.ACTIVE, Operation.MOVE, "d"), lease(database, Status.SAVING, Operation.SESSION, "e")]
+    held = [
+        lease(database, Status.SAVING, Operation.UPLOAD, "a", ttl=0),
+        lease(database, Status.IMPORTING, Operation.IMPORT, "b", "c"),
+        lease(database, Status.ACTIVE, Operation.MOVE, "d"),
+        lease(database, Status.SAVING, Operation.SESSION, "e"),
+    ]
     others = [lease(database, Status.DELETING, Operation.DELETE, "f"), lease(database, Status.ACTIVE, Operation.HASH)]
     assert restored(database, NOW) == RestoreOutcome(operations=4, images=3)
     for each in held:
@@ -45,13 +50,25 @@ def test_operations_let_go_of_their_data_and_deletions_are_finished() -> None:
 
 def test_only_images_without_data_get_other_names() -> None:
     database = MemoryDatabase()
-    images = {status: make_image(status=status) for status in (Status.QUEUED, Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DEACTIVATED,
-                                                               Status.PENDING_DELETE)}
+    images = {
+        status: make_image(status=status)
+        for status in (
+            Status.QUEUED,
+            Status.SAVING,
+            Status.UPLOADING,
+            Status.IMPORTING,
+            Status.ACTIVE,
+            Status.DEACTIVATED,
+            Status.PENDING_DELETE,
+        )
+    }
     database.images.commit(*map(ImageAdded, images.values()))
     assert restored(database, NOW) == RestoreOutcome(operations=0, images=4)
     for status, image in images.items():
         now = database.images.get_any(image.id)
-        assert (now.blob_key != image.blob_key) is (status in (Status.QUEUED, Status.SAVING, Status.UPLOADING, Status.IMPORTING)), status
+        assert (now.blob_key != image.blob_key) is (
+            status in (Status.QUEUED, Status.SAVING, Status.UPLOADING, Status.IMPORTING)
+        ), status
         assert replace(now, attempt=image.attempt, version=image.version) == image, "nothing else"
 
 

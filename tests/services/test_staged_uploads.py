@@ -1,5 +1,6 @@
-"""Uploads in pieces whose bytes are staged for an import: what they promise while they come, and that they end as ``PUT …/stage`` does. On two nodes of one database,
-in this process; what holds of all uploads in pieces is in ``test_upload_sessions``."""
+"""Uploads in pieces whose bytes are staged for an import: what they promise while they come, and that they end as ``PUT
+…/stage`` does. On two nodes of one database, in this process; what holds of all uploads in pieces is in
+``test_upload_sessions``."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def cloud(nodes: Cloud, request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 
 def staging(cloud: Cloud) -> list[str]:
     """All that the staging store has of the project's images, what grows there included."""
-    return sorted(x.name for x in (cloud.folder / "fast" / ".staging").iterdir() if any(y in x.name for y in cloud.images))
+    return sorted(
+        x.name for x in (cloud.folder / "fast" / ".staging").iterdir() if any(y in x.name for y in cloud.images)
+    )
 
 
 def used(cloud: Cloud) -> tuple[int, int, int]:
@@ -91,12 +94,16 @@ def whole(cloud: Cloud, session: UploadSession, data: bytes = DATA, node: int = 
     assert imported(cloud, session.image_id, node) == 202
     until(lambda: cloud.shown(session)["status"] != "importing")
     shown = cloud.shown(session)
-    assert (shown["status"], shown["size"], shown["os_hash_value"]) == ("active", len(data), hashlib.sha512(data).hexdigest())
+    assert (shown["status"], shown["size"], shown["os_hash_value"]) == (
+        "active",
+        len(data),
+        hashlib.sha512(data).hexdigest(),
+    )
     assert cloud.download(session) == data
     until(lambda: (staging(cloud), used(cloud)) == ([], (len(data), 0, 0)), lambda: str((staging(cloud), used(cloud))))
 
 
-# -- the way of staged data ------------------------------------------------------------------------------------------------
+# -- the way of staged data ------------------------------------------------------------------------
 def test_pieces_become_staged_data(cloud: Cloud) -> None:
     """Each request at another node, and the import at yet another."""
     session = cloud.begun(stage=True)
@@ -129,7 +136,9 @@ def test_no_byte_at_all(cloud: Cloud, length: int | None) -> None:
 def test_it_ends_as_data_that_is_staged_in_one_request(cloud: Cloud) -> None:
     """To the byte of what is shown, kept and told."""
     seen: list[tuple[str, str]] = []
-    cloud.nodes[0].kernel.on.committed(lambda x: seen.append((x.event.image.id, x.event.type.value)) if isinstance(x.event, ImageEvent) else None)
+    cloud.nodes[0].kernel.on.committed(
+        lambda x: seen.append((x.event.image.id, x.event.type.value)) if isinstance(x.event, ImageEvent) else None
+    )
     session = cloud.append(cloud.begun(stage=True), 0, DATA)
     plain = cloud.image()
     assert plainly(cloud, plain) == 204
@@ -137,7 +146,8 @@ def test_it_ends_as_data_that_is_staged_in_one_request(cloud: Cloud) -> None:
     assert replace(one.staged, key="", url="") == replace(other.staged, key="", url="")
     other_own = {"id", "self", "file", "created_at", "updated_at"}
     assert {k: v for k, v in cloud.shown(session).items() if k not in other_own} == {
-        k: v for k, v in cloud.shown(replace(session, image_id=plain)).items() if k not in other_own}
+        k: v for k, v in cloud.shown(replace(session, image_id=plain)).items() if k not in other_own
+    }
     assert [x for at, x in seen if at == session.image_id] == [x for at, x in seen if at == plain] != []
 
 
@@ -152,7 +162,7 @@ def test_an_end_that_is_asked_for_again_is_told_again(cloud: Cloud) -> None:
     whole(cloud, session, b"abc")
 
 
-# -- what is refused -------------------------------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------------------
 def test_nothing_else_comes_to_the_image_meanwhile(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(stage=True), 0, DATA[:1000])
     for stage in (True, False):
@@ -160,7 +170,12 @@ def test_nothing_else_comes_to_the_image_meanwhile(cloud: Cloud) -> None:
             cloud.uploads().begin(cloud.ctx, session.image_id, 1, stage=stage)
     with pytest.raises(errors.WrongStatus):
         cloud.uploads().begin(cloud.ctx, session.image_id, 1, partial=True)
-    assert plainly(cloud, session.image_id) == plainly(cloud, session.image_id, way="file") == imported(cloud, session.image_id) == 409
+    assert (
+        plainly(cloud, session.image_id)
+        == plainly(cloud, session.image_id, way="file")
+        == imported(cloud, session.image_id)
+        == 409
+    )
     assert cloud.append(session, 1000, DATA[1000:], 1).state is SessionState.DONE
     for stage in (True, False):
         with pytest.raises(errors.WrongStatus):
@@ -221,7 +236,7 @@ def test_data_of_another_format_ends_it_at_its_beginning(cloud: Cloud, moved: bo
     if moved:
         session = cloud.append(session, 0, data[:3])
     with pytest.raises(errors.BadContent):
-        cloud.append(session, session.offset, data[session.offset:], 1)
+        cloud.append(session, session.offset, data[session.offset :], 1)
     nothing_left(cloud, session)
     assert "disk_format" in cloud.shown(session)["os_glance_last_error"]
     with pytest.raises(errors.UploadGone, match="disk_format"):
@@ -248,7 +263,7 @@ def test_the_quotas_of_plain_staging(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     whole(cloud, again)
 
 
-# -- several at once ---------------------------------------------------------------------------------------------------------
+# -- several at once -------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_turns, "SETTLE", 0.3)
@@ -264,7 +279,7 @@ def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.Mo
     whole(cloud, session)
 
 
-# -- ends ----------------------------------------------------------------------------------------------------------------------
+# -- ends ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 def test_terminated(cloud: Cloud, node: int) -> None:
     session = cloud.append(cloud.begun(stage=True), 0, DATA[:2_000_000])
@@ -297,7 +312,12 @@ def test_the_image_is_deleted(cloud: Cloud, during: bool) -> None:
         cloud.show(session)
     cloud.expire_lease(session)
     cloud.reap()
-    assert (staging(cloud), cloud.blobs(), used(cloud), cloud.database.images.lease(session.image_id)) == ([], [], (0, 0, 0), None)
+    assert (staging(cloud), cloud.blobs(), used(cloud), cloud.database.images.lease(session.image_id)) == (
+        [],
+        [],
+        (0, 0, 0),
+        None,
+    )
 
 
 def test_the_image_is_deleted_when_its_data_is_staged(cloud: Cloud) -> None:
@@ -311,8 +331,11 @@ def away(*_: object) -> None:
 
 
 @pytest.mark.parametrize("pieces", [True, False])
-def test_the_reaper_deletes_again_what_it_could_not(cloud: Cloud, pieces: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A staging that was stopped by the deletion does not come back without its data, in pieces or in one request, whatever the staging store says."""
+def test_the_reaper_deletes_again_what_it_could_not(
+    cloud: Cloud, pieces: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A staging that was stopped by the deletion does not come back without its data, in pieces or in one request,
+    whatever the staging store says."""
     if pieces:
         session = cloud.append(cloud.begun(stage=True), 0, DATA[:1000])
         assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
@@ -364,10 +387,19 @@ def test_what_is_staged_outlives_its_upload(cloud: Cloud, monkeypatch: pytest.Mo
     whole(cloud, session)
 
 
-# -- what dies ------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("exc", [errors.Suspended("the process ends"), errors.DatabaseUnavailable("it does not answer"), errors.LeaseLost("somebody else goes on")],
-                         ids=lambda x: type(x).__name__)
-def test_one_whose_blob_is_made_is_gone_on_with_by_another(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- what dies -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "exc",
+    [
+        errors.Suspended("the process ends"),
+        errors.DatabaseUnavailable("it does not answer"),
+        errors.LeaseLost("somebody else goes on"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_one_whose_blob_is_made_is_gone_on_with_by_another(
+    cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = cloud.append(cloud.begun(stage=True), 0, DATA[:2_000_000])
 
     def stopped(step: str) -> None:
@@ -380,14 +412,20 @@ def test_one_whose_blob_is_made_is_gone_on_with_by_another(cloud: Cloud, exc: er
             cloud.append(session, 2_000_000, DATA[2_000_000:])
         except errors.Gone:
             assert isinstance(exc, errors.LeaseLost)
-    assert (cloud.stored(session).state, cloud.shown(session)["status"], used(cloud)) == (SessionState.FINISHING, "uploading", (3_000_000, 0, 1))
+    assert (cloud.stored(session).state, cloud.shown(session)["status"], used(cloud)) == (
+        SessionState.FINISHING,
+        "uploading",
+        (3_000_000, 0, 1),
+    )
     assert imported(cloud, session.image_id) == 409, "it is not staged yet"
     cloud.expire_lease(session)
     until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
     whole(cloud, session)
 
 
-def test_a_staging_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_staging_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.append(cloud.begun(stage=True), 0, DATA[:2_000_000])
     driver: Any = cloud.nodes[0].stores.recorded(STORE)._store
@@ -458,7 +496,7 @@ def test_who_learns_late_leaves_what_another_has_staged(tmp_path: Path) -> None:
         whole(cloud, session)
 
 
-# -- other staging stores, and steps -------------------------------------------------------------------------------------------
+# -- other staging stores, and steps ---------------------------------------------------------------
 def test_a_staging_store_that_wants_parts_of_some_size(nodes: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a part lies beside it, in the same store."""
     cloud = Cloud(nodes.folder, nodes.nodes)
@@ -469,7 +507,7 @@ def test_a_staging_store_that_wants_parts_of_some_size(nodes: Cloud, monkeypatch
     data, found = DATA[:750_000], []
     session = cloud.begun(len(data), stage=True)
     for turn, at in enumerate(range(0, len(data), 130_000)):
-        session = cloud.append(session, at, data[at:at + 130_000], turn % 2)
+        session = cloud.append(session, at, data[at : at + 130_000], turn % 2)
         found.append(len([x for x in staging(cloud) if "_" in x]))
     assert found == [1, 2, 0, 1, 2, 0]
     whole(cloud, session, data)

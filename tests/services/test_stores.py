@@ -28,7 +28,14 @@ class Away:
         return make_store(MemoryStore)
 
 
-@pytest.mark.parametrize("fault", [errors.StoreUnavailable("away", "slow"), errors.ConfigError("no such folder"), RuntimeError("whatever a plugin raises")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        errors.StoreUnavailable("away", "slow"),
+        errors.ConfigError("no such folder"),
+        RuntimeError("whatever a plugin raises"),
+    ],
+)
 def test_it_is_tried_until_it_starts(fault: Exception) -> None:
     store = StoreFacade(StoreSettings("slow", "memory", unavailable_because="away"), None, Away(3, fault))
     for _ in range(2):
@@ -62,7 +69,11 @@ def test_one_that_can_not_be_started_stays_away() -> None:
 def test_one_that_lies_where_another_does_stays_away() -> None:
     """Deleting in one would destroy the other's data."""
     fast = StoreFacade(StoreSettings("fast", "memory"), make_store(MemoryStore, memory_store_place="here"))
-    slow = StoreFacade(StoreSettings("slow", "memory", unavailable_because="away"), None, lambda: make_store(MemoryStore, memory_store_place="here"))
+    slow = StoreFacade(
+        StoreSettings("slow", "memory", unavailable_because="away"),
+        None,
+        lambda: make_store(MemoryStore, memory_store_place="here"),
+    )
     every = Stores([fast, slow], "fast")
     for _ in range(2):
         every.revive(0)

@@ -1,5 +1,5 @@
-"""Uploads in pieces: what is acknowledged is durable, what is reserved is exact, the newest request wins, and nothing stays of what has ended. On two nodes of one
-database, in this process."""
+"""Uploads in pieces: what is acknowledged is durable, what is reserved is exact, the newest request wins, and nothing
+stays of what has ended. On two nodes of one database, in this process."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ BOTH = pytest.mark.parametrize("cloud", ["parts", "staging"], indirect=True)
 STAGING = pytest.mark.parametrize("cloud", ["staging"], indirect=True)
 
 
-# -- the way of an upload --------------------------------------------------------------------------------------------------
+# -- the way of an upload --------------------------------------------------------------------------
 @BOTH
 def test_pieces_become_the_image(cloud: Cloud) -> None:
     """Each request at another node."""
@@ -76,7 +76,11 @@ def test_pieces_become_the_image(cloud: Cloud) -> None:
         assert cloud.reserved() == (3_000_000, 1 if end < 3_000_000 else 0)
     assert session.state is SessionState.DONE
     shown = cloud.shown(session)
-    assert (shown["status"], shown["size"], shown["checksum"]) == ("active", 3_000_000, hashlib.md5(DATA, usedforsecurity=False).hexdigest())
+    assert (shown["status"], shown["size"], shown["checksum"]) == (
+        "active",
+        3_000_000,
+        hashlib.md5(DATA, usedforsecurity=False).hexdigest(),
+    )
     assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
     assert cloud.download(session) == DATA
     assert (cloud.waiting(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
@@ -90,7 +94,7 @@ def test_a_long_request_is_made_durable_in_parts(cloud: Cloud) -> None:
     def pieces() -> Iterator[bytes]:
         for at in range(0, 2_900_000, 100_000):
             seen.append(cloud.stored(session).offset)
-            yield DATA[at:at + 100_000]
+            yield DATA[at : at + 100_000]
 
     assert cloud.append(session, 0, pieces()).offset == 2_900_000
     assert max(seen) >= 2 << 20
@@ -168,7 +172,7 @@ def test_an_end_that_is_asked_for_again_is_told_again(cloud: Cloud) -> None:
     assert cloud.shown(session)["status"] == "active", "what is active stays"
 
 
-# -- what is refused -------------------------------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------------------
 def test_an_offset_elsewhere_changes_nothing(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:1000])
     for offset in (0, 999, 1001, 3_000_000):
@@ -275,7 +279,9 @@ def test_requests_without_a_byte_use_nothing_up(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:1000])
     wrong = PieceDigest("sha1", bytes(20))
     for node in (0, 1, 0):
-        assert cloud.append(session, 1000, b"", node, size=0).expires_at == session.expires_at, "it is not kept for longer by that"
+        assert cloud.append(session, 1000, b"", node, size=0).expires_at == session.expires_at, (
+            "it is not kept for longer by that"
+        )
         cloud.append(session, 1000, b"", node)
         with pytest.raises(errors.HashMismatch):
             cloud.append(session, 1000, b"not this", node, digest=wrong)
@@ -336,9 +342,20 @@ def test_bytes_behind_the_declared_end_are_refused_wherever_they_are_cut(cloud: 
     assert cloud.download(session) == DATA[:length]
 
 
-@pytest.mark.parametrize("exc", [errors.NotAuthenticated("the token is too old"), errors.StoreReadOnly("only to be read", "fast"), errors.UnknownStore("no such store"),
-                                 errors.Unsupported("it can't", "fast"), errors.BlobNotFound("a part is away", "staging")], ids=lambda x: type(x).__name__)
-def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "exc",
+    [
+        errors.NotAuthenticated("the token is too old"),
+        errors.StoreReadOnly("only to be read", "fast"),
+        errors.UnknownStore("no such store"),
+        errors.Unsupported("it can't", "fast"),
+        errors.BlobNotFound("a part is away", "staging"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_what_is_no_fault_of_the_data_ends_nothing(
+    cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.begun()
 
@@ -358,7 +375,7 @@ def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.Gla
 def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
     session = cloud.begun()
     for at in range(0, 2_000_000, 250_000):
-        session = cloud.append(session, at, DATA[at:at + 250_000])
+        session = cloud.append(session, at, DATA[at : at + 250_000])
     assert len(cloud.waiting()) == 8
     [run] = cloud.stored(session).parts
     assert (run.count, run.size) == (8, 250_000)
@@ -375,7 +392,7 @@ def test_data_of_another_format_ends_the_upload_at_its_beginning(cloud: Cloud, m
     if moved:
         session = cloud.append(session, 0, data[:3])
     with pytest.raises(errors.BadContent):
-        cloud.append(session, session.offset, data[session.offset:], 1)
+        cloud.append(session, session.offset, data[session.offset :], 1)
     cloud.nothing_left(session)
     with pytest.raises(errors.UploadGone, match="disk_format"):
         cloud.append(session, 0, b"")
@@ -399,8 +416,11 @@ def test_others_learn_nothing(cloud: Cloud) -> None:
     told = set()
     for who in (stranger, reader):
         for session_id in (session.id, "nothing"):
-            for call in (lambda who=who, x=session_id: cloud.uploads().show(who, session.image_id, x), lambda who=who, x=session_id: cloud.uploads().terminate(who, session.image_id, x),
-                         lambda who=who, x=session_id: cloud.uploads().append(who, session.image_id, x, 1000, iter([b"x"]))):
+            for call in (
+                lambda who=who, x=session_id: cloud.uploads().show(who, session.image_id, x),
+                lambda who=who, x=session_id: cloud.uploads().terminate(who, session.image_id, x),
+                lambda who=who, x=session_id: cloud.uploads().append(who, session.image_id, x, 1000, iter([b"x"])),
+            ):
                 with pytest.raises(errors.UploadNotFound) as caught:
                     call()
                 told.add(str(caught.value))
@@ -412,7 +432,7 @@ def test_others_learn_nothing(cloud: Cloud) -> None:
     assert cloud.show(session).offset == 1000
 
 
-# -- several at once ---------------------------------------------------------------------------------------------------------
+# -- several at once -------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 @BOTH
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +458,7 @@ def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> 
     def pieces() -> Iterator[bytes]:
         for at in range(0, 2_900_000, 1000):
             sent[0] += 1000
-            yield DATA[at:at + 1000]
+            yield DATA[at : at + 1000]
             threading.Event().wait(0.02)
 
     raised: list[BaseException] = []
@@ -473,7 +493,17 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
                 found = cloud.show(session, node)
                 if found.state is not SessionState.OPEN:
                     return
-                cloud.append(session, found.offset, iter([DATA[found.offset:found.offset + 150_000], DATA[found.offset + 150_000:found.offset + 300_000]]), node)
+                cloud.append(
+                    session,
+                    found.offset,
+                    iter(
+                        [
+                            DATA[found.offset : found.offset + 150_000],
+                            DATA[found.offset + 150_000 : found.offset + 300_000],
+                        ]
+                    ),
+                    node,
+                )
             except (errors.Conflict, errors.SizeMismatch):
                 continue
             except BaseException as exc:
@@ -495,7 +525,9 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
 def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece at the other node; some end well, some are given up. What is reserved is exact in the end."""
     for node in cloud.nodes:
-        monkeypatch.setattr(cloud.uploads(cloud.nodes.index(node)), "_limits", replace(cloud.uploads()._limits, per_project=None))
+        monkeypatch.setattr(
+            cloud.uploads(cloud.nodes.index(node)), "_limits", replace(cloud.uploads()._limits, per_project=None)
+        )
     sessions = [cloud.begun(30_000) for _ in range(24)]
     raised: list[BaseException] = []
 
@@ -505,7 +537,7 @@ def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPa
                 if at % 4 == 3 and turn == 2:
                     cloud.terminate(session, at % 2)
                     return
-                cloud.append(session, turn * 10_000, DATA[turn * 10_000:(turn + 1) * 10_000], (at + turn) % 2)
+                cloud.append(session, turn * 10_000, DATA[turn * 10_000 : (turn + 1) * 10_000], (at + turn) % 2)
         except BaseException as exc:
             raised.append(exc)
 
@@ -522,7 +554,7 @@ def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPa
     assert cloud.download(sessions[0]) == DATA[:30_000]
 
 
-# -- ends ----------------------------------------------------------------------------------------------------------------------
+# -- ends ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 def test_terminated(cloud: Cloud, node: int) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
@@ -603,7 +635,7 @@ def test_what_has_ended_is_forgotten(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     assert cloud.shown(session)["status"] == "active"
 
 
-# -- what dies ------------------------------------------------------------------------------------------------------------------
+# -- what dies -------------------------------------------------------------------------------------
 def test_a_dead_process_holds_up_nobody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lease is not expired yet."""
     monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
@@ -626,7 +658,9 @@ def test_after_its_lease_it_rests_again(cloud: Cloud) -> None:
 
 def _left_by_a_dead(cloud: Cloud, session: UploadSession) -> None:
     lease = cloud.database.images.lease(session.image_id)
-    cloud.database.images.commit(LeaseTaken(replace(lease, holder="a process that is no more", token="t"), 60.0, lease.token))
+    cloud.database.images.commit(
+        LeaseTaken(replace(lease, holder="a process that is no more", token="t"), 60.0, lease.token)
+    )
 
 
 @BOTH
@@ -647,7 +681,9 @@ def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud, monkeypatch:
 
 
 @STAGING
-def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
 
@@ -662,7 +698,9 @@ def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cl
         assert (cloud.stored(session).state, cloud.shown(session)["status"]) == (SessionState.FINISHING, "saving")
         with pytest.raises(errors.StoreFull):
             cloud.append(session, 3_000_000, b"", 1, size=0)
-    assert cloud.append(session, 3_000_000, b"", 1, size=0).state is SessionState.DONE, "who asks again does not wait for the next try"
+    assert cloud.append(session, 3_000_000, b"", 1, size=0).state is SessionState.DONE, (
+        "who asks again does not wait for the next try"
+    )
     assert cloud.download(session) == DATA
 
 
@@ -692,7 +730,9 @@ def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
 def test_its_metadata_is_changed_meanwhile(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     patch = [{"op": "replace", "path": "/name", "value": "other"}]
-    answer = cloud.owner.call("PATCH", f"/v2/images/{session.image_id}", patch, Content_Type="application/openstack-images-v2.1-json-patch")
+    answer = cloud.owner.call(
+        "PATCH", f"/v2/images/{session.image_id}", patch, Content_Type="application/openstack-images-v2.1-json-patch"
+    )
     assert answer.status_code == 200, answer.text
     assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
     assert cloud.shown(session)["name"] == "other"
@@ -736,7 +776,7 @@ def test_a_commit_of_another_is_seen(cloud: Cloud) -> None:
     assert calls[0] == 2
 
 
-# -- what has ended and is not gone ---------------------------------------------------------------------------------------------
+# -- what has ended and is not gone ----------------------------------------------------------------
 def away(*_: object) -> None:
     raise errors.StoreUnavailable("it does not answer", "staging")
 
@@ -772,9 +812,19 @@ def test_many_that_have_ended_hide_none(cloud: Cloud) -> None:
     assert (cloud.waiting(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
 
 
-@pytest.mark.parametrize(("cloud", "how"), [(x, y) for y in ("reaped", "terminated", "deleted", "swept") for x in ("parts", "staging") if (x, y) != ("parts", "swept")],
-                         indirect=["cloud"])
-def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cloud", "how"),
+    [
+        (x, y)
+        for y in ("reaped", "terminated", "deleted", "swept")
+        for x in ("parts", "staging")
+        if (x, y) != ("parts", "swept")
+    ],
+    indirect=["cloud"],
+)
+def test_one_that_has_failed_is_over_when_its_bytes_are_gone(
+    cloud: Cloud, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     monkeypatch.setattr(upload_sessions, "_PAUSE", 60.0)
     with monkeypatch.context() as patched:
@@ -801,7 +851,11 @@ def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: 
         cloud.expire_lease(session)
         cloud.reap()
         if how == "deleted":
-            assert (cloud.waiting(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+            assert (cloud.waiting(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == (
+                [],
+                (0, 0),
+                None,
+            )
             return
     cloud.nothing_left(session)
 
@@ -844,7 +898,9 @@ def test_what_is_left_of_one_that_is_done_is_removed_soon(cloud: Cloud, monkeypa
     assert len(cloud.waiting()) == 1
     later(monkeypatch, 61)
     cloud.reap()
-    assert (cloud.waiting(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), "and it is still told"
+    assert (cloud.waiting(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), (
+        "and it is still told"
+    )
     assert cloud.download(session) == DATA[:1000]
 
 

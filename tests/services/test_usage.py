@@ -33,9 +33,16 @@ def _usage(*, always: bool = False, **options: object) -> dict[str, dict[str, in
     return Discovery(database.images, cast("Authorizer", None), quota, cast("Stores", None)).usage(Context(project="p"))
 
 
-@pytest.mark.parametrize(("options", "limits"), [
-    ({"user_storage_quota": "3GB"}, (3 << 10, -1, -1, -1)), ({"user_storage_quota": "1KB"}, (1, -1, -1, -1)), ({"project_image_quota": 5}, (-1, -1, 5, -1)),
-    ({"project_image_quota": 0}, (-1, -1, 0, -1)), ({"project_uploading_quota": 2, "user_storage_quota": "1MB"}, (1, -1, -1, 2))])
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ({"user_storage_quota": "3GB"}, (3 << 10, -1, -1, -1)),
+        ({"user_storage_quota": "1KB"}, (1, -1, -1, -1)),
+        ({"project_image_quota": 5}, (-1, -1, 5, -1)),
+        ({"project_image_quota": 0}, (-1, -1, 0, -1)),
+        ({"project_uploading_quota": 2, "user_storage_quota": "1MB"}, (1, -1, -1, 2)),
+    ],
+)
 def test_quotas_of_the_file_are_shown(options: dict[str, object], limits: tuple[int, ...]) -> None:
     found = _usage(**options)
     names = ("image_size_total", "image_stage_total", "image_count_total", "image_count_uploading")

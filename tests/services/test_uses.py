@@ -123,7 +123,9 @@ def meddling(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> Non
 
 
 @pytest.mark.parametrize("before", [0, 5])
-def test_another_process_that_writes_at_the_same_time_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+def test_another_process_that_writes_at_the_same_time_loses_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
     image, beside, here, there = cloud.image(), cloud.image(), cloud.counter(), cloud.counter()
     for _ in range(before):
         there.count(image)

@@ -1,10 +1,11 @@
 """Tempest and glance-tempest-plugin, with a real Keystone, against our service or against the real Glance.
 
-    harness.py [--peer] [--only REGEX] [--profile default|legacy|metadefs-mariadb|metadefs-postgresql] [--junit FILE] [--jobs N]
+    harness.py [--peer] [--only REGEX] [--profile default|legacy|metadefs-mariadb|metadefs-postgresql] [--junit FILE]
+    [--jobs N]
 
-Every test that passes on Glance 33 (``glance33.txt``; with locations shown and no format check: ``glance33-legacy.txt``)
-must pass here, unless ``left-out.txt`` names it with a reason. A test that is skipped, or not found, has failed.
-"""
+Every test that passes on Glance 33 (``glance33.txt``; with locations shown and no format check:
+``glance33-legacy.txt``) must pass here, unless ``left-out.txt`` names it with a reason. A test that is skipped, or not
+found, has failed."""
 
 from __future__ import annotations
 
@@ -48,17 +49,29 @@ class Profile:
 
     def server_config(self) -> dict[str, dict[str, object]]:
         # stores whose names sort as their weights do: tempest compares the two orders
-        return {"DEFAULT": {"image_cache_dir": WORK / self.name / "cache", "enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
-                            "do_secure_hash": not self.legacy},
-                "image_format": {"require_image_format_match": not self.legacy},
-                "glance_store": {"default_backend": "fast"},
-                "fast": {"filesystem_store_datadir": self.data / "fast", "weight": 200},
-                "slow": {"filesystem_store_datadir": self.data / "slow", "weight": 100},
-                "web": {"http_store_allowed_hosts": "127.0.0.1"}}
+        return {
+            "DEFAULT": {
+                "image_cache_dir": WORK / self.name / "cache",
+                "enabled_backends": "fast:file, slow:file, web:http",
+                "show_multiple_locations": self.legacy,
+                "do_secure_hash": not self.legacy,
+            },
+            "image_format": {"require_image_format_match": not self.legacy},
+            "glance_store": {"default_backend": "fast"},
+            "fast": {"filesystem_store_datadir": self.data / "fast", "weight": 200},
+            "slow": {"filesystem_store_datadir": self.data / "slow", "weight": 100},
+            "web": {"http_store_allowed_hosts": "127.0.0.1"},
+        }
 
 
-PROFILES = (Profile("default", "glance33.txt", legacy=False, adopted=True), Profile("legacy", "glance33-legacy.txt", legacy=True),
-            *(Profile(f"metadefs-{x}", "glance33.txt", legacy=False, database=x, only="metadef") for x in ("mariadb", "postgresql")))
+PROFILES = (
+    Profile("default", "glance33.txt", legacy=False, adopted=True),
+    Profile("legacy", "glance33-legacy.txt", legacy=True),
+    *(
+        Profile(f"metadefs-{x}", "glance33.txt", legacy=False, database=x, only="metadef")
+        for x in ("mariadb", "postgresql")
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -92,25 +105,53 @@ def left_out() -> dict[str, str]:
 def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Backend) -> str:
     root = Path(web.settings["NGINX_ROOT"])
     shutil.copy(samples.path("qcow2"), root / "disk.qcow2")  # a good image of either format that tempest declares
-    return lab.config_text({
-        "DEFAULT": {"log_file": WORK / profile.name / "tempest.log", "use_stderr": False},
-        "oslo_concurrency": {"lock_path": WORK / profile.name / "lock"},
-        # no tempest_roles: they would be given to the reader personas as well
-        "auth": {"use_dynamic_credentials": True, "admin_username": "admin", "admin_project_name": "admin",
-                 "admin_password": "secret", "admin_domain_name": "Default", "admin_user_domain_name": "Default",
-                 "admin_project_domain_name": "Default", "admin_system": "all", "default_credentials_domain_name": "Default"},
-        "identity": {"auth_version": "v3", "uri_v3": keystone_url, "v3_endpoint_type": "public", "region": "RegionOne"},
-        "identity-feature-enabled": {"api_v2": False, "api_v3": True},
-        "service_available": {"glance": True, "nova": False, "cinder": False, "neutron": False, "swift": False},
-        "enforce_scope": {"glance": True},
-        "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/disk.qcow2",
-                  "http_qcow2_image": f"{web.url}/disk.qcow2", "build_timeout": 60, "build_interval": 1,
-                  "hashing_algorithm": "sha512", "image_caching_enabled": True,
-                  "alternate_image_endpoint": "image_remote"},
-        "image-feature-enabled": {"import_image": True, "os_glance_reserved": True, "manage_locations": profile.legacy,
-                                  "image_format_enforcement": not profile.legacy, "do_secure_hash": not profile.legacy,
-                                  "store_weight_enabled": True, "http_store_enabled": True},
-    })
+    return lab.config_text(
+        {
+            "DEFAULT": {"log_file": WORK / profile.name / "tempest.log", "use_stderr": False},
+            "oslo_concurrency": {"lock_path": WORK / profile.name / "lock"},
+            # no tempest_roles: they would be given to the reader personas as well
+            "auth": {
+                "use_dynamic_credentials": True,
+                "admin_username": "admin",
+                "admin_project_name": "admin",
+                "admin_password": "secret",
+                "admin_domain_name": "Default",
+                "admin_user_domain_name": "Default",
+                "admin_project_domain_name": "Default",
+                "admin_system": "all",
+                "default_credentials_domain_name": "Default",
+            },
+            "identity": {
+                "auth_version": "v3",
+                "uri_v3": keystone_url,
+                "v3_endpoint_type": "public",
+                "region": "RegionOne",
+            },
+            "identity-feature-enabled": {"api_v2": False, "api_v3": True},
+            "service_available": {"glance": True, "nova": False, "cinder": False, "neutron": False, "swift": False},
+            "enforce_scope": {"glance": True},
+            "image": {
+                "region": region,
+                "endpoint_type": "public",
+                "http_image": f"{web.url}/disk.qcow2",
+                "http_qcow2_image": f"{web.url}/disk.qcow2",
+                "build_timeout": 60,
+                "build_interval": 1,
+                "hashing_algorithm": "sha512",
+                "image_caching_enabled": True,
+                "alternate_image_endpoint": "image_remote",
+            },
+            "image-feature-enabled": {
+                "import_image": True,
+                "os_glance_reserved": True,
+                "manage_locations": profile.legacy,
+                "image_format_enforcement": not profile.legacy,
+                "do_secure_hash": not profile.legacy,
+                "store_weight_enabled": True,
+                "http_store_enabled": True,
+            },
+        }
+    )
 
 
 @contextlib.contextmanager
@@ -124,19 +165,37 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     beside = lab.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
-    config = lab.merged(profile.server_config(), lab.keystone_config(
-        region, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{beside}"), {
-        "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
-        "imports": {"token_keys": base64.urlsafe_b64encode(os.urandom(32)).decode()},
-        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    config = lab.merged(
+        profile.server_config(),
+        lab.keystone_config(region, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{beside}"),
+        {
+            "DEFAULT": {
+                "workers": 2,
+                "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]",
+            },
+            "imports": {"token_keys": base64.urlsafe_b64encode(os.urandom(32)).decode()},
+            "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"},
+        },
+    )
     with contextlib.ExitStack() as stack:
         deployment = stack.enter_context(dead("mariadb")) if profile.adopted else None
         database = stack.enter_context(lab.new_database(profile.database)) if profile.database != "sqlite" else ""
         service = stack.enter_context(lab.service(config, folder=folder, port=port, database=database, start=False))
         if deployment:
             # what it finds there to look at makes its exit code 1
-            told = subprocess.run([lab.BIN / "glance-manage", "--config-file", service.config_file, "adopt", "--from", deployment.database],
-                                  check=False, capture_output=True, text=True)
+            told = subprocess.run(
+                [
+                    lab.BIN / "glance-manage",
+                    "--config-file",
+                    service.config_file,
+                    "adopt",
+                    "--from",
+                    deployment.database,
+                ],
+                check=False,
+                capture_output=True,
+                text=True,
+            )
             if "8 active" not in told.stdout:
                 raise SystemExit(f"the deployment was not taken over: {told.stdout}{told.stderr}")
         service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
@@ -154,18 +213,34 @@ def run(profile: Profile, names: list[str], region: str, jobs: int) -> dict[str,
     (work / "tempest.conf").write_text(tempest_conf(profile, region, lab.keystone().url, lab.nginx()))
     site = next((venv / "lib").glob("python3.*")) / "site-packages"
     (work / ".stestr.conf").write_text(
-        f"[DEFAULT]\ntest_path={site}/tempest/test_discover\ntop_dir={site}\ngroup_regex=([^\\.]*\\.)*\n")
+        f"[DEFAULT]\ntest_path={site}/tempest/test_discover\ntop_dir={site}\ngroup_regex=([^\\.]*\\.)*\n"
+    )
     (work / "include.txt").write_text("".join(f"^{re.escape(name)}(\\[|$)\n" for name in names))
-    env = {**os.environ, "TEMPEST_CONFIG_DIR": str(work), "TEMPEST_CONFIG": "tempest.conf", "PYTHONWARNINGS": "ignore",
-           "PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
+    env = {
+        **os.environ,
+        "TEMPEST_CONFIG_DIR": str(work),
+        "TEMPEST_CONFIG": "tempest.conf",
+        "PYTHONWARNINGS": "ignore",
+        "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
+    }
     if not (work / ".stestr").exists():
         subprocess.run([venv / "bin" / "stestr", "init"], cwd=work, env=env, check=True, capture_output=True)
     with (work / "subunit").open("wb") as stream, (work / "stestr.log").open("wb") as log:
-        subprocess.run([venv / "bin" / "stestr", "run", "--concurrency", str(jobs), "--subunit", "--include-list", "include.txt"],
-                       cwd=work, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=log, check=False)
+        subprocess.run(
+            [venv / "bin" / "stestr", "run", "--concurrency", str(jobs), "--subunit", "--include-list", "include.txt"],
+            cwd=work,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=log,
+            check=False,
+        )
     with (work / "subunit").open("rb") as stream:
-        subprocess.run([venv / "bin" / "python", HERE / "subunit_lines.py", work / "lines.txt", work / "failures.txt"],
-                       stdin=stream, check=True)
+        subprocess.run(
+            [venv / "bin" / "python", HERE / "subunit_lines.py", work / "lines.txt", work / "failures.txt"],
+            stdin=stream,
+            check=True,
+        )
     lines = {}
     for row in (work / "lines.txt").read_text().splitlines():
         status, name, seconds, reason = row.split("\t")
@@ -187,7 +262,9 @@ def junit(verdicts: list[Line], file: Path) -> None:
     suite = ET.Element("testsuite", name="tempest", tests=str(len(verdicts)))
     for line in verdicts:
         classname, _, name = line.name.rpartition(".")
-        case = ET.SubElement(suite, "testcase", classname=f"{line.profile}.{classname}", name=name, time=f"{line.seconds:.2f}")
+        case = ET.SubElement(
+            suite, "testcase", classname=f"{line.profile}.{classname}", name=name, time=f"{line.seconds:.2f}"
+        )
         if line.status == "FAIL":
             ET.SubElement(case, "failure", message=line.reason)
     ET.ElementTree(suite).write(file)
@@ -204,8 +281,13 @@ def main() -> int:
     patterns = {} if options.peer else left_out()
     verdicts: list[Line] = []
     for profile in PROFILES:
-        names = [name for name in names_of(profile.expected)
-                 if re.search(options.only, name) and re.search(profile.only, name) and not any(fnmatchcase(name, pattern) for pattern in patterns)]
+        names = [
+            name
+            for name in names_of(profile.expected)
+            if re.search(options.only, name)
+            and re.search(profile.only, name)
+            and not any(fnmatchcase(name, pattern) for pattern in patterns)
+        ]
         if names and options.profile in (None, profile.name):
             with endpoint(profile, options.peer) as region:
                 lines = run(profile, names, region, options.jobs)

@@ -12,7 +12,9 @@ import subunit
 import testtools
 
 STATUS = {"success": "PASS", "fail": "FAIL", "skip": "SKIP", "xfail": "PASS", "uxsuccess": "FAIL"}
-ERROR = re.compile(r"[\w.]+(Error|Exception|Mismatch\w*|Found|Forbidden|BadRequest|Conflict|Failure|Unauthorized|Timeout\w*|Fault)\b")
+ERROR = re.compile(
+    r"[\w.]+(Error|Exception|Mismatch\w*|Found|Forbidden|BadRequest|Conflict|Failure|Unauthorized|Timeout\w*|Fault)\b"
+)
 
 
 def text(test: dict, prefix: str) -> str:
@@ -24,7 +26,7 @@ def reason(test: dict, status: str) -> str:
         return text(test, "reason")
     lines = [line.strip() for line in (text(test, "traceback") or text(test, "")).splitlines() if line.strip()]
     errors = [at for at, line in enumerate(lines) if ERROR.match(line)]
-    return " | ".join(lines[errors[-1]:][:6] if errors else lines[-2:])
+    return " | ".join(lines[errors[-1] :][:6] if errors else lines[-2:])
 
 
 def main(lines_file: str, details_file: str) -> None:

@@ -15,7 +15,12 @@ from osc_glancecore.trying import Patience
 from osc_glancecore.uploading import Refused
 from osc_glancecore.uploading import Settings as UploadSettings
 
-IMAGE = {"id": "1", "size": 3, "os_hash_algo": "sha256", "os_hash_value": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+IMAGE = {
+    "id": "1",
+    "size": 3,
+    "os_hash_algo": "sha256",
+    "os_hash_value": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+}
 
 
 class Answer:
@@ -63,7 +68,7 @@ def download(service: Service, path: Path, **settings: Any) -> Download:
     return Download(service, dict(IMAGE), path, Settings(**settings), Nothing())  # type: ignore[arg-type]
 
 
-# -- FILE.part -----------------------------------------------------------------------------------------------------------
+# -- FILE.part -------------------------------------------------------------------------------------
 def test_a_part_that_another_one_writes_is_left_to_it(tmp_path: Path) -> None:
     part = tmp_path / "disk.part"
     with part.open("wb") as other:
@@ -97,7 +102,7 @@ def test_a_part_that_is_not_ours_is_not_written_to(tmp_path: Path, what: str, mo
         assert part.read_bytes() == b"theirs"
 
 
-# -- patience ------------------------------------------------------------------------------------------------------------
+# -- patience --------------------------------------------------------------------------------------
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.rested = 1000.0, list[float]()
@@ -129,7 +134,9 @@ def test_patience_counts_from_the_last_byte(monkeypatch: pytest.MonkeyPatch) -> 
         patience.rest(failure)
 
 
-def test_a_download_that_gets_a_byte_now_and_then_is_not_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_download_that_gets_a_byte_now_and_then_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """However long all of it takes; and one that gets none is."""
     clock = Clock(monkeypatch)
     broken = ConnectionError("gone")
@@ -153,13 +160,17 @@ def test_a_download_that_gets_a_byte_now_and_then_is_not_given_up(monkeypatch: p
     assert len(silent.asked) == 2
 
 
-# -- one image -------------------------------------------------------------------------------------------------------------
+# -- one image -------------------------------------------------------------------------------------
 def test_a_create_whose_answer_got_lost_makes_no_second_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trying, "_wait", lambda _state: 0.0)
-    service = Service(ConnectionError("no answer"), ServiceError(503, "busy"), ServiceError(409, "it is there"), {"status": "queued"})
+    service = Service(
+        ConnectionError("no answer"), ServiceError(503, "busy"), ServiceError(409, "it is there"), {"status": "queued"}
+    )
     making._make(service, "the-id", {"name": "x"}, UploadSettings(1 << 20, 60, None))  # type: ignore[arg-type]
     assert [(method, path, more.get("json")) for method, path, more in service.asked] == [
-        *[("POST", "/v2/images", {"name": "x", "id": "the-id"})] * 3, ("GET", "/v2/images/the-id", None)]
+        *[("POST", "/v2/images", {"name": "x", "id": "the-id"})] * 3,
+        ("GET", "/v2/images/the-id", None),
+    ]
 
 
 def test_an_id_that_somebody_else_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-"""glance-upload and glance-download with a real service: broken off on both sides, gone on with, and seen to be whole."""
+"""glance-upload and glance-download with a real service: broken off on both sides, gone on with, and seen to be
+whole."""
 
 from __future__ import annotations
 
@@ -18,7 +19,14 @@ from client import HEADERS_AUTH, Client
 from waiting import until
 
 MIB = 1 << 20
-CONFIG = lab.merged(HEADERS_AUTH, {"DEFAULT": {"auth_strategy": "none", "enabled_extensions": "tus", "workers": 2}, "periodic": {"embedded": False}, "lease": {"ttl": 2, "reap_interval": 0.2}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"auth_strategy": "none", "enabled_extensions": "tus", "workers": 2},
+        "periodic": {"embedded": False},
+        "lease": {"ttl": 2, "reap_interval": 0.2},
+    },
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +50,21 @@ class User:
         self.client = Client(url)
 
     def started(self, *words: str | Path) -> subprocess.Popen[str]:
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8", "OS_AUTH_TYPE": "none", "OS_ENDPOINT": self.url}
-        return subprocess.Popen([str(lab.BIN / str(words[0])), *map(str, words[1:])], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LC_ALL": "C.UTF-8",
+            "OS_AUTH_TYPE": "none",
+            "OS_ENDPOINT": self.url,
+        }
+        return subprocess.Popen(
+            [str(lab.BIN / str(words[0])), *map(str, words[1:])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
 
     def run(self, *words: str | Path, ok: bool = True) -> str:
         """What it prints; when it is to fail, what it says."""
@@ -62,7 +83,13 @@ class User:
 
     def offset(self) -> int:
         images = self.client.call("GET", "/v2/images?status=saving").json()["images"]
-        uploads = [x for image in images for x in self.client.call("GET", f"/v2/images/{image['id']}/uploads", headers={"Tus-Resumable": "1.0.0"}).json()["uploads"]]
+        uploads = [
+            x
+            for image in images
+            for x in self.client.call(
+                "GET", f"/v2/images/{image['id']}/uploads", headers={"Tus-Resumable": "1.0.0"}
+            ).json()["uploads"]
+        ]
         return max((x["offset"] for x in uploads), default=0)
 
 
@@ -86,9 +113,26 @@ def sha512(path: Path) -> str:
 
 
 def test_up_and_down(user: User, disk: Path, tmp_path: Path) -> None:
-    image_id = user.run("glance-upload", disk, "--name", "a disk", "--tag", "x", "--property", "os_distro=debian", "--visibility", "private")
+    image_id = user.run(
+        "glance-upload",
+        disk,
+        "--name",
+        "a disk",
+        "--tag",
+        "x",
+        "--property",
+        "os_distro=debian",
+        "--visibility",
+        "private",
+    )
     image = user.image(image_id)
-    assert (image["name"], image["tags"], image["os_distro"], image["visibility"], image["disk_format"]) == ("a disk", ["x"], "debian", "private", "raw")
+    assert (image["name"], image["tags"], image["os_distro"], image["visibility"], image["disk_format"]) == (
+        "a disk",
+        ["x"],
+        "debian",
+        "private",
+        "raw",
+    )
     assert (image["status"], image["size"], image["os_hash_value"]) == ("active", disk.stat().st_size, sha512(disk))
     assert user.run("glance-download", "a disk", tmp_path / "out") == image_id
     assert sha512(tmp_path / "out") == sha512(disk)
@@ -125,7 +169,9 @@ def test_an_upload_that_was_killed_goes_on(user: User, disk: Path) -> None:
     assert f"image {image_id} was made before" in told
     assert user.image(image_id)["os_hash_value"] == sha512(disk)
     assert told.count("bytes are there; going on behind them") == 1
-    assert int(told.split(" bytes are there")[0].split(" of ")[0].split()[-1]) >= offset, "what had come was not sent again"
+    assert int(told.split(" bytes are there")[0].split(" of ")[0].split()[-1]) >= offset, (
+        "what had come was not sent again"
+    )
 
 
 def test_a_service_that_is_killed_meanwhile(disk: Path, tmp_path: Path) -> None:
@@ -175,7 +221,7 @@ def test_a_service_that_is_not_there_is_not_waited_for_for_ever(tmp_path: Path) 
     assert "glance-upload: " in user.run("glance-upload", tmp_path / "disk.raw", "--patience", "0.1", ok=False)
 
 
-# -- down ------------------------------------------------------------------------------------------------------------------
+# -- down ------------------------------------------------------------------------------------------
 def test_a_download_that_was_killed_goes_on(user: User, service: lab.Service, tmp_path: Path) -> None:
     path, out = tmp_path / "disk.img", tmp_path / "out"
     path.write_bytes(os.urandom(200 * MIB))
@@ -191,7 +237,9 @@ def test_a_download_that_was_killed_goes_on(user: User, service: lab.Service, tm
     user.run("glance-download", image_id, out)
     assert sha512(out) == sha512(path)
     told = service.log.read_text()[before:].count("image.send id=")
-    assert told <= 7 - done + 1 < 7, "what had come was not asked for again; the killed one's last request may be told late"
+    assert told <= 7 - done + 1 < 7, (
+        "what had come was not asked for again; the killed one's last request may be told late"
+    )
 
 
 def test_a_part_that_was_damaged_meanwhile_is_found(user: User, tmp_path: Path) -> None:

@@ -49,11 +49,23 @@ def test_a_user_with_the_right_password(users: Path) -> None:
     assert _auth(users).identify(_login("bob", "pass:with:colons \u00fc")).user == "bob"
 
 
-@pytest.mark.parametrize("environ", [
-    {}, _login("alice", "wrong"), _login("alice", ""), _login("nobody", "sesame"), _login("", ""), _login("ali", "sesame"),
-    {"HTTP_AUTHORIZATION": "Basic ###"}, {"HTTP_AUTHORIZATION": "Bearer x"}, {"HTTP_AUTHORIZATION": "Basic"},
-    {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(b"alice").decode()}, _login("alice", "x" * 100), _login("alice", "a\0b"),
-])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        _login("alice", "wrong"),
+        _login("alice", ""),
+        _login("nobody", "sesame"),
+        _login("", ""),
+        _login("ali", "sesame"),
+        {"HTTP_AUTHORIZATION": "Basic ###"},
+        {"HTTP_AUTHORIZATION": "Bearer x"},
+        {"HTTP_AUTHORIZATION": "Basic"},
+        {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(b"alice").decode()},
+        _login("alice", "x" * 100),
+        _login("alice", "a\0b"),
+    ],
+)
 def test_anything_else_is_refused(users: Path, environ: dict[str, str]) -> None:
     auth = _auth(users)
     auth.identify(_login("alice", "sesame"))
@@ -102,11 +114,20 @@ def test_options_are_listed_for_the_sample() -> None:
     assert list_opts() == [("auth_basic", OPTIONS)]
 
 
-WRONG = [("alice", "wrong"), ("nobody", "sesame"), ("alice", "x" * 73), ("alice", "a\0b"), ("alice", ""), ("", "sesame")]
+WRONG = [
+    ("alice", "wrong"),
+    ("nobody", "sesame"),
+    ("alice", "x" * 73),
+    ("alice", "a\0b"),
+    ("alice", ""),
+    ("", "sesame"),
+]
 
 
 @pytest.mark.parametrize(("user", "password"), WRONG)
-def test_whatever_is_wrong_takes_the_same_work_and_is_told_the_same(users: Path, user: str, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_is_wrong_takes_the_same_work_and_is_told_the_same(
+    users: Path, user: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     costs: list[bytes] = []
     checkpw = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda given, stored: costs.append(stored[:7]) or checkpw(given, stored))
@@ -147,7 +168,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], Callable[[], None]
     return asked, go_on.set
 
 
-def test_guesses_that_come_together_are_no_more_than_those_one_by_one(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+def test_guesses_that_come_together_are_no_more_than_those_one_by_one(
+    users: Path, held: tuple[list[int], Callable[[], None]]
+) -> None:
     auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
     with ThreadPoolExecutor(20) as pool:
         results = [pool.submit(_tried, auth, "alice", str(x)) for x in range(20)]
@@ -158,7 +181,9 @@ def test_guesses_that_come_together_are_no_more_than_those_one_by_one(users: Pat
     assert _tried(auth, "alice", "sesame") is TooManyAttempts, "those were wrong, and count on"
 
 
-def test_who_sends_much_at_once_with_the_right_password_is_let_in(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+def test_who_sends_much_at_once_with_the_right_password_is_let_in(
+    users: Path, held: tuple[list[int], Callable[[], None]]
+) -> None:
     auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
     with ThreadPoolExecutor(20) as pool:
         results = [pool.submit(_tried, auth, "alice", "sesame") for _ in range(20)]
@@ -168,7 +193,9 @@ def test_who_sends_much_at_once_with_the_right_password_is_let_in(users: Path, h
     assert len(asked) == 1, "it is looked at once"
 
 
-def test_who_sends_one_wrong_password_much_at_once_is_looked_at_once(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+def test_who_sends_one_wrong_password_much_at_once_is_looked_at_once(
+    users: Path, held: tuple[list[int], Callable[[], None]]
+) -> None:
     """Those who wait hold threads of the server."""
     auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
     with ThreadPoolExecutor(20) as pool:
@@ -177,7 +204,11 @@ def test_who_sends_one_wrong_password_much_at_once_is_looked_at_once(users: Path
         go_on()
         assert [x.result() for x in results] == [NotAuthenticated] * 20
     assert len(asked) == 1
-    assert [_tried(auth, "alice", x) for x in ("wrong", "wrong", "wrong")] == [NotAuthenticated, NotAuthenticated, TooManyAttempts], "later it counts again"
+    assert [_tried(auth, "alice", x) for x in ("wrong", "wrong", "wrong")] == [
+        NotAuthenticated,
+        NotAuthenticated,
+        TooManyAttempts,
+    ], "later it counts again"
 
 
 def test_who_guesses_locks_out_nobody_whose_name_he_does_not_try(users: Path) -> None:
@@ -222,13 +253,22 @@ def test_attempts_are_limited_by_address_and_user(users: Path) -> None:
             auth.identify({**_login(name, "x"), **here})
     with pytest.raises(TooManyAttempts):
         auth.identify({**_login("dave", "y"), **here})
-    assert auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here}).user == "bob", "whose password is remembered"
+    assert auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here}).user == "bob", (
+        "whose password is remembered"
+    )
 
 
-@pytest.mark.parametrize(("option", "value"), [("admins", ["alice", "bbo"]), ("projects", {"bob": "team-red", "bbo": "team-red"}), ("roles", {"bbo": "reader"})])
-def test_a_name_that_is_no_users_is_told(users: Path, option: str, value: object, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("admins", ["alice", "bbo"]), ("projects", {"bob": "team-red", "bbo": "team-red"}), ("roles", {"bbo": "reader"})],
+)
+def test_a_name_that_is_no_users_is_told(
+    users: Path, option: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
     auth = _auth(users, **{option: value})
-    assert auth.complaints() == [f"[auth_basic] {option} names bbo, who is not in {users}: correct the name, or take it out"]
+    assert auth.complaints() == [
+        f"[auth_basic] {option} names bbo, who is not in {users}: correct the name, or take it out"
+    ]
     assert [(x.levelname, x.getMessage()) for x in caplog.records] == [("WARNING", auth.complaints()[0])]
 
 

@@ -14,7 +14,14 @@ PROXY = "192.0.2.7"
 
 
 def _said(user: str, project: str, roles: str, **more: object) -> dict[str, object]:
-    return {"HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_USER_ID": user, "HTTP_X_PROJECT_ID": project, "HTTP_X_ROLES": roles, "REMOTE_ADDR": PROXY, **more}
+    return {
+        "HTTP_X_IDENTITY_STATUS": "Confirmed",
+        "HTTP_X_USER_ID": user,
+        "HTTP_X_PROJECT_ID": project,
+        "HTTP_X_ROLES": roles,
+        "REMOTE_ADDR": PROXY,
+        **more,
+    }
 
 
 class TestHeaderAuth(AuthConformance):
@@ -27,11 +34,24 @@ class TestHeaderAuth(AuthConformance):
 
     @pytest.fixture
     def callers(self) -> Sequence[Caller]:
-        return [Caller(_said("alice", "red", "Member, READER", HTTP_X_AUTH_TOKEN="a-token-of-alice"), "alice", "red", frozenset({"member", "reader"}), ("a-token-of-alice",)),
-                Caller(_said("bob", "blue", "admin", HTTP_X_USER_DOMAIN_ID="default"), "bob", "blue", frozenset({"admin"}))]
+        return [
+            Caller(
+                _said("alice", "red", "Member, READER", HTTP_X_AUTH_TOKEN="a-token-of-alice"),
+                "alice",
+                "red",
+                frozenset({"member", "reader"}),
+                ("a-token-of-alice",),
+            ),
+            Caller(_said("bob", "blue", "admin", HTTP_X_USER_DOMAIN_ID="default"), "bob", "blue", frozenset({"admin"})),
+        ]
 
     @pytest.fixture
     def strangers(self) -> Sequence[Mapping[str, object]]:
         good = _said("alice", "red", "admin")
-        return [{**good, "REMOTE_ADDR": "192.0.2.8"}, {**good, PEER: "192.0.2.8"}, {**good, "HTTP_X_IDENTITY_STATUS": "Invalid"},
-                {**good, REPEATED: frozenset({"X-ROLES"})}, {**good, "HTTP_X_USER_ID": "alice,bob"}]
+        return [
+            {**good, "REMOTE_ADDR": "192.0.2.8"},
+            {**good, PEER: "192.0.2.8"},
+            {**good, "HTTP_X_IDENTITY_STATUS": "Invalid"},
+            {**good, REPEATED: frozenset({"X-ROLES"})},
+            {**good, "HTTP_X_USER_ID": "alice,bob"},
+        ]

@@ -12,8 +12,13 @@ from glancecore.http.outside import Outside, OutsideSettings
 from glancecore.ports.auth import REPEATED
 from glancecore.testing.settings import make_section
 
-HEADERS = {"HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_USER_ID": "alice", "HTTP_X_PROJECT_ID": "red",
-           "HTTP_X_ROLES": "Member, READER", "HTTP_X_USER_DOMAIN_ID": "default"}
+HEADERS = {
+    "HTTP_X_IDENTITY_STATUS": "Confirmed",
+    "HTTP_X_USER_ID": "alice",
+    "HTTP_X_PROJECT_ID": "red",
+    "HTTP_X_ROLES": "Member, READER",
+    "HTTP_X_USER_DOMAIN_ID": "default",
+}
 
 
 def _auth(*trusted: str) -> HeaderAuth:
@@ -82,8 +87,15 @@ def test_headers_that_came_twice_are_refused() -> None:
     assert _auth().identify({**HEADERS, REPEATED: frozenset({"ACCEPT"}), "REMOTE_ADDR": "127.0.0.1"}).user == "alice"
 
 
-@pytest.mark.parametrize("said", [{"HTTP_FORWARDED": "for=127.0.0.1"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"HTTP_X_FORWARDED_FOR": "unknown"},
-                                  {"HTTP_X_FORWARDED_FOR": "127.0.0.1, 127.0.0.1"}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"HTTP_FORWARDED": "for=127.0.0.1"},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_X_FORWARDED_FOR": "unknown"},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1, 127.0.0.1"},
+    ],
+)
 @pytest.mark.parametrize("forwarded", [True, False])
 def test_what_a_proxy_says_of_addresses_makes_nobody_trusted(said: dict[str, str], forwarded: bool) -> None:
     found: list[object] = []
@@ -95,6 +107,14 @@ def test_what_a_proxy_says_of_addresses_makes_nobody_trusted(said: dict[str, str
             found.append(exc)
         return []
 
-    environ = {**HEADERS, **said, "REMOTE_ADDR": "192.0.2.1", "HTTP_HOST": "x", "SERVER_NAME": "x", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    environ = {
+        **HEADERS,
+        **said,
+        "REMOTE_ADDR": "192.0.2.1",
+        "HTTP_HOST": "x",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+    }
     Outside(app, OutsideSettings(proxies=1, forwarded=forwarded))(environ, lambda *_: None)  # type: ignore[arg-type]
     assert isinstance(found[0], NotAuthenticated)

@@ -20,8 +20,17 @@ PASSWORD = "secret"  # of every user that tests/backends/keystone_setup.py makes
 
 
 def configured(url: str, file: Path, **more: str) -> cfg.ConfigOpts:
-    options = {"auth_type": "password", "auth_url": url, "www_authenticate_uri": url, "username": "glance", "password": PASSWORD,
-               "project_name": "service", "user_domain_id": "default", "project_domain_id": "default", **more}
+    options = {
+        "auth_type": "password",
+        "auth_url": url,
+        "www_authenticate_uri": url,
+        "username": "glance",
+        "password": PASSWORD,
+        "project_name": "service",
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+        **more,
+    }
     file.write_text("[keystone_authtoken]\n" + "".join(f"{key} = {value}\n" for key, value in options.items() if value))
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[str(file)], default_config_dirs=[])
@@ -30,7 +39,9 @@ def configured(url: str, file: Path, **more: str) -> cfg.ConfigOpts:
 
 def token(url: str, user: str, project: str | None) -> str:
     scope = {"project_name": project, "project_domain_id": "default"} if project else {"system_scope": "all"}
-    found = session.Session(v3.Password(auth_url=url, username=user, password=PASSWORD, user_domain_id="default", **scope)).get_token()
+    found = session.Session(
+        v3.Password(auth_url=url, username=user, password=PASSWORD, user_domain_id="default", **scope)
+    ).get_token()
     assert found
     return found
 
@@ -49,5 +60,11 @@ def ask(auth: KeystoneAuth, **headers: str) -> Context:
 
 
 def request(**headers: str) -> WSGIEnvironment:
-    return {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "x", "SERVER_PORT": "80", "wsgi.url_scheme": "http",
-            **{f"HTTP_{name.upper()}": value for name, value in headers.items()}}
+    return {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
+    }

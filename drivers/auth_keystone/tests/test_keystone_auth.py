@@ -30,9 +30,15 @@ def auth(url: str, tmp_path: Path) -> KeystoneAuth:
     return KeystoneAuth(make_section(OPTIONS), configured(url, tmp_path / "conf"))
 
 
-@pytest.mark.parametrize(("user", "project", "roles"), [
-    ("admin", "admin", {"admin", "member", "reader"}), ("demo", "demo", {"member", "reader"}), ("reader", "demo", {"reader"}),
-    ("glance", "service", {"service", "admin", "member", "reader"})])
+@pytest.mark.parametrize(
+    ("user", "project", "roles"),
+    [
+        ("admin", "admin", {"admin", "member", "reader"}),
+        ("demo", "demo", {"member", "reader"}),
+        ("reader", "demo", {"reader"}),
+        ("glance", "service", {"service", "admin", "member", "reader"}),
+    ],
+)
 def test_a_token_says_who_one_is(auth: KeystoneAuth, url: str, user: str, project: str, roles: set[str]) -> None:
     ctx = ask(auth, x_auth_token=token(url, user, project))
     assert roles <= ctx.roles
@@ -48,9 +54,15 @@ def test_a_system_token_has_no_project(auth: KeystoneAuth, url: str) -> None:
     assert "reader" in ctx.roles
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"x_auth_token": "nonsense"}, {"x_auth_token": ""},
-    {"x_identity_status": "Confirmed", "x_user_id": "admin", "x_project_id": "admin", "x_roles": "admin"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"x_auth_token": "nonsense"},
+        {"x_auth_token": ""},
+        {"x_identity_status": "Confirmed", "x_user_id": "admin", "x_project_id": "admin", "x_roles": "admin"},
+    ],
+)
 def test_without_a_valid_token_one_is_nobody(auth: KeystoneAuth, headers: dict[str, str]) -> None:
     with pytest.raises(NotAuthenticated):
         ask(auth, **headers)

@@ -19,7 +19,9 @@ from glancecore.testing.settings import make_section
 
 from .asking import ask, configured, token
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # python-memcached leaves its sockets to the garbage collector
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning"
+)  # python-memcached leaves its sockets to the garbage collector
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,9 @@ def servers() -> str:
 def own(servers: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A memcached that a test may freeze and stop, and its address."""
     port = lab.free_port()
-    with subprocess.Popen(["/usr/bin/memcached", "--listen", "127.0.0.1", "--port", str(port), "--user", getpass.getuser()]) as process:
+    with subprocess.Popen(
+        ["/usr/bin/memcached", "--listen", "127.0.0.1", "--port", str(port), "--user", getpass.getuser()]
+    ) as process:
         _until_it_listens(port)
         yield f"127.0.0.1:{port}", process
         process.kill()
@@ -63,9 +67,15 @@ def _until_it_listens(port: int) -> None:
     raise AssertionError("memcached does not listen")
 
 
-@pytest.mark.parametrize("more", [
-    {}, {"memcache_use_advanced_pool": "false"}, {"memcache_security_strategy": "ENCRYPT", "memcache_secret_key": "a secret"},
-    {"memcache_security_strategy": "MAC", "memcache_secret_key": "a secret"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"memcache_use_advanced_pool": "false"},
+        {"memcache_security_strategy": "ENCRYPT", "memcache_secret_key": "a secret"},
+        {"memcache_security_strategy": "MAC", "memcache_secret_key": "a secret"},
+    ],
+)
 def test_a_token_is_kept_in_memcached(url: str, servers: str, tmp_path: Path, more: dict[str, str]) -> None:
     auth, before = _auth(url, tmp_path, servers, **more), _stored(servers)
     assert "member" in ask(auth, x_auth_token=token(url, "demo", "demo")).roles
@@ -74,7 +84,9 @@ def test_a_token_is_kept_in_memcached(url: str, servers: str, tmp_path: Path, mo
 
 
 def test_two_servers_may_be_named(url: str, servers: str, tmp_path: Path) -> None:
-    assert "member" in ask(_auth(url, tmp_path, f"{servers}, 127.0.0.1:1"), x_auth_token=token(url, "demo", "demo")).roles
+    assert (
+        "member" in ask(_auth(url, tmp_path, f"{servers}, 127.0.0.1:1"), x_auth_token=token(url, "demo", "demo")).roles
+    )
 
 
 @pytest.mark.parametrize("more", [{}, {"memcache_use_advanced_pool": "false"}])
@@ -84,9 +96,18 @@ def test_memcached_that_is_away_breaks_no_answer_and_is_named(url: str, tmp_path
     assert [x for x in auth.complaints() if "[keystone_authtoken] memcached_servers" in x and "127.0.0.1:1" in x]
 
 
-def test_memcached_that_answers_nothing_breaks_no_answer(url: str, own: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
+def test_memcached_that_answers_nothing_breaks_no_answer(
+    url: str, own: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
     servers, process = own
-    auth = _auth(url, tmp_path, servers, memcache_pool_socket_timeout="1", memcache_pool_maxsize="1", memcache_pool_conn_get_timeout="0")
+    auth = _auth(
+        url,
+        tmp_path,
+        servers,
+        memcache_pool_socket_timeout="1",
+        memcache_pool_maxsize="1",
+        memcache_pool_conn_get_timeout="0",
+    )
     lab.freeze(process.pid)
     assert "member" in ask(auth, x_auth_token=token(url, "demo", "demo")).roles
     lab.thaw(process.pid)

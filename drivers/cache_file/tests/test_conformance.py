@@ -25,7 +25,7 @@ class FolderBackdoor(Backdoor):
         return {path.name for path in (self.folder / "data").iterdir()}
 
     def change(self, image_id):
-        path, = (self.folder / "data").glob(f"{image_id}.*")
+        (path,) = (self.folder / "data").glob(f"{image_id}.*")
         with path.open("r+b") as file:
             byte = file.read(1)
             file.seek(0)

@@ -41,11 +41,19 @@ def other() -> Keeper:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def made(key_manager: dict[str, object] | None = None, service_user: dict[str, object] | None = None, **barbican: object) -> CastellanCertificates:
+    def made(
+        key_manager: dict[str, object] | None = None, service_user: dict[str, object] | None = None, **barbican: object
+    ) -> CastellanCertificates:
         section = {"auth_endpoint": auth_url(), **barbican}
-        (tmp_path / "conf").write_text(lab.config_text({
-            "key_manager": key_manager or {"backend": "barbican"}, "barbican_service_user": service_user or {},
-            "barbican": {key: value for key, value in section.items() if value is not None}}))
+        (tmp_path / "conf").write_text(
+            lab.config_text(
+                {
+                    "key_manager": key_manager or {"backend": "barbican"},
+                    "barbican_service_user": service_user or {},
+                    "barbican": {key: value for key, value in section.items() if value is not None},
+                }
+            )
+        )
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[str(tmp_path / "conf")], default_config_dirs=[])
         source = CastellanCertificates(None, conf)  # type: ignore[arg-type]  # it has no options of its own
@@ -72,7 +80,7 @@ def nowhere() -> str:
     return f"http://127.0.0.1:{lab.free_port()}"
 
 
-# -- what is there --------------------------------------------------------------------------------------------------------
+# -- what is there ---------------------------------------------------------------------------------
 def test_a_certificate_is_read_with_its_users_token(source: CastellanCertificates, demo: Keeper) -> None:
     assert source.certificate(demo.keep(PEM), demo.token) == DER
 
@@ -97,14 +105,23 @@ def test_a_certificate_that_another_project_shares(source: CastellanCertificates
 
 def test_the_key_manager_is_the_one_of_the_catalogue_or_of_the_option(make: Make, demo: Keeper) -> None:
     secret = demo.keep(PEM)
-    for settings in ({"auth_endpoint": auth_url().removesuffix("/v3")}, {"auth_endpoint": f"{auth_url()}/"},
-                     {"barbican_endpoint_type": "internal", "barbican_region_name": "RegionOne"},
-                     {"barbican_endpoint": lab.backend("barbican").url, "auth_endpoint": None}):
+    for settings in (
+        {"auth_endpoint": auth_url().removesuffix("/v3")},
+        {"auth_endpoint": f"{auth_url()}/"},
+        {"barbican_endpoint_type": "internal", "barbican_region_name": "RegionOne"},
+        {"barbican_endpoint": lab.backend("barbican").url, "auth_endpoint": None},
+    ):
         assert make(**settings).certificate(secret, demo.token) == DER
 
 
-SERVICE = {"auth_type": "password", "username": "glance", "password": "secret", "user_domain_id": "default", "project_name": "service",
-           "project_domain_id": "default"}
+SERVICE = {
+    "auth_type": "password",
+    "username": "glance",
+    "password": "secret",
+    "user_domain_id": "default",
+    "project_name": "service",
+    "project_domain_id": "default",
+}
 
 
 def test_with_a_token_of_the_service_an_expired_one_is_good(make: Make, demo: Keeper, tmp_path: Path) -> None:
@@ -114,7 +131,10 @@ def test_with_a_token_of_the_service_an_expired_one_is_good(make: Make, demo: Ke
         with pytest.raises(errors.NotAuthenticated, match="get a new one"):
             alone.certificate(secret, expired)
     user = {**SERVICE, "auth_url": auth_url()}
-    assert make(send_service_user_token=True, service_user=user, barbican_endpoint=endpoint).certificate(secret, expired) == DER
+    assert (
+        make(send_service_user_token=True, service_user=user, barbican_endpoint=endpoint).certificate(secret, expired)
+        == DER
+    )
     assert make(send_service_user_token=True, service_user=user).certificate(secret, demo.token) == DER
 
 
@@ -131,20 +151,39 @@ def test_many_at_once_each_with_his_own_token(source: CastellanCertificates, dem
             return source.certificate(secret, token) == DER
         return False
 
-    asked = [(secret, token, whose == mine) for whose, (secret, _) in enumerate(theirs) for mine, (_, token) in enumerate(theirs)] * 4
+    asked = [
+        (secret, token, whose == mine)
+        for whose, (secret, _) in enumerate(theirs)
+        for mine, (_, token) in enumerate(theirs)
+    ] * 4
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda x: may(x[0], x[1]), asked)) == [allowed for *_, allowed in asked]
 
 
-# -- what the caller has done wrong ---------------------------------------------------------------------------------------
+# -- what the caller has done wrong ----------------------------------------------------------------
 @pytest.mark.parametrize("text", [str(uuid.UUID(int=7)), str(uuid.UUID(int=0))])
 def test_an_unknown_id(source: CastellanCertificates, demo: Keeper, text: str) -> None:
     with pytest.raises(errors.SignatureInvalid, match=r"img_signature_certificate_uuid: .*no certificate of that id"):
         source.certificate(text, demo.token)
 
 
-@pytest.mark.parametrize("text", ["", "unknown", "../x", "x" * 10_000, "ü", "{id}/payload", "../secrets/{id}", "{{{id}}}", "urn:uuid:{id}", " {id}", "{id}\n",
-                                  "http://127.0.0.1:1/v1/secrets/{id}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "unknown",
+        "../x",
+        "x" * 10_000,
+        "ü",
+        "{id}/payload",
+        "../secrets/{id}",
+        "{{{id}}}",
+        "urn:uuid:{id}",
+        " {id}",
+        "{id}\n",
+        "http://127.0.0.1:1/v1/secrets/{id}",
+    ],
+)
 def test_what_is_no_id_is_not_asked_for(make: Make, demo: Keeper, text: str) -> None:
     source = make(barbican_endpoint=nowhere())
     with pytest.raises(errors.SignatureInvalid, match=r"img_signature_certificate_uuid: not a UUID"):
@@ -154,10 +193,26 @@ def test_what_is_no_id_is_not_asked_for(make: Make, demo: Keeper, text: str) -> 
 PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-@pytest.mark.parametrize(("kind", "payload"), [
-    ("passphrase", "sesame"), ("opaque", b"\0\1\2"), ("opaque", PEM), ("symmetric", secrets.token_bytes(32)), ("private", PRIVATE), ("private", b"junk"),
-    ("public", b"junk"), ("certificate", b"junk"), ("certificate", "junk"), ("certificate", None), ("certificate", PEM.decode()), ("certificate", DER)])
-def test_a_secret_that_is_no_certificate(source: CastellanCertificates, demo: Keeper, kind: str, payload: bytes | str | None) -> None:
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("passphrase", "sesame"),
+        ("opaque", b"\0\1\2"),
+        ("opaque", PEM),
+        ("symmetric", secrets.token_bytes(32)),
+        ("private", PRIVATE),
+        ("private", b"junk"),
+        ("public", b"junk"),
+        ("certificate", b"junk"),
+        ("certificate", "junk"),
+        ("certificate", None),
+        ("certificate", PEM.decode()),
+        ("certificate", DER),
+    ],
+)
+def test_a_secret_that_is_no_certificate(
+    source: CastellanCertificates, demo: Keeper, kind: str, payload: bytes | str | None
+) -> None:
     secret = demo.keep(payload, kind)
     with pytest.raises(errors.SignatureInvalid, match=r"img_signature_certificate_uuid: .*no certificate") as caught:
         source.certificate(secret, demo.token)
@@ -165,7 +220,11 @@ def test_a_secret_that_is_no_certificate(source: CastellanCertificates, demo: Ke
 
 
 def test_a_certificate_of_another_project(source: CastellanCertificates, demo: Keeper, other: Keeper) -> None:
-    for secret, reader in ((other.keep(PEM), demo), (demo.keep(PEM), Keeper("reader", "demo")), (demo.keep(PEM), Keeper("admin"))):
+    for secret, reader in (
+        (other.keep(PEM), demo),
+        (demo.keep(PEM), Keeper("reader", "demo")),
+        (demo.keep(PEM), Keeper("admin")),
+    ):
         with pytest.raises(errors.SignatureInvalid, match=r"img_signature_certificate_uuid: .*may not be read"):
             source.certificate(secret, reader.token)
 
@@ -183,7 +242,7 @@ def test_a_token_that_nobody_takes_any_more(make: Make, demo: Keeper) -> None:
             make(**settings).certificate(demo.keep(PEM), "nonsense")
 
 
-# -- a key manager that is away -------------------------------------------------------------------------------------------
+# -- a key manager that is away --------------------------------------------------------------------
 def check_away(source: CastellanCertificates, secret: str, token: str) -> None:
     with pytest.raises(errors.CertificatesUnavailable, match=r"key manager .*try again later") as caught:
         source.certificate(secret, token)
@@ -192,7 +251,9 @@ def check_away(source: CastellanCertificates, secret: str, token: str) -> None:
         assert secret not in str(caught.value)
 
 
-def test_barbican_dies_freezes_and_comes_back(make: Make, demo: Keeper, server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_barbican_dies_freezes_and_comes_back(
+    make: Make, demo: Keeper, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     secret, token = demo.keep(PEM), demo.token
     source = make(barbican_endpoint=server.url, timeout=2)
     assert source.certificate(secret, token) == DER
@@ -217,9 +278,17 @@ def test_barbican_can_not_ask_keystone(make: Make, demo: Keeper, tmp_path: Path)
         alone.kill()
 
 
-@pytest.mark.parametrize("settings", [
-    {"barbican_endpoint": "http://127.0.0.1:1"}, {"auth_endpoint": "http://127.0.0.1:1/v3"}, {"barbican_region_name": "Atlantis"}])
-def test_what_can_not_be_reached(make: Make, demo: Keeper, settings: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"barbican_endpoint": "http://127.0.0.1:1"},
+        {"auth_endpoint": "http://127.0.0.1:1/v3"},
+        {"barbican_region_name": "Atlantis"},
+    ],
+)
+def test_what_can_not_be_reached(
+    make: Make, demo: Keeper, settings: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
     check_away(make(**settings), demo.keep(PEM), demo.token)
     assert "key manager" in caplog.text
 
@@ -229,14 +298,20 @@ def test_what_is_no_barbican(make: Make, demo: Keeper) -> None:
     check_away(make(barbican_endpoint=f"{auth_url()}/nothing"), demo.keep(PEM), demo.token)
 
 
-# -- settings -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"key_manager": {"backend": "barbicn"}}, ("[key_manager] backend = barbicn", "barbican", "vault")),
-    ({"key_manager": {"backend": "no.such.Module"}}, ("[key_manager] backend = no.such.Module",)),
-    ({"auth_endpoint": None}, ("[barbican] auth_endpoint", "barbican_endpoint")),
-    ({"send_service_user_token": True}, ("[barbican_service_user] auth_type",)),
-    ({"send_service_user_token": True, "service_user": {"auth_type": "pasword"}}, ("[barbican_service_user] auth_type = pasword",)),
-])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"key_manager": {"backend": "barbicn"}}, ("[key_manager] backend = barbicn", "barbican", "vault")),
+        ({"key_manager": {"backend": "no.such.Module"}}, ("[key_manager] backend = no.such.Module",)),
+        ({"auth_endpoint": None}, ("[barbican] auth_endpoint", "barbican_endpoint")),
+        ({"send_service_user_token": True}, ("[barbican_service_user] auth_type",)),
+        (
+            {"send_service_user_token": True, "service_user": {"auth_type": "pasword"}},
+            ("[barbican_service_user] auth_type = pasword",),
+        ),
+    ],
+)
 def test_wrong_settings_stop_the_start(make: Make, settings: dict[str, object], words: tuple[str, ...]) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         make(**settings)

@@ -24,7 +24,9 @@ def found() -> Sequence[Kept]:
     made = []
     for user in ("demo", "alt_demo"):
         keeper, pem = Keeper(user), signing.certificate(ec.generate_private_key(ec.SECP384R1()))
-        made.append(Kept(keeper.keep(pem), x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER), keeper.token))
+        made.append(
+            Kept(keeper.keep(pem), x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER), keeper.token)
+        )
     return made
 
 
@@ -39,8 +41,14 @@ class TestBarbican(CertificatesConformance):
 
     @pytest.fixture
     def source(self, server: Server, tmp_path: Path) -> CastellanCertificates:
-        (tmp_path / "conf").write_text(lab.config_text({
-            "key_manager": {"backend": "barbican"}, "barbican": {"auth_endpoint": auth_url(), "barbican_endpoint": server.url}}))
+        (tmp_path / "conf").write_text(
+            lab.config_text(
+                {
+                    "key_manager": {"backend": "barbican"},
+                    "barbican": {"auth_endpoint": auth_url(), "barbican_endpoint": server.url},
+                }
+            )
+        )
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[str(tmp_path / "conf")], default_config_dirs=[])
         return make_source(CastellanCertificates, conf)

@@ -37,7 +37,10 @@ def test_a_certificate_is_the_file_of_its_id_in_either_case(tmp_path: Path) -> N
     assert make(tmp_path).certificate(name, None) == make(tmp_path).certificate(name.upper(), "token") == PEM
 
 
-@pytest.mark.parametrize(("name", "word"), [(str(uuid.uuid4()), "trusted"), ("../secret", "UUID"), ("", "UUID"), (f"{uuid.uuid4()}\n", "UUID")])
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [(str(uuid.uuid4()), "trusted"), ("../secret", "UUID"), ("", "UUID"), (f"{uuid.uuid4()}\n", "UUID")],
+)
 def test_what_is_no_certificate_of_the_folder(tmp_path: Path, name: str, word: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "secret.pem").write_bytes(PEM)

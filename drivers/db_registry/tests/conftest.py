@@ -1,4 +1,5 @@
-"""A real glance-registry, and databases that reach it. What is behind it, SQLite here, has passed the kit by itself on each database."""
+"""A real glance-registry, and databases that reach it. What is behind it, SQLite here, has passed the kit by itself on
+each database."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def opened() -> Iterator[Open]:
     made: list[RegistryDatabase] = []
 
     def make(url: str, **options: object) -> RegistryDatabase:
-        made.append(RegistryDatabase(make_section(OPTIONS, **{"registry_urls": [url], "registry_secret": SECRET, **options})))
+        made.append(
+            RegistryDatabase(make_section(OPTIONS, **{"registry_urls": [url], "registry_secret": SECRET, **options}))
+        )
         return made[-1]
 
     yield make

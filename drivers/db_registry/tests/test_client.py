@@ -38,7 +38,11 @@ def test_away_is_unavailable_and_it_comes_back_by_itself(own: Registry, opened: 
     image = make_image()
     database.images.commit(ImageAdded(image))
     own.stop(signal.SIGKILL)
-    for call in (lambda: database.images.get_any(image.id), lambda: database.images.commit(ImageAdded(make_image())), database.ping):
+    for call in (
+        lambda: database.images.get_any(image.id),
+        lambda: database.images.commit(ImageAdded(make_image())),
+        database.ping,
+    ):
         with pytest.raises(errors.DatabaseUnavailable) as caught:
             call()
         assert own.url not in str(caught.value)
@@ -115,8 +119,10 @@ def test_the_request_id_is_in_the_registrys_log(own: Registry, opened: Open) -> 
     assert "req-of-a-user" in own.log
 
 
-# -- another release, another server ------------------------------------------------------------------------------------------
-def test_another_protocol_is_refused_at_the_start_and_later(own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- another release, another server ---------------------------------------------------------------
+def test_another_protocol_is_refused_at_the_start_and_later(
+    own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = opened(own.url)
     monkeypatch.setattr(client, "PROTOCOL", 3)
     with pytest.raises(errors.ConfigError, match=r"protocol 3 is not spoken here but 2.*install the same release"):
@@ -125,13 +131,17 @@ def test_another_protocol_is_refused_at_the_start_and_later(own: Registry, opene
         database.images.get("x")
 
 
-def test_values_of_another_shape_are_refused_at_the_start_and_later(own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_another_shape_are_refused_at_the_start_and_later(
+    own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dataclasses import replace
 
     known = dict(calls.calls())
     known["images/get"] = replace(known["images/get"], shape="0123")
     monkeypatch.setattr(client, "calls", lambda: known)
-    with pytest.raises(errors.ConfigError, match="does not serve images/get as this node means it; install the same release"):
+    with pytest.raises(
+        errors.ConfigError, match="does not serve images/get as this node means it; install the same release"
+    ):
         opened(own.url).ping()
     with pytest.raises(errors.DatabaseUnavailable, match="refuses this node"):
         opened(own.url).client.run(known["images/get"], ["x"])
@@ -164,7 +174,9 @@ def stranger() -> Iterator[Callable[[int], str]]:
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 409, 500, 502, 503])
-def test_somebody_elses_answer_is_never_taken_for_the_registrys(stranger: Callable[[int], str], opened: Open, status: int) -> None:
+def test_somebody_elses_answer_is_never_taken_for_the_registrys(
+    stranger: Callable[[int], str], opened: Open, status: int
+) -> None:
     database = opened(stranger(status), registry_attempts=1)
     for call in (lambda: database.images.get("x"), lambda: database.images.commit(ImageAdded(make_image()))):
         with pytest.raises(errors.DatabaseUnavailable):
@@ -172,8 +184,12 @@ def test_somebody_elses_answer_is_never_taken_for_the_registrys(stranger: Callab
 
 
 def test_a_change_that_is_too_large_is_told_as_such(tmp_path_factory: pytest.TempPathFactory, opened: Open) -> None:
-    with registry(f"sqlite:///{tmp_path_factory.mktemp('small')}/glance.sqlite", {"registry": {"max_body": 1 << 20}}) as small, \
-            pytest.raises(errors.TooLarge):
+    with (
+        registry(
+            f"sqlite:///{tmp_path_factory.mktemp('small')}/glance.sqlite", {"registry": {"max_body": 1 << 20}}
+        ) as small,
+        pytest.raises(errors.TooLarge),
+    ):
         opened(small.url).images.commit(ImageAdded(make_image(name="x" * (1 << 20))))
 
 
@@ -183,7 +199,7 @@ def test_a_failure_in_the_registry_is_no_users_mistake(own: Registry, opened: Op
         database.images.located(None)  # type: ignore[arg-type]
 
 
-# -- the schema ---------------------------------------------------------------------------------------------------------------
+# -- the schema ------------------------------------------------------------------------------------
 def test_the_schema_is_looked_at_and_not_changed(own: Registry, opened: Open) -> None:
     database = opened(own.url)
     assert database.version() == database.head()
@@ -192,8 +208,15 @@ def test_the_schema_is_looked_at_and_not_changed(own: Registry, opened: Open) ->
         database.sync("0001")
 
 
-@pytest.mark.parametrize(("call", "said"), [("images/scan", "nothing is changed by that"), ("outbox/waiting", "nothing is changed by that"),
-                                            ("jobs/keep", "may or may not have been saved"), ("images/commit", "may or may not have been saved")])
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("images/scan", "nothing is changed by that"),
+        ("outbox/waiting", "nothing is changed by that"),
+        ("jobs/keep", "may or may not have been saved"),
+        ("images/commit", "may or may not have been saved"),
+    ],
+)
 def test_a_call_that_is_not_answered_in_time_is_told_by_what_it_does(call: str, said: str) -> None:
     """A change that may be repeated is a change all the same."""
     assert said in client._may(f"/{client.PROTOCOL}/{call}")

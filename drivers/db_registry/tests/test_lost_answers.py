@@ -1,5 +1,5 @@
-"""Connections that break, before a call arrived or after it was carried out: nothing is applied twice, no false conflict is
-told, and nothing is called saved that was not."""
+"""Connections that break, before a call arrived or after it was carried out: nothing is applied twice, no false
+conflict is told, and nothing is called saved that was not."""
 
 from __future__ import annotations
 
@@ -65,14 +65,27 @@ class World:
 @pytest.fixture
 def world(database: RegistryDatabase) -> World:
     image = make_image(name="one")
-    made = World(image, make_task(), make_lease(image), make_member(image), make_namespace("there", properties=(make_property(),)))
-    database.images.commit(ImageAdded(image), TaskAdded(made.task), MemberAdded(made.member), LeaseTaken(made.lease, 60))
+    made = World(
+        image,
+        make_task(),
+        make_lease(image),
+        make_member(image),
+        make_namespace("there", properties=(make_property(),)),
+    )
+    database.images.commit(
+        ImageAdded(image), TaskAdded(made.task), MemberAdded(made.member), LeaseTaken(made.lease, 60)
+    )
     database.metadefs.commit(NamespaceAdded(made.namespace))
     return made
 
 
 def _next(namespace: Namespace) -> Namespace:
-    return replace(namespace, version=namespace.version + 1, description="new", updated_at=namespace.updated_at + timedelta(seconds=1))
+    return replace(
+        namespace,
+        version=namespace.version + 1,
+        description="new",
+        updated_at=namespace.updated_at + timedelta(seconds=1),
+    )
 
 
 def _done(task: Task) -> Task:
@@ -86,14 +99,23 @@ CASES: dict[str, tuple[Callable[[World], Sequence[Any]], bool]] = {
     "image changed": (lambda w: [ImageChanged(w.image, saved(w.image, name="new"))], True),
     "image removed": (lambda w: [ImageRemoved(w.image, after(5)), LeaseEnded(w.lease)], True),
     "member added": (lambda w: [MemberAdded(make_member(w.image, "others", second=3))], False),
-    "member changed": (lambda w: [MemberChanged(replace(w.member, status=MemberStatus.ACCEPTED, updated_at=after(3)))], False),
+    "member changed": (
+        lambda w: [MemberChanged(replace(w.member, status=MemberStatus.ACCEPTED, updated_at=after(3)))],
+        False,
+    ),
     "member removed": (lambda w: [MemberRemoved(w.image.id, w.member.member)], False),
     "lease taken": (lambda w: [LeaseTaken(make_lease(OTHER), 60)], True),
-    "lease taken over": (lambda w: [LeaseTaken(make_lease(w.image, holder="process-2"), 60, replacing=w.lease.token)], True),
+    "lease taken over": (
+        lambda w: [LeaseTaken(make_lease(w.image, holder="process-2"), 60, replacing=w.lease.token)],
+        True,
+    ),
     "lease changed": (lambda w: [LeaseChanged(replace(w.lease, reserved=5))], True),
     "lease ended": (lambda w: [LeaseEnded(w.lease)], True),
     "begin of an upload": (lambda w: [ImageAdded(OTHER), LeaseTaken(make_lease(OTHER), 60)], True),
-    "end of an upload": (lambda w: [ImageChanged(w.image, saved(w.image, status=Status.ACTIVE)), LeaseEnded(w.lease)], True),
+    "end of an upload": (
+        lambda w: [ImageChanged(w.image, saved(w.image, status=Status.ACTIVE)), LeaseEnded(w.lease)],
+        True,
+    ),
     "task added": (lambda w: [TaskAdded(make_task(3, image_id=w.image.id))], True),
     "task changed": (lambda w: [TaskChanged(w.task, _done(w.task))], True),
     "task changed and told": (lambda w: [TaskChanged(w.task, _done(w.task)), EventsRecorded((make_event(),))], True),
@@ -110,12 +132,17 @@ def broken(served: Registry, opened: Open) -> Iterator[tuple[Relay, RegistryData
 
 
 def _commit(database: RegistryDatabase, changes: Sequence[Any]) -> None:
-    to = database.metadefs if isinstance(changes[0], NamespaceAdded | NamespaceChanged | NamespaceRemoved) else database.images
+    to = (
+        database.metadefs
+        if isinstance(changes[0], NamespaceAdded | NamespaceChanged | NamespaceRemoved)
+        else database.images
+    )
     to.commit(*changes)
 
 
 def _state(database: RegistryDatabase, world: World) -> list[object]:
     """All that the cases touch."""
+
     def get(read: Callable[..., object], *args: object) -> object:
         try:
             return read(*args)
@@ -123,15 +150,23 @@ def _state(database: RegistryDatabase, world: World) -> list[object]:
             return None
 
     images, ids = database.images, (world.image.id, OTHER.id)
-    return [[get(images.get_any, x) for x in ids], [images.lease(x) for x in ids], [images.members(x) for x in ids],
-            images.usage("ours"), get(database.tasks.get, world.task.id), len(database.tasks.of_image(world.image.id, START)),
-            get(database.metadefs.get, "there"), get(database.metadefs.get, "new"),
-            len(database.outbox.find())]
+    return [
+        [get(images.get_any, x) for x in ids],
+        [images.lease(x) for x in ids],
+        [images.members(x) for x in ids],
+        images.usage("ours"),
+        get(database.tasks.get, world.task.id),
+        len(database.tasks.of_image(world.image.id, START)),
+        get(database.metadefs.get, "there"),
+        get(database.metadefs.get, "new"),
+        len(database.outbox.find()),
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_answer_that_is_lost_after_the_commit_is_no_failure(
-        broken: tuple[Relay, RegistryDatabase], database: RegistryDatabase, world: World, case: str) -> None:
+    broken: tuple[Relay, RegistryDatabase], database: RegistryDatabase, world: World, case: str
+) -> None:
     make, _ = CASES[case]
     changes = make(world)
     between, through = broken
@@ -148,7 +183,8 @@ def test_an_answer_that_is_lost_after_the_commit_is_no_failure(
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_commit_that_did_not_arrive_is_sent_again_when_that_is_safe(
-        broken: tuple[Relay, RegistryDatabase], database: RegistryDatabase, world: World, case: str) -> None:
+    broken: tuple[Relay, RegistryDatabase], database: RegistryDatabase, world: World, case: str
+) -> None:
     make, repeated = CASES[case]
     between, through = broken
     through.ping()
@@ -166,7 +202,14 @@ def test_a_commit_that_did_not_arrive_is_sent_again_when_that_is_safe(
 class Interloper:
     """The first answer is lost, and before anything else somebody else does something."""
 
-    def __init__(self, database: RegistryDatabase, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None], *, carried_out: bool) -> None:
+    def __init__(
+        self,
+        database: RegistryDatabase,
+        monkeypatch: pytest.MonkeyPatch,
+        meanwhile: Callable[[], None],
+        *,
+        carried_out: bool,
+    ) -> None:
         post, first = database.client._post, [True]
 
         def lossy(*args: Any) -> Any:
@@ -182,42 +225,72 @@ class Interloper:
 
 
 def test_changed_again_meanwhile_is_unknown_and_no_conflict(
-        database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours, other = saved(world.image, name="ours"), opened(served.url)
-    Interloper(database, monkeypatch, lambda: other.images.commit(ImageChanged(ours, saved(ours, name="theirs"))), carried_out=True)
+    Interloper(
+        database,
+        monkeypatch,
+        lambda: other.images.commit(ImageChanged(ours, saved(ours, name="theirs"))),
+        carried_out=True,
+    )
     with pytest.raises(errors.DatabaseUnavailable, match="may or may not have been saved"):
         database.images.commit(ImageChanged(world.image, ours))
     assert database.images.get_any(world.image.id).name == "theirs"
 
 
 def test_somebody_elses_change_is_a_conflict_and_not_taken_for_ours(
-        database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = opened(served.url)
-    Interloper(database, monkeypatch, lambda: other.images.commit(ImageChanged(world.image, saved(world.image, name="theirs"))), carried_out=False)
+    Interloper(
+        database,
+        monkeypatch,
+        lambda: other.images.commit(ImageChanged(world.image, saved(world.image, name="theirs"))),
+        carried_out=False,
+    )
     with pytest.raises(errors.ConcurrentChange):
         database.images.commit(ImageChanged(world.image, saved(world.image, name="ours")))
 
 
 def test_somebody_elses_image_of_that_id_is_not_taken_for_ours(
-        database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = opened(served.url)
-    Interloper(database, monkeypatch, lambda: other.images.commit(ImageAdded(replace(OTHER, created_at=after(9)))), carried_out=False)
+    Interloper(
+        database,
+        monkeypatch,
+        lambda: other.images.commit(ImageAdded(replace(OTHER, created_at=after(9)))),
+        carried_out=False,
+    )
     with pytest.raises(errors.ImageExists):
         database.images.commit(ImageAdded(OTHER))
 
 
 def test_an_image_that_somebody_else_holds_is_busy(
-        database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = opened(served.url)
-    Interloper(database, monkeypatch, lambda: other.images.commit(LeaseTaken(make_lease(OTHER, holder="theirs"), 60)), carried_out=False)
+    Interloper(
+        database,
+        monkeypatch,
+        lambda: other.images.commit(LeaseTaken(make_lease(OTHER, holder="theirs"), 60)),
+        carried_out=False,
+    )
     with pytest.raises(errors.ImageBusy):
         database.images.commit(LeaseTaken(make_lease(OTHER), 60))
 
 
 def test_a_member_that_was_added_anew_meanwhile_is_not_removed_twice(
-        database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database: RegistryDatabase, opened: Open, served: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = opened(served.url)
-    Interloper(database, monkeypatch, lambda: other.images.commit(MemberAdded(replace(world.member, created_at=after(9)))), carried_out=True)
+    Interloper(
+        database,
+        monkeypatch,
+        lambda: other.images.commit(MemberAdded(replace(world.member, created_at=after(9)))),
+        carried_out=True,
+    )
     with pytest.raises(errors.DatabaseUnavailable, match="may or may not"):
         database.images.commit(MemberRemoved(world.image.id, world.member.member))
     assert database.images.member(world.image.id, world.member.member).created_at == after(9)

@@ -28,12 +28,14 @@ Open = Callable[..., RegistryDatabase]
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with registry(f"sqlite:///{tmp_path_factory.mktemp('plain')}/glance.sqlite",
-                  {"registry": {"secrets": f"the one that goes away, {SECRET}"}}) as made:
+    with registry(
+        f"sqlite:///{tmp_path_factory.mktemp('plain')}/glance.sqlite",
+        {"registry": {"secrets": f"the one that goes away, {SECRET}"}},
+    ) as made:
         yield made
 
 
-# -- the secret ------------------------------------------------------------------------------------------------------------
+# -- the secret ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("secret", [None, "a secret that is wrong"])
 def test_a_wrong_secret_stops_the_start_and_names_the_option(plain: Registry, opened: Open, secret: str | None) -> None:
     with pytest.raises(errors.ConfigError, match=r"\[database\] registry_secret: the registry refuses this node"):
@@ -57,7 +59,7 @@ def test_the_secret_is_in_no_log(plain: Registry, opened: Open) -> None:
     assert SECRET not in plain.log
 
 
-# -- somebody between ------------------------------------------------------------------------------------------------------
+# -- somebody between ------------------------------------------------------------------------------
 @pytest.fixture
 def overheard(plain: Registry, opened: Open) -> Iterator[tuple[Relay, RegistryDatabase]]:
     with relay("127.0.0.1", plain.port) as between:
@@ -76,13 +78,17 @@ def _send(registry: Registry, message: bytes) -> list[tuple[int, bytes]]:
     return answers
 
 
-def test_a_call_that_was_overheard_is_good_for_nobody(plain: Registry, overheard: tuple[Relay, RegistryDatabase]) -> None:
+def test_a_call_that_was_overheard_is_good_for_nobody(
+    plain: Registry, overheard: tuple[Relay, RegistryDatabase]
+) -> None:
     between, database = overheard
     image = make_image()
     database.images.commit(ImageAdded(image))
     database.images.get_any(image.id)
     for message in between.heard:
-        answers = [x for x in _send(plain, message) if b"/instance" not in message or x != (200, b"{}")]  # another process says who it is
+        answers = [
+            x for x in _send(plain, message) if b"/instance" not in message or x != (200, b"{}")
+        ]  # another process says who it is
         assert {status for status, _ in answers} <= {401, 421}, "the same process, or the other one"
         assert {json.loads(body)["refused"] for _, body in answers} <= {"replay", "instance"}
     plain.stop()
@@ -93,11 +99,19 @@ def test_a_call_that_was_overheard_is_good_for_nobody(plain: Registry, overheard
     assert database.images.get_any(image.id) == image
 
 
-@pytest.mark.parametrize("forge", [lambda x: x.replace(b"the truth", b"some lies"), lambda x: x.replace(b"200 OK", b"409 No"),
-                                   lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f"),
-                                   lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f").replace(b"200 OK", b"401 No")],
-                         ids=["body", "status", "proof", "refusal"])
-def test_an_answer_that_was_forged_is_not_believed(overheard: tuple[Relay, RegistryDatabase], forge: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda x: x.replace(b"the truth", b"some lies"),
+        lambda x: x.replace(b"200 OK", b"409 No"),
+        lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f"),
+        lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f").replace(b"200 OK", b"401 No"),
+    ],
+    ids=["body", "status", "proof", "refusal"],
+)
+def test_an_answer_that_was_forged_is_not_believed(
+    overheard: tuple[Relay, RegistryDatabase], forge: Callable[[bytes], bytes]
+) -> None:
     between, database = overheard
     image = make_image(name="the truth")
     database.images.commit(ImageAdded(image))
@@ -132,8 +146,10 @@ def test_the_answer_to_another_call_is_not_believed(overheard: tuple[Relay, Regi
 
 
 def test_a_registry_that_knows_no_secret_is_not_believed(tmp_path: Path, opened: Open) -> None:
-    with registry(f"sqlite:///{tmp_path}/glance.sqlite", {"registry": {"secrets": ""}}) as made, \
-            pytest.raises(errors.ConfigError, match=r"registry_secret is set.*\[registry\] secrets"):
+    with (
+        registry(f"sqlite:///{tmp_path}/glance.sqlite", {"registry": {"secrets": ""}}) as made,
+        pytest.raises(errors.ConfigError, match=r"registry_secret is set.*\[registry\] secrets"),
+    ):
         opened(made.url).ping()
 
 
@@ -145,24 +161,42 @@ def test_a_strangers_body_is_not_waited_for(plain: Registry) -> None:
         assert (answer.status, json.loads(answer.read())["refused"]) == (401, "secret")
 
 
-# -- listening -------------------------------------------------------------------------------------------------------------
+# -- listening -------------------------------------------------------------------------------------
 def _start(folder: Path, config: lab.Config) -> str:
     """The last line of a start that is refused."""
     file = folder / "glance-registry.conf"
-    file.write_text(lab.config_text(lab.merged({"DEFAULT": {"bind_port": lab.free_port()}, "database": {
-        "connection": f"sqlite:///{folder}/glance.sqlite"}}, config)))
-    done = subprocess.run([lab.BIN / "glance-registry", "--config-file", file], capture_output=True, text=True, timeout=30, check=False)
+    file.write_text(
+        lab.config_text(
+            lab.merged(
+                {
+                    "DEFAULT": {"bind_port": lab.free_port()},
+                    "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
+                },
+                config,
+            )
+        )
+    )
+    done = subprocess.run(
+        [lab.BIN / "glance-registry", "--config-file", file], capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 1, done.stderr
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize(("config", "words"), [
-    ({"DEFAULT": {"bind_host": "0.0.0.0"}}, ("[registry] secrets", "bind_host = 0.0.0.0", "127.0.0.1", "ca_file")),
-    ({"DEFAULT": {"bind_host": "::"}}, ("[registry] secrets", "bind_host = ::")),
-    ({"DEFAULT": {"bind_host": "0.0.0.0"}, "registry": {"secrets": "short"}}, ("[registry] secrets", "16", "openssl rand -hex 32")),
-    ({"database": {"driver": "registry"}}, ("[database] driver = registry", "sql")),
-    ({"registry": {"secrets": SECRET}}, ("glance-manage db sync",)),
-], ids=lambda x: "" if isinstance(x, tuple) else str(x))
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"DEFAULT": {"bind_host": "0.0.0.0"}}, ("[registry] secrets", "bind_host = 0.0.0.0", "127.0.0.1", "ca_file")),
+        ({"DEFAULT": {"bind_host": "::"}}, ("[registry] secrets", "bind_host = ::")),
+        (
+            {"DEFAULT": {"bind_host": "0.0.0.0"}, "registry": {"secrets": "short"}},
+            ("[registry] secrets", "16", "openssl rand -hex 32"),
+        ),
+        ({"database": {"driver": "registry"}}, ("[database] driver = registry", "sql")),
+        ({"registry": {"secrets": SECRET}}, ("glance-manage db sync",)),
+    ],
+    ids=lambda x: "" if isinstance(x, tuple) else str(x),
+)
 def test_a_bad_start_ends_in_one_line(tmp_path: Path, config: dict[str, Any], words: tuple[str, ...]) -> None:
     line = _start(tmp_path, config)
     assert line.startswith("error: ")
@@ -181,7 +215,7 @@ def test_on_loopback_it_starts_without_a_secret_and_says_so(tmp_path: Path, open
         assert "no [registry] secrets and no ca_file" in made.log
 
 
-# -- mutual TLS ------------------------------------------------------------------------------------------------------------
+# -- mutual TLS ------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls") / "ours")
@@ -193,24 +227,36 @@ def guarded(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
     certificate, key = authority.issue("registry")
     context = ssl.create_default_context(cafile=authority.file)
     context.load_cert_chain(*authority.issue("probe"))
-    config = {"DEFAULT": {"bind_host": "0.0.0.0", "cert_file": certificate, "key_file": key, "ca_file": authority.file}, "registry": {"secrets": ""}}
+    config = {
+        "DEFAULT": {"bind_host": "0.0.0.0", "cert_file": certificate, "key_file": key, "ca_file": authority.file},
+        "registry": {"secrets": ""},
+    }
     with registry(f"sqlite:///{tmp_path_factory.mktemp('guarded')}/glance.sqlite", config, context) as made:
         yield made
 
 
 def test_a_node_with_a_certificate_may_call(guarded: Registry, authority: Authority, opened: Open) -> None:
     certificate, key = authority.issue("node")
-    database = opened(guarded.url, registry_secret=None, registry_ca_file=str(authority.file), registry_cert_file=str(certificate),
-                      registry_key_file=str(key))
+    database = opened(
+        guarded.url,
+        registry_secret=None,
+        registry_ca_file=str(authority.file),
+        registry_cert_file=str(certificate),
+        registry_key_file=str(key),
+    )
     database.ping()
     with pytest.raises(errors.ImageNotFound):
         database.images.get("x")
 
 
-def test_a_node_without_or_with_a_strange_certificate_may_not(guarded: Registry, authority: Authority, tmp_path: Path, opened: Open) -> None:
+def test_a_node_without_or_with_a_strange_certificate_may_not(
+    guarded: Registry, authority: Authority, tmp_path: Path, opened: Open
+) -> None:
     certificate, key = Authority(tmp_path / "theirs").issue("node")
     for options in ({}, {"registry_cert_file": str(certificate), "registry_key_file": str(key)}):
-        database = opened(guarded.url, registry_secret=None, registry_ca_file=str(authority.file), registry_attempts=1, **options)
+        database = opened(
+            guarded.url, registry_secret=None, registry_ca_file=str(authority.file), registry_attempts=1, **options
+        )
         with pytest.raises((errors.ConfigError, errors.DatabaseUnavailable)):
             database.ping()
         with pytest.raises(errors.DatabaseUnavailable):
@@ -229,12 +275,18 @@ def test_the_name_in_the_certificate_is_compared(guarded: Registry, authority: A
         opened(url, registry_secret=None, registry_ca_file=str(authority.file), registry_attempts=1).ping()
 
 
-# -- options ---------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("options", "words"), [
-    ({"registry_urls": ["registry.example.org:9191"]}, "registry_urls: give http"), ({"registry_urls": ["http://a:b@c:1"]}, "without user"),
-    ({"registry_urls": ["http://host:port"]}, "registry_urls"), ({"registry_urls": []}, "name at least one"),
-    ({"registry_ca_file": "/nowhere.pem"}, "registry_ca_file = /nowhere.pem"), ({"registry_cert_file": __file__}, "set both"),
-])
+# -- options ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"registry_urls": ["registry.example.org:9191"]}, "registry_urls: give http"),
+        ({"registry_urls": ["http://a:b@c:1"]}, "without user"),
+        ({"registry_urls": ["http://host:port"]}, "registry_urls"),
+        ({"registry_urls": []}, "name at least one"),
+        ({"registry_ca_file": "/nowhere.pem"}, "registry_ca_file = /nowhere.pem"),
+        ({"registry_cert_file": __file__}, "set both"),
+    ],
+)
 def test_wrong_options_are_named(opened: Open, options: dict[str, Any], words: str) -> None:
     with pytest.raises(errors.ConfigError, match=words):
         opened("http://127.0.0.1:1", **options)

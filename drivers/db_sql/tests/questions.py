@@ -2,10 +2,9 @@
 
     python questions.py 1000=URL 1000000=URL [--all]        (each database is filled up to its number of images)
 
-Every filter and every sort of the API, alone and in pairs, for a member and for an admin, pages of 20. CPU is that of this process and of
-the database's server, when it runs on this machine. The images are those of ``flatness.py``; the member owns one in eight. Told are the
-questions that grow most; with ``--all`` each one.
-"""
+Every filter and every sort of the API, alone and in pairs, for a member and for an admin, pages of 20. CPU is that of
+this process and of the database's server, when it runs on this machine. The images are those of ``flatness.py``; the
+member owns one in eight. Told are the questions that grow most; with ``--all`` each one."""
 
 from __future__ import annotations
 
@@ -37,48 +36,122 @@ Asked = dict[str, object]
 
 
 #: Too like another one to be asked with all others.
-ALONE = frozenset({
-    "visibility=public", "visibility=community", "member_status=pending", "name=in:100", "id=in:100", "status=in:2", "disk_format=in:2",
-    "container_format", "container_format=never", "checksum=never", "os_hash_algo", "os_hash_value", "virtual_size", "min_ram", "min_disk", "size_max",
-    "protected=false", "virtual_size_min", "min_ram_max", "min_disk_min", "created_at=gte:0.5", "created_at=lte:0.5", "created_at=gt:0.02",
-    "created_at=gt:0.999", "created_at=lt:0.02", "created_at=lt:0.999", "updated_at=gte:0.5", "updated_at=lte:0.5", "updated_at=gt:0.02",
-    "updated_at=lt:0.999", "created_at=eq:0.5", "created_at=neq:0.5", "updated_at=eq:0.5", "property=never"})
+ALONE = frozenset(
+    {
+        "visibility=public",
+        "visibility=community",
+        "member_status=pending",
+        "name=in:100",
+        "id=in:100",
+        "status=in:2",
+        "disk_format=in:2",
+        "container_format",
+        "container_format=never",
+        "checksum=never",
+        "os_hash_algo",
+        "os_hash_value",
+        "virtual_size",
+        "min_ram",
+        "min_disk",
+        "size_max",
+        "protected=false",
+        "virtual_size_min",
+        "min_ram_max",
+        "min_disk_min",
+        "created_at=gte:0.5",
+        "created_at=lte:0.5",
+        "created_at=gt:0.02",
+        "created_at=gt:0.999",
+        "created_at=lt:0.02",
+        "created_at=lt:0.999",
+        "updated_at=gte:0.5",
+        "updated_at=lte:0.5",
+        "updated_at=gt:0.02",
+        "updated_at=lt:0.999",
+        "created_at=eq:0.5",
+        "created_at=neq:0.5",
+        "updated_at=eq:0.5",
+        "property=never",
+    }
+)
 
 
 def filters(count: int) -> dict[str, Asked]:
     """Of each filter values that many, few or no images have."""
     one, two = made(count // 3), made(count // 2)
     found: dict[str, Asked] = {
-        "visibility=all": {"all_visible": True}, **{f"visibility={x.value}": {"visibility": x} for x in Visibility},
-        "member_status=all": {"member_status": None}, "member_status=pending": {"member_status": MemberStatus.PENDING}, "os_hidden": {"hidden": True}}
+        "visibility=all": {"all_visible": True},
+        **{f"visibility={x.value}": {"visibility": x} for x in Visibility},
+        "member_status=all": {"member_status": None},
+        "member_status=pending": {"member_status": MemberStatus.PENDING},
+        "os_hidden": {"hidden": True},
+    }
     for text, name, *values in [
-            ("name", "name", "image-77"), ("name=never", "name", "never"), ("name=in:2", "name", "image-77", "image-78"),
-            ("name=in:100", "name", *(f"image-{n}" for n in range(100))), ("id", "id", one.id), ("id=in:100", "id", *(made(n).id for n in range(100))),
-            ("status", "status", "active"), ("status=never", "status", "saving"), ("status=in:2", "status", "active", "queued"),
-            ("disk_format", "disk_format", "qcow2"), ("disk_format=never", "disk_format", "vdi"), ("disk_format=in:2", "disk_format", "raw", "iso"),
-            ("container_format", "container_format", "bare"), ("container_format=never", "container_format", "ovf"),
-            ("owner", "owner", LARGE), ("owner=other", "owner", "project-3"), ("checksum", "checksum", one.checksum), ("checksum=never", "checksum", "0"),
-            ("os_hash_algo", "hash_algo", "sha512"), ("os_hash_algo=never", "hash_algo", "md5"), ("os_hash_value", "hash_value", two.hash_value),
-            ("size", "size", one.size), ("size=never", "size", 1), ("virtual_size", "virtual_size", 5), ("min_ram", "min_ram", 0),
-            ("min_ram=never", "min_ram", 7), ("min_disk", "min_disk", 0), ("protected=false", "protected", False), ("protected=true", "protected", True)]:
+        ("name", "name", "image-77"),
+        ("name=never", "name", "never"),
+        ("name=in:2", "name", "image-77", "image-78"),
+        ("name=in:100", "name", *(f"image-{n}" for n in range(100))),
+        ("id", "id", one.id),
+        ("id=in:100", "id", *(made(n).id for n in range(100))),
+        ("status", "status", "active"),
+        ("status=never", "status", "saving"),
+        ("status=in:2", "status", "active", "queued"),
+        ("disk_format", "disk_format", "qcow2"),
+        ("disk_format=never", "disk_format", "vdi"),
+        ("disk_format=in:2", "disk_format", "raw", "iso"),
+        ("container_format", "container_format", "bare"),
+        ("container_format=never", "container_format", "ovf"),
+        ("owner", "owner", LARGE),
+        ("owner=other", "owner", "project-3"),
+        ("checksum", "checksum", one.checksum),
+        ("checksum=never", "checksum", "0"),
+        ("os_hash_algo", "hash_algo", "sha512"),
+        ("os_hash_algo=never", "hash_algo", "md5"),
+        ("os_hash_value", "hash_value", two.hash_value),
+        ("size", "size", one.size),
+        ("size=never", "size", 1),
+        ("virtual_size", "virtual_size", 5),
+        ("min_ram", "min_ram", 0),
+        ("min_ram=never", "min_ram", 7),
+        ("min_disk", "min_disk", 0),
+        ("protected=false", "protected", False),
+        ("protected=true", "protected", True),
+    ]:
         found[text] = {f"equal {name}": tuple(values)}
     for text, name, low, high in [
-            ("size_min", "size", 2**39, None), ("size_max", "size", None, 2**39), ("size_min=never", "size", 2**50, None),
-            ("size_min,max=few", "size", 2**39, 2**39 + 2**28), ("virtual_size_min", "virtual_size", 1, None), ("min_ram_max", "min_ram", None, 5),
-            ("min_disk_min", "min_disk", 1, None)]:
+        ("size_min", "size", 2**39, None),
+        ("size_max", "size", None, 2**39),
+        ("size_min=never", "size", 2**50, None),
+        ("size_min,max=few", "size", 2**39, 2**39 + 2**28),
+        ("virtual_size_min", "virtual_size", 1, None),
+        ("min_ram_max", "min_ram", None, 5),
+        ("min_disk_min", "min_disk", 1, None),
+    ]:
         found[text] = {f"range {name}": RangeFilter(name, low, high)}
     for field in (SortField.CREATED_AT, SortField.UPDATED_AT):
         for op, at in itertools.product(TimeOp, (0.02, 0.5, 0.999)):
             if at == 0.5 or op in (TimeOp.GT, TimeOp.LT):
-                found[f"{field.value}={op.value}:{at}"] = {f"time {field.value}": TimeFilter(field, op, after(int(count * at)))}
-    found |= {"tag": {"tag": "tag-0-3"}, "tag=never": {"tag": "never"}, "other tag": {"other tag": "tag-1-3"},
-              "property": {"property": ("property-0", "value-3")}, "property=never": {"property": ("property-0", "never")},
-              "other property": {"other property": ("property-1", "value-4")}, "serial": {"property": ("serial", "503")}}
+                found[f"{field.value}={op.value}:{at}"] = {
+                    f"time {field.value}": TimeFilter(field, op, after(int(count * at)))
+                }
+    found |= {
+        "tag": {"tag": "tag-0-3"},
+        "tag=never": {"tag": "never"},
+        "other tag": {"other tag": "tag-1-3"},
+        "property": {"property": ("property-0", "value-3")},
+        "property=never": {"property": ("property-0", "never")},
+        "other property": {"other property": ("property-1", "value-4")},
+        "serial": {"property": ("serial", "503")},
+    }
     return found
 
 
 def sorts() -> dict[str, Asked]:
-    return {f"sort={x.value}:{'desc' if down else 'asc'}": {"sort": Sort(x, down)} for x in SortField for down in (True, False)}
+    return {
+        f"sort={x.value}:{'desc' if down else 'asc'}": {"sort": Sort(x, down)}
+        for x in SortField
+        for down in (True, False)
+    }
 
 
 def question(viewer: Viewer, *parts: Asked) -> ImageQuery | None:
@@ -112,8 +185,18 @@ def question(viewer: Viewer, *parts: Asked) -> ImageQuery | None:
     for field in (SortField.CREATED_AT, SortField.ID):  # as the API does it
         if all(x.field is not field for x in keys):
             keys.append(Sort(field, len({x.descending for x in keys}) != 1 or keys[0].descending))
-    return ImageQuery(viewer, limit=20, equal=equal, times=tuple(times), ranges=tuple(ranges), tags=tuple(tags), properties=properties,
-                      sort=tuple(keys), max_bytes=4 << 20, **plain)  # type: ignore[arg-type]
+    return ImageQuery(
+        viewer,
+        limit=20,
+        equal=equal,
+        times=tuple(times),
+        ranges=tuple(ranges),
+        tags=tuple(tags),
+        properties=properties,
+        sort=tuple(keys),
+        max_bytes=4 << 20,
+        **plain,
+    )  # type: ignore[arg-type]
 
 
 def questions(count: int) -> Iterator[tuple[str, ImageQuery]]:
@@ -142,7 +225,11 @@ class Clock:
         name = database.connections.dialect.name
         ask = {"mysql": "SELECT @@pid_file", "postgresql": "SELECT pg_backend_pid()"}.get(name)
         found = None if ask is None else database.connections.read(lambda db: db.rows(ask)[0][0])
-        self._server = None if found is None else Path("/proc") / (Path(found).read_text().strip() if name == "mysql" else str(found)) / "task"
+        self._server = (
+            None
+            if found is None
+            else Path("/proc") / (Path(found).read_text().strip() if name == "mysql" else str(found)) / "task"
+        )
 
     def of(self, run: Callable[[], object]) -> float:
         """To look at the clock is not counted."""
@@ -152,7 +239,11 @@ class Clock:
         return time.process_time() - start + (self._served() - served) / 1e9
 
     def _served(self) -> int:
-        return 0 if self._server is None else sum(int((x / "schedstat").read_text().split()[0]) for x in self._server.iterdir())
+        return (
+            0
+            if self._server is None
+            else sum(int((x / "schedstat").read_text().split()[0]) for x in self._server.iterdir())
+        )
 
 
 def ask(database: SqlDatabase, query: ImageQuery) -> tuple[str, int]:
@@ -176,11 +267,13 @@ def measured(databases: Sequence[tuple[SqlDatabase, Clock]], queries: Sequence[I
 def table(found: dict[str, list[Answer]], sizes: Sequence[int], *, every: bool) -> Iterator[str]:
     grown = sorted(found.items(), key=lambda x: x[1][0].milliseconds / x[1][-1].milliseconds)
     over = [x for x in grown if x[1][-1].milliseconds > 2 * x[1][0].milliseconds]
-    yield f"{len(found)} questions, {len(over)} cost more than 2 times as much at {sizes[-1]:,} images as at {sizes[0]:,}"
+    yield (
+        f"{len(found)} questions, {len(over)} cost more than 2 times as much at {sizes[-1]:,} images as at {sizes[0]:,}"
+    )
     for kind in ("whole", "short", "refused"):
         yield f"  {kind}: {sum(x[-1].kind == kind for x in found.values())}"
     yield f"| question | {' | '.join(f'{x:,} images' for x in sizes)} | times |\n|---|{'---|' * (len(sizes) + 1)}"
-    for name, answers in grown if every else grown[:max(30, len(over))]:
+    for name, answers in grown if every else grown[: max(30, len(over))]:
         each = " | ".join(f"{x.milliseconds:.2f} {x.kind} {x.images}" for x in answers)
         yield f"| {name} | {each} | {answers[-1].milliseconds / answers[0].milliseconds:.2f} |"
 

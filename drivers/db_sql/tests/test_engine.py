@@ -27,17 +27,20 @@ Open = Callable[..., SqlDatabase]
 WRITER = Path(__file__).with_name("writer.py")
 
 
-# -- settings --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("connection", [
-    "no url", "", "oracle://u:sesame@h/d", "sqlite://", "sqlite:///:memory:", "mysql://u:sesame@h:port/d"])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "connection",
+    ["no url", "", "oracle://u:sesame@h/d", "sqlite://", "sqlite:///:memory:", "mysql://u:sesame@h:port/d"],
+)
 def test_a_wrong_url_names_the_option(opened: Open, connection: str) -> None:
     with pytest.raises(errors.ConfigError, match=r"\[database\] connection") as told:
         opened(connection)
     assert "sesame" not in "".join(traceback.format_exception(told.value))
 
 
-@pytest.mark.parametrize("connection", ["mysql+oursql://u:sesame@h/d", "mysql+mysqldb://u:sesame@h/d",
-                                        "postgresql+asyncpg://u:sesame@h/d"])
+@pytest.mark.parametrize(
+    "connection", ["mysql+oursql://u:sesame@h/d", "mysql+mysqldb://u:sesame@h/d", "postgresql+asyncpg://u:sesame@h/d"]
+)
 def test_a_missing_driver_names_option_and_module(opened: Open, connection: str) -> None:
     database = opened(connection)
     with pytest.raises(errors.ConfigError, match=r"\[database\] connection.*Python module") as told:
@@ -45,15 +48,26 @@ def test_a_missing_driver_names_option_and_module(opened: Open, connection: str)
     assert "sesame" not in str(told.value)
 
 
-@pytest.mark.parametrize("connection", [
-    "mysql://glance:sesame@127.0.0.1:9/d", "mysql+pymysql://glance:sesame@127.0.0.1:9/d?charset=utf8",
-    "postgresql://glance:sesame@127.0.0.1:9/d", "postgresql+psycopg2://glance:sesame@127.0.0.1:9/d",
-    "postgres://glance:sesame@127.0.0.1:9/d", "mariadb+pymysql://glance:sesame@127.0.0.1:9/d",
-    "sqlite:////nonexistent/folder/x.sqlite"])
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "mysql://glance:sesame@127.0.0.1:9/d",
+        "mysql+pymysql://glance:sesame@127.0.0.1:9/d?charset=utf8",
+        "postgresql://glance:sesame@127.0.0.1:9/d",
+        "postgresql+psycopg2://glance:sesame@127.0.0.1:9/d",
+        "postgres://glance:sesame@127.0.0.1:9/d",
+        "mariadb+pymysql://glance:sesame@127.0.0.1:9/d",
+        "sqlite:////nonexistent/folder/x.sqlite",
+    ],
+)
 def test_an_unreachable_database_is_unavailable(opened: Open, connection: str) -> None:
     database = opened(connection)
-    for call in (database.ping, database.version, lambda: database.images.get("x"),
-                 lambda: database.images.commit(ImageAdded(make_image()))):
+    for call in (
+        database.ping,
+        database.version,
+        lambda: database.images.get("x"),
+        lambda: database.images.commit(ImageAdded(make_image())),
+    ):
         with pytest.raises(errors.DatabaseUnavailable) as told:
             call()
         assert told.value.retryable
@@ -66,7 +80,7 @@ def test_a_database_without_schema_is_unavailable(opened: Open, tmp_path: Path) 
         opened(f"sqlite:///{tmp_path}/x.sqlite").images.get("x")
 
 
-# -- on each database ------------------------------------------------------------------------------------------------------
+# -- on each database ------------------------------------------------------------------------------
 def _commit_one(database: SqlDatabase, lists: list[list[ImageChanged]], number: int) -> None:
     database.images.commit(*lists[number])
 
@@ -93,9 +107,11 @@ class TestConnections:
         image = make_image()
         database.images.commit(ImageAdded(image))
         for _ in range(100):
-            for error, call in ((errors.ImageExists, lambda: database.images.commit(ImageAdded(image))),
-                                (errors.ImageNotFound, lambda: database.images.get("x")),
-                                (ValueError, lambda: database.images.commit(ImageChanged(image, image)))):
+            for error, call in (
+                (errors.ImageExists, lambda: database.images.commit(ImageAdded(image))),
+                (errors.ImageNotFound, lambda: database.images.get("x")),
+                (ValueError, lambda: database.images.commit(ImageChanged(image, image))),
+            ):
                 with pytest.raises(error):
                     call()
         assert "Current Checked out connections: 0" in database.connections.engine.pool.status()
@@ -111,7 +127,9 @@ class TestConnections:
             assert sorted(type(x).__name__ for x in told) == ["ConcurrentChange", "NoneType"]
             one, two = saved(one), saved(two)
 
-    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of Python 3.12: with threads, which is the point
+    @pytest.mark.filterwarnings(
+        "ignore:.*fork.*:DeprecationWarning"
+    )  # of Python 3.12: with threads, which is the point
     def test_a_forked_child_has_connections_of_its_own(self, database: SqlDatabase) -> None:
         image, second, third = make_image(), make_image(), make_image()
         database.images.commit(ImageAdded(image))
@@ -166,13 +184,14 @@ class TestConnections:
 def test_sqlite_commits_are_on_disk_and_readers_do_not_wait(opened: Open, tmp_path: Path) -> None:
     database = opened(f"sqlite:///{tmp_path}/x.sqlite")
     database.sync()
+
     def setting(name: str) -> object:
         return database.connections.read(lambda db: db.rows(f"PRAGMA {name}"))[0][0]
 
     assert (setting("journal_mode"), setting("synchronous"), setting("foreign_keys")) == ("wal", 2, 1)
 
 
-# -- broken connections ----------------------------------------------------------------------------------------------------
+# -- broken connections ----------------------------------------------------------------------------
 class TestBrokenConnections:
     """On the databases that have connections to break."""
 
@@ -210,7 +229,8 @@ class TestBrokenConnections:
 
     @pytest.mark.parametrize("deliver", [False, True])
     def test_a_commit_whose_answer_is_lost_is_not_repeated(
-            self, remote: SqlDatabase, between: Relay | None, deliver: bool) -> None:
+        self, remote: SqlDatabase, between: Relay | None, deliver: bool
+    ) -> None:
         image, next_one = make_image(), make_image()
         if between is not None:
             assert list(remote.images.find(ImageQuery(OWNER)).images) == []

@@ -28,7 +28,9 @@ def before() -> dict[str, float]:
 
 @pytest.fixture
 def connections(before: dict[str, float], tmp_path: Path) -> Iterator[Connections]:
-    made = Connections(make_section(OPTIONS, connection=f"sqlite:///{tmp_path}/x.sqlite", max_pool_size=1, max_overflow=2))
+    made = Connections(
+        make_section(OPTIONS, connection=f"sqlite:///{tmp_path}/x.sqlite", max_pool_size=1, max_overflow=2)
+    )
     yield made
     made.close()
 

@@ -19,13 +19,24 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def recorded(database: SqlDatabase, id_: str, document: dict[str, Any]) -> None:
-    database.connections.write(lambda db: db.change(
-        "INSERT INTO outbox (id, destination, subject, type, at, due_at, attempts, document) VALUES (?, ?, ?, ?, ?, 0, 0, ?)",
-        id_, "hook", id_, "image.create", micros(AT), json.dumps(document)))
+    database.connections.write(
+        lambda db: db.change(
+            "INSERT INTO outbox (id, destination, subject, type, at, due_at, attempts, document) VALUES (?, ?, ?, ?, ?,"
+            " 0, 0, ?)",
+            id_,
+            "hook",
+            id_,
+            "image.create",
+            micros(AT),
+            json.dumps(document),
+        )
+    )
 
 
 @pytest.mark.parametrize("data", [{"id": "x", "name": None}, {"id": "x", "initiator": "somebody"}, {"data": 1}, {}])
-def test_events_recorded_without_initiator_are_delivered_listed_and_purged(opened: Callable[..., SqlDatabase], tmp_path: Path, data: dict[str, Any]) -> None:
+def test_events_recorded_without_initiator_are_delivered_listed_and_purged(
+    opened: Callable[..., SqlDatabase], tmp_path: Path, data: dict[str, Any]
+) -> None:
     database = opened(f"sqlite:///{tmp_path}/images.sqlite")
     database.sync()
     recorded(database, "old", data)

@@ -20,16 +20,26 @@ from .conftest import server_url
 Open = Callable[..., SqlDatabase]
 
 WRONG: dict[str, Callable[[URL], URL]] = {
-    "password": lambda url: url.set(password="sesame"), "user": lambda url: url.set(username="nobody_here", password="sesame"),
-    "name": lambda url: url.set(database="no_such_database"), "port": lambda url: url.set(port=1, password="sesame"),
-    "host": lambda url: url.set(host="no-such-host.invalid", password="sesame")}
-FIXES = {"password": "correct its user and password", "user": "correct its user and password", "name": "correct the name", "port": "correct its host and port",
-         "host": "correct its host and port"}
+    "password": lambda url: url.set(password="sesame"),
+    "user": lambda url: url.set(username="nobody_here", password="sesame"),
+    "name": lambda url: url.set(database="no_such_database"),
+    "port": lambda url: url.set(port=1, password="sesame"),
+    "host": lambda url: url.set(host="no-such-host.invalid", password="sesame"),
+}
+FIXES = {
+    "password": "correct its user and password",
+    "user": "correct its user and password",
+    "name": "correct the name",
+    "port": "correct its host and port",
+    "host": "correct its host and port",
+}
 
 
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 @pytest.mark.parametrize("what", WRONG)
-def test_the_cause_is_told_to_the_operator_once(opened: Open, kind: str, what: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_cause_is_told_to_the_operator_once(
+    opened: Open, kind: str, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
     good = server_url(kind)
     url = WRONG[what](good)
     database = opened(url.render_as_string(hide_password=False))
@@ -66,12 +76,22 @@ def test_the_end_is_told_once_as_well(opened: Open, tmp_path: Path, caplog: pyte
 
 
 #: How long a session waits for a lock of another: as short as can be said.
-WAITS = {"sqlite": (), "mysql": ("SET SESSION innodb_lock_wait_timeout = 1",), "postgresql": ("SET lock_timeout = '10ms'",)}
+WAITS = {
+    "sqlite": (),
+    "mysql": ("SET SESSION innodb_lock_wait_timeout = 1",),
+    "postgresql": ("SET lock_timeout = '10ms'",),
+}
 
 
 class TestLocks:
     def test_who_waits_too_long_for_a_lock_is_told_so_and_no_outage(
-            self, database: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        self,
+        database: SqlDatabase,
+        url: str,
+        opened: Open,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         image = make_image()
         database.images.commit(ImageAdded(image))
         dialect = type(database.connections.dialect)

@@ -43,7 +43,8 @@ def empty(url: str, opened: Open) -> SqlDatabase:
 
 def _rename(database: SqlDatabase, old: str, new: str) -> None:
     database.connections.write(
-        lambda db: db.change("UPDATE alembic_version SET version_num = ? WHERE version_num = ?", new, old))
+        lambda db: db.change("UPDATE alembic_version SET version_num = ? WHERE version_num = ?", new, old)
+    )
 
 
 def assert_expected(database: SqlDatabase) -> None:
@@ -54,9 +55,11 @@ def assert_expected(database: SqlDatabase) -> None:
         assert [x for x in compare_metadata(context, METADATA) if "index" not in x[0]] == []
         found = inspect(connection)
         for table in METADATA.sorted_tables:
-            assert {x["name"]: x["column_names"] for x in found.get_indexes(table.name)
-                    if not x.get("duplicates_constraint")} == {
-                str(x.name): [column.name for column in x.columns] for x in table.indexes}, table.name
+            assert {
+                x["name"]: x["column_names"]
+                for x in found.get_indexes(table.name)
+                if not x.get("duplicates_constraint")
+            } == {str(x.name): [column.name for column in x.columns] for x in table.indexes}, table.name
             assert found.get_pk_constraint(table.name)["constrained_columns"] == list(table.primary_key.columns.keys())
 
 
@@ -119,7 +122,11 @@ def next_release() -> Iterator[str]:
         patch.setattr(schema, "OLDEST", head)
         patch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9001", "9002"))
         patch.setattr(schema, "CONTRACTS", frozenset({"9002"}))
-        patch.setattr(schema, "FOLDERS", [*schema.FOLDERS, str(Path(__file__).parents[3] / "tests" / "e2e" / "next_release" / "versions")])
+        patch.setattr(
+            schema,
+            "FOLDERS",
+            [*schema.FOLDERS, str(Path(__file__).parents[3] / "tests" / "e2e" / "next_release" / "versions")],
+        )
         yield head
 
 
@@ -127,7 +134,7 @@ class TestRollingUpgrade:
     """One database, and in turn the code of two releases."""
 
     def test_what_only_takes_away_comes_last(self) -> None:
-        later = schema.REVISIONS[schema.REVISIONS.index(schema.OLDEST) + 1:]
+        later = schema.REVISIONS[schema.REVISIONS.index(schema.OLDEST) + 1 :]
         assert [x in schema.CONTRACTS for x in later] == sorted(x in schema.CONTRACTS for x in later)
         assert schema.CONTRACTS <= set(later), "those of former releases are made by these"
 
@@ -138,7 +145,9 @@ class TestRollingUpgrade:
         empty.expand()
         assert (empty.version(), empty.schema_step()) == (empty.head(), SchemaStep.NOTHING)
 
-    def test_too_old_a_schema_is_not_expanded_beside_nodes(self, empty: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_old_a_schema_is_not_expanded_beside_nodes(
+        self, empty: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9998", "9999"))
         monkeypatch.setattr(schema, "OLDEST", "9998")
         assert empty.schema_step() is SchemaStep.SYNC
@@ -188,8 +197,17 @@ class TestUpgradeToThisRelease:
         image = make_image()
         empty.images.commit(ImageAdded(image))
         for node in ("http://one.example:9292", "http://two.example:9292"):
-            empty.connections.write(lambda db, node=node: db.change("INSERT INTO cached_images (image_id, node) VALUES (?, ?)", image.id, node))
-        for table in ("logbooks", "flowdetails", "atomdetails", "import_logbooks"):  # TaskFlow's came with the first import
+            empty.connections.write(
+                lambda db, node=node: db.change(
+                    "INSERT INTO cached_images (image_id, node) VALUES (?, ?)", image.id, node
+                )
+            )
+        for table in (
+            "logbooks",
+            "flowdetails",
+            "atomdetails",
+            "import_logbooks",
+        ):  # TaskFlow's came with the first import
             empty.connections.write(lambda db, table=table: db.change(f"CREATE TABLE {table} (id INTEGER)"))
         nodes = CacheNodes(empty)
         nodes.hold(image.id, "http://two.example:9292")  # by a node of this release, before the schema is expanded
@@ -199,7 +217,9 @@ class TestUpgradeToThisRelease:
         nodes.replace("http://one.example:9292", [])
         empty.contract()
         assert_expected(empty)
-        assert not {"logbooks", "flowdetails", "atomdetails", "import_logbooks"} & set(inspect(empty.connections.engine).get_table_names())
+        assert not {"logbooks", "flowdetails", "atomdetails", "import_logbooks"} & set(
+            inspect(empty.connections.engine).get_table_names()
+        )
         assert nodes.nodes(image.id) == ["http://two.example:9292"]
 
 
@@ -262,8 +282,16 @@ class TestSyncBesideReaders:
         other, asked = opened(url), []
 
         def read(_number: int) -> None:
-            for table, index in (("images", "images_owner_created"), ("images", "images_visibility_created"), ("image_members", "image_members_member")):
-                asked.append(other.connections.read(partial(Session.rows, text=f"SELECT 1 FROM {table}{other.connections.dialect.by_index(index)}")))
+            for table, index in (
+                ("images", "images_owner_created"),
+                ("images", "images_visibility_created"),
+                ("image_members", "image_members_member"),
+            ):
+                asked.append(
+                    other.connections.read(
+                        partial(Session.rows, text=f"SELECT 1 FROM {table}{other.connections.dialect.by_index(index)}")
+                    )
+                )
 
         with watched(empty, read):
             empty.sync()
@@ -272,7 +300,9 @@ class TestSyncBesideReaders:
 
 @pytest.mark.parametrize("url", ["mariadb"], indirect=True)
 class TestLockOfTheSchema:
-    def test_who_does_not_get_it_changes_nothing(self, empty: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_who_does_not_get_it_changes_nothing(
+        self, empty: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         other = opened(url)
         dialect = type(empty.connections.dialect)
         text = str(dialect.lock_schema)
@@ -293,18 +323,41 @@ class TestLockOfTheSchema:
 
 def fill(empty: SqlDatabase) -> list[Image]:
     """At revision 0008, which knows nothing of the images in its members' lists."""
-    made = [make_image(n, name=str(n), visibility=visibility, hidden=n == 3, size=n, tags=("t",)) for n, visibility in enumerate(
-        (Visibility.SHARED, Visibility.SHARED, Visibility.PRIVATE, Visibility.SHARED, Visibility.PUBLIC))]
+    made = [
+        make_image(n, name=str(n), visibility=visibility, hidden=n == 3, size=n, tags=("t",))
+        for n, visibility in enumerate(
+            (Visibility.SHARED, Visibility.SHARED, Visibility.PRIVATE, Visibility.SHARED, Visibility.PUBLIC)
+        )
+    ]
 
     def work(db: Session) -> None:
         for image in made:
-            db.change(f"INSERT INTO images ({', '.join(rows.COLUMNS)}) VALUES ({', '.join('?' * len(rows.COLUMNS))})", *rows.encode(image))
+            db.change(
+                f"INSERT INTO images ({', '.join(rows.COLUMNS)}) VALUES ({', '.join('?' * len(rows.COLUMNS))})",
+                *rows.encode(image),
+            )
             for facet in rows.facets(image):
-                db.change("INSERT INTO image_facets (image_id, facet, owner, visibility, shelf, created_at) VALUES (?, ?, ?, ?, ?, ?)", image.id,
-                          facet, image.owner, image.visibility.value, rows.shelf(image), rows.micros(image.created_at))
+                db.change(
+                    "INSERT INTO image_facets (image_id, facet, owner, visibility, shelf, created_at) VALUES (?, ?, ?,"
+                    " ?, ?, ?)",
+                    image.id,
+                    facet,
+                    image.owner,
+                    image.visibility.value,
+                    rows.shelf(image),
+                    rows.micros(image.created_at),
+                )
             at = rows.micros(image.created_at)
-            db.change("INSERT INTO image_members (image_id, member, status, image_created_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-                      image.id, "friends", "accepted" if image is not made[1] else "pending", at, at, at)
+            db.change(
+                "INSERT INTO image_members (image_id, member, status, image_created_at, created_at, updated_at) VALUES"
+                " (?, ?, ?, ?, ?, ?)",
+                image.id,
+                "friends",
+                "accepted" if image is not made[1] else "pending",
+                at,
+                at,
+                at,
+            )
 
     empty.connections.write(work)
     return made
@@ -312,9 +365,14 @@ def fill(empty: SqlDatabase) -> list[Image]:
 
 def assert_listed(empty: SqlDatabase, made: list[Image]) -> None:
     empty.ping()
-    for asked, names in (({}, "40"), ({"hidden": True}, "3"), ({"member_status": None}, "410"), ({"tags": ("t",)}, "40"),
-                         ({"sort": (Sort(SortField.SIZE, descending=False), Sort(SortField.ID))}, "04"),
-                         ({"visibility": Visibility.SHARED}, "0")):
+    for asked, names in (
+        ({}, "40"),
+        ({"hidden": True}, "3"),
+        ({"member_status": None}, "410"),
+        ({"tags": ("t",)}, "40"),
+        ({"sort": (Sort(SortField.SIZE, descending=False), Sort(SortField.ID))}, "04"),
+        ({"visibility": Visibility.SHARED}, "0"),
+    ):
         assert "".join(x.name or "" for x in empty.images.find(ImageQuery(FRIEND, **asked)).images) == names, asked  # type: ignore[arg-type]
     assert len(empty.images.find(ImageQuery(ADMIN)).images) == 4
 

@@ -90,8 +90,16 @@ class TestStatements:
         return len(seen)
 
     def test_reads_take_one_statement(self, database: SqlDatabase) -> None:
-        made = [make_image(n, tags=("a", "b"), properties={"k": "v"}, visibility=Visibility.PUBLIC,
-                           locations=(make_location(str(n)),)) for n in range(50)]
+        made = [
+            make_image(
+                n,
+                tags=("a", "b"),
+                properties={"k": "v"},
+                visibility=Visibility.PUBLIC,
+                locations=(make_location(str(n)),),
+            )
+            for n in range(50)
+        ]
         database.images.commit(*(ImageAdded(x) for x in made))
         images = database.images
         for viewer in VIEWERS:
@@ -101,17 +109,31 @@ class TestStatements:
                 assert self.statements(database, partial(images.find, wanted)) == 1
             # where its window ends is asked first, unless each slice is a range of an index
             for wanted in (replace(plain, tags=("a",)), replace(plain, equal={"name": ("x",)})):
-                assert self.statements(database, partial(images.find, wanted)) == (1 if viewer.project is None or viewer.admin else 2)
+                assert self.statements(database, partial(images.find, wanted)) == (
+                    1 if viewer.project is None or viewer.admin else 2
+                )
             assert self.statements(database, partial(images.find, replace(plain, equal={"min_ram": (3,)}))) == 2
             # the facets are counted first
-            assert self.statements(database, partial(images.find, replace(plain, tags=("a", "b"), properties={"k": "v"}))) == 2
+            assert (
+                self.statements(database, partial(images.find, replace(plain, tags=("a", "b"), properties={"k": "v"})))
+                == 2
+            )
             nothing = viewer.project is None and not viewer.admin
             shared = replace(plain, visibility=Visibility.SHARED)
-            assert self.statements(database, partial(images.find, shared)) == (0 if nothing else 1 if viewer.admin else 2)
+            assert self.statements(database, partial(images.find, shared)) == (
+                0 if nothing else 1 if viewer.admin else 2
+            )
         wanted = ImageQuery(OWNER, marker=made[30].id)
         assert self.statements(database, lambda: images.find(wanted)) == 2
-        for call in (lambda: images.usage("ours"), lambda: images.lease("x"), images.leases, images.expired, images.unleased,
-                     lambda: images.members("x"), lambda: images.get_any(made[0].id)):
+        for call in (
+            lambda: images.usage("ours"),
+            lambda: images.lease("x"),
+            images.leases,
+            images.expired,
+            images.unleased,
+            lambda: images.members("x"),
+            lambda: images.get_any(made[0].id),
+        ):
             assert self.statements(database, call) == 1
 
     def test_writes_take_few_statements(self, database: SqlDatabase) -> None:
@@ -126,22 +148,43 @@ class TestStatements:
         assert self.statements(database, lambda: images.commit(ImageChanged(renamed, tagged))) == 5
         lease = make_lease(image, reserved=5)
         # begin, lease, lock of the usage, usage, commit
-        assert self.statements(
-            database, lambda: images.commit(LeaseTaken(lease, 60), WithinLimits("ours", Limits(bytes=10)))) == 5
+        assert (
+            self.statements(
+                database, lambda: images.commit(LeaseTaken(lease, 60), WithinLimits("ours", Limits(bytes=10)))
+            )
+            == 5
+        )
         # begin, what is stored, image, removed id, usage, commit
         assert self.statements(database, lambda: images.commit(ImageRemoved(tagged, START))) == 6
 
 
 SHAPES = [
-    ImageQuery(viewer, limit=20, visibility=visibility, all_visible=everything, sort=sort, member_status=status, **asked)
+    ImageQuery(
+        viewer, limit=20, visibility=visibility, all_visible=everything, sort=sort, member_status=status, **asked
+    )
     for viewer in VIEWERS
     for visibility, everything in [(None, False), (None, True), *((x, False) for x in Visibility)]
     for status in (None, MemberStatus.ACCEPTED)
-    for sort in [tuple(Sort(x, down) for x in fields) for down in (True, False) for fields in (
-        (SortField.CREATED_AT, SortField.ID), (SortField.NAME, SortField.CREATED_AT, SortField.ID),
-        (SortField.UPDATED_AT, SortField.CREATED_AT, SortField.ID), (SortField.SIZE, SortField.ID))]
-    for asked in ({}, {"tags": ("a",)}, {"tags": ("a", "b"), "properties": {"k": "v"}}, {"equal": {"name": ("x",)}},
-                  {"equal": {"owner": ("ours",)}}, {"equal": {"owner": ("theirs",)}}, {"equal": {"checksum": ("c",)}})]
+    for sort in [
+        tuple(Sort(x, down) for x in fields)
+        for down in (True, False)
+        for fields in (
+            (SortField.CREATED_AT, SortField.ID),
+            (SortField.NAME, SortField.CREATED_AT, SortField.ID),
+            (SortField.UPDATED_AT, SortField.CREATED_AT, SortField.ID),
+            (SortField.SIZE, SortField.ID),
+        )
+    ]
+    for asked in (
+        {},
+        {"tags": ("a",)},
+        {"tags": ("a", "b"), "properties": {"k": "v"}},
+        {"equal": {"name": ("x",)}},
+        {"equal": {"owner": ("ours",)}},
+        {"equal": {"owner": ("theirs",)}},
+        {"equal": {"checksum": ("c",)}},
+    )
+]
 
 
 def explained(database: SqlDatabase, text: str, values: Sequence[object]) -> list[str]:
@@ -157,10 +200,14 @@ def asked(database: SqlDatabase, wanted: ImageQuery) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("most", [1, 1000])
 def test_no_list_scans_a_table_or_sorts_what_an_index_has_in_order(
-        opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, most: int) -> None:
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, most: int
+) -> None:
     database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
     database.sync()
-    made = [make_image(n, name="m", size=5, visibility=Visibility.PUBLIC, tags=("a", "b"), properties={"k": "v"}) for n in range(5)]
+    made = [
+        make_image(n, name="m", size=5, visibility=Visibility.PUBLIC, tags=("a", "b"), properties={"k": "v"})
+        for n in range(5)
+    ]
     database.images.commit(*map(ImageAdded, made))
     for wanted, marker in itertools.product(SHAPES, (None, made[2].id)):
         for text, values in asked(database, replace(wanted, marker=marker, most=most, limit=min(most, 20))):
@@ -174,43 +221,70 @@ def test_no_list_scans_a_table_or_sorts_what_an_index_has_in_order(
 
 
 @pytest.mark.parametrize("owner", ["theirs", "ours"])
-def test_few_memberships_are_looked_up_for_an_owner(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, owner: str) -> None:
+def test_few_memberships_are_looked_up_for_an_owner(
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, owner: str
+) -> None:
     """One by one, of the images in a window."""
     database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
     database.sync()
     database.images.commit(*(ImageAdded(make_image(n, owner=owner, visibility=Visibility.PRIVATE)) for n in range(100)))
     for status, everything, field in itertools.product((None, MemberStatus.ACCEPTED), (True, False), SortField):
-        wanted = ImageQuery(OWNER, limit=2, most=80, equal={"owner": (owner,)}, member_status=status, all_visible=everything, sort=(Sort(field),))
+        wanted = ImageQuery(
+            OWNER,
+            limit=2,
+            most=80,
+            equal={"owner": (owner,)},
+            member_status=status,
+            all_visible=everything,
+            sort=(Sort(field),),
+        )
         for text, _ in asked(database, wanted):
-            windows = [int(x) for x in re.findall(r"LIMIT (\d+) \) w WHERE[^()]*(?:\([^()]*\)[^()]*)*?\(SELECT m\.status FROM image_members", text)]
+            windows = [
+                int(x)
+                for x in re.findall(
+                    r"LIMIT (\d+) \) w WHERE[^()]*(?:\([^()]*\)[^()]*)*?\(SELECT m\.status FROM image_members", text
+                )
+            ]
             assert not [x for x in windows if x > 80 // 8 + 1], (wanted, text)
 
 
 BY_NAME = (Sort(SortField.NAME), Sort(SortField.CREATED_AT), Sort(SortField.ID))
 ASKED = {
     "two common tags": ImageQuery(ADMIN, limit=1, tags=("tag-0-3", "tag-1-3")),
-    "a common tag and a common property": ImageQuery(ADMIN, limit=1, tags=("tag-0-3",), properties={"property-0": "value-3"}),
+    "a common tag and a common property": ImageQuery(
+        ADMIN, limit=1, tags=("tag-0-3",), properties={"property-0": "value-3"}
+    ),
     "a common tag by name": ImageQuery(ADMIN, tags=("tag-0-3",), sort=(Sort(SortField.NAME), Sort(SortField.ID))),
     "a common tag and a rare property": ImageQuery(ADMIN, tags=("tag-0-3",), properties={"serial": "503"}),
     "a rare tag and a common property": ImageQuery(ADMIN, tags=("never",), properties={"property-0": "value-3"}),
     "a rare tag by name": ImageQuery(ADMIN, tags=("never",), sort=(Sort(SortField.NAME), Sort(SortField.ID))),
-    **{f"{who}: {name}": ImageQuery(viewer, limit=20, **parts)  # type: ignore[arg-type]
-       for who, viewer in (("admin", ADMIN), ("member", Viewer(flatness.LARGE))) for name, parts in {
-           "names": {"equal": {"name": ("image-77", "image-78")}}, "names in order": {"equal": {"name": ("image-77", "x")}, "sort": BY_NAME},
-           "by size": {"sort": (Sort(SortField.SIZE), Sort(SortField.ID))}, "no such format": {"equal": {"disk_format": ("vdi",)}},
-           "no such format by name": {"equal": {"disk_format": ("vdi",)}, "sort": BY_NAME},
-           "no such size": {"ranges": (RangeFilter("size", 2**50),)}, "lately changed": {"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(1900)),)},
-           "private": {"visibility": Visibility.PRIVATE}, "shared by name": {"visibility": Visibility.SHARED, "sort": BY_NAME},
-           "hidden": {"hidden": True, "equal": {"protected": (True,)}}, "a foreign owner": {"equal": {"owner": ("project-3",), "min_ram": (7,)}},
-           "a foreign owner, all": {"equal": {"owner": ("project-3",)}, "all_visible": True, "member_status": None},
-           "a foreign owner by name": {"equal": {"owner": ("project-3",)}, "sort": BY_NAME},
-           "a tag and no such format": {"tags": ("tag-0-3",), "equal": {"disk_format": ("vdi",)}},
-           "no such algorithm": {"equal": {"hash_algo": ("md5",)}}}.items()},
+    **{
+        f"{who}: {name}": ImageQuery(viewer, limit=20, **parts)  # type: ignore[arg-type]
+        for who, viewer in (("admin", ADMIN), ("member", Viewer(flatness.LARGE)))
+        for name, parts in {
+            "names": {"equal": {"name": ("image-77", "image-78")}},
+            "names in order": {"equal": {"name": ("image-77", "x")}, "sort": BY_NAME},
+            "by size": {"sort": (Sort(SortField.SIZE), Sort(SortField.ID))},
+            "no such format": {"equal": {"disk_format": ("vdi",)}},
+            "no such format by name": {"equal": {"disk_format": ("vdi",)}, "sort": BY_NAME},
+            "no such size": {"ranges": (RangeFilter("size", 2**50),)},
+            "lately changed": {"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(1900)),)},
+            "private": {"visibility": Visibility.PRIVATE},
+            "shared by name": {"visibility": Visibility.SHARED, "sort": BY_NAME},
+            "hidden": {"hidden": True, "equal": {"protected": (True,)}},
+            "a foreign owner": {"equal": {"owner": ("project-3",), "min_ram": (7,)}},
+            "a foreign owner, all": {"equal": {"owner": ("project-3",)}, "all_visible": True, "member_status": None},
+            "a foreign owner by name": {"equal": {"owner": ("project-3",)}, "sort": BY_NAME},
+            "a tag and no such format": {"tags": ("tag-0-3",), "equal": {"disk_format": ("vdi",)}},
+            "no such algorithm": {"equal": {"hash_algo": ("md5",)}},
+        }.items()
+    },
 }
 
 
 def test_a_list_takes_as_many_steps_whatever_the_number_of_images(
-        opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory) -> None:
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Steps of the database's own machine, which it counts; no time is taken."""
     file = tmp_path_factory.mktemp("steps") / "x.sqlite"
     database = opened(f"sqlite:///{file}")
@@ -240,8 +314,9 @@ def steps(file: Path, text: str, values: Sequence[Any]) -> int:
         return found
 
 
-def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_over_all_images_follow_an_index(
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page costs the same however many images there are, and what is to be scrubbed is found among itself."""
     database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
     database.sync()
@@ -259,24 +334,41 @@ def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabas
     database.images.deleted(None)
     monkeypatch.undo()
     plans = [explained(database, text, values) for text, values in asked]
-    assert [x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")] == []
+    assert [
+        x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")
+    ] == []
     assert re.match(r"SEARCH i USING INDEX images_status \(status=\?\)", plans[1][0])
     for plan in plans[2:]:
-        assert [re.match(r"SEARCH i USING INDEX images_owner_updated \(owner=\? AND shelf=\?", x) is not None for x in plan] == [True], plan
+        assert [
+            re.match(r"SEARCH i USING INDEX images_owner_updated \(owner=\? AND shelf=\?", x) is not None for x in plan
+        ] == [True], plan
 
 
-# -- metadata definitions ----------------------------------------------------------------------------------------------
+# -- metadata definitions --------------------------------------------------------------------------
 class TestMetadefStatements(TestStatements):
     def test_reads_take_one_statement(self, database: SqlDatabase) -> None:
-        made = [make_namespace(f"n{n}", n, visibility=MetadefVisibility.PUBLIC, associations=(make_association("A"), make_association("B")),
-                               properties=tuple(make_property(f"p{x}") for x in range(10)), tags=(make_tag(),),
-                               objects=(make_object("o", make_property()),)) for n in range(40)]
+        made = [
+            make_namespace(
+                f"n{n}",
+                n,
+                visibility=MetadefVisibility.PUBLIC,
+                associations=(make_association("A"), make_association("B")),
+                properties=tuple(make_property(f"p{x}") for x in range(10)),
+                tags=(make_tag(),),
+                objects=(make_object("o", make_property()),),
+            )
+            for n in range(40)
+        ]
         database.metadefs.commit(*(NamespaceAdded(x) for x in made))
         metadefs = database.metadefs
         for viewer in VIEWERS:
             assert self.statements(database, partial(metadefs.get, "n7", viewer)) == 1
-            for wanted in (MetadefQuery(viewer, limit=100), MetadefQuery(viewer, limit=1),
-                           MetadefQuery(viewer, resource_types=("A", "B")), MetadefQuery(viewer, visibility=MetadefVisibility.PUBLIC)):
+            for wanted in (
+                MetadefQuery(viewer, limit=100),
+                MetadefQuery(viewer, limit=1),
+                MetadefQuery(viewer, resource_types=("A", "B")),
+                MetadefQuery(viewer, visibility=MetadefVisibility.PUBLIC),
+            ):
                 assert self.statements(database, partial(metadefs.find, wanted)) == 1
                 assert self.statements(database, partial(metadefs.find_whole, wanted)) == 1
                 assert self.statements(database, partial(metadefs.find, replace(wanted, marker="n30"))) == 2
@@ -293,7 +385,8 @@ class TestMetadefStatements(TestStatements):
 
 
 def test_no_list_of_namespaces_scans_or_sorts_the_table(
-        opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory) -> None:
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
     database.sync()
     for viewer in VIEWERS:
@@ -310,7 +403,7 @@ def test_no_list_of_namespaces_scans_or_sorts_the_table(
                         assert all("USING" in x for x in read), (wanted, plan)
 
 
-# -- outbox ------------------------------------------------------------------------------------------------------------
+# -- outbox ----------------------------------------------------------------------------------------
 class TestOutboxStatements(TestStatements):
     def test_reads_take_one_statement(self, database: SqlDatabase) -> None:
         database.images.commit(EventsRecorded(tuple(make_event(str(n % 10)) for n in range(50))))
@@ -323,7 +416,12 @@ class TestOutboxStatements(TestStatements):
         # begin, image, removed id, usage, commit: without events the outbox is not touched
         assert self.statements(database, lambda: database.images.commit(ImageAdded(image))) == 5
         # begin, image, events, commit
-        assert self.statements(database, lambda: database.images.commit(ImageChanged(image, saved(image, name="n")), recorded)) == 4
+        assert (
+            self.statements(
+                database, lambda: database.images.commit(ImageChanged(image, saved(image, name="n")), recorded)
+            )
+            == 4
+        )
         claimed = []
         # what is due, begin, claim, what is claimed, commit
         assert self.statements(database, lambda: claimed.extend(database.outbox.claim("d", 100, 60))) == 5
@@ -332,12 +430,18 @@ class TestOutboxStatements(TestStatements):
         assert self.statements(database, lambda: database.outbox.settle([delivered(x) for x in claimed])) == 3
 
 
-def test_no_claim_scans_or_sorts_the_outbox(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_claim_scans_or_sorts_the_outbox(
+    opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
     database.sync()
     with counted(database) as seen:
         database.outbox.claim("d", 100, 60)
     plan = explained(database, *seen[0])
     assert [x for x in plan if re.match(r"SEARCH o USING INDEX outbox_destination \(destination=\?\)", x)], plan
-    assert [x for x in plan if re.match(r"SEARCH e USING .*INDEX outbox_subject \(destination=\? AND subject=\? AND position<\?\)", x)], plan
+    assert [
+        x
+        for x in plan
+        if re.match(r"SEARCH e USING .*INDEX outbox_subject \(destination=\? AND subject=\? AND position<\?\)", x)
+    ], plan
     assert not [x for x in plan if "SCAN" in x or "TEMP B-TREE" in x], plan

@@ -19,6 +19,7 @@ if __name__ == "__main__":
         database.sync()
         database.ping()
     else:
+
         def add(number: int) -> None:
             image = make_image(number, tags=("a", "b"), properties={"k": "v"})
             database.images.commit(ImageAdded(image), WithinLimits("ours", Limits(images=10_000)))

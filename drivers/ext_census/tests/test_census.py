@@ -1,4 +1,5 @@
-"""The extension in a whole service, on each database: what it brings works, and its long work survives the death of its process."""
+"""The extension in a whole service, on each database: what it brings works, and its long work survives the death of its
+process."""
 
 from __future__ import annotations
 
@@ -17,9 +18,15 @@ from waiting import until
 from glancecore.sdk.checkpoints import VARIABLE
 
 DATA = bytes(600_000) + b"x" * 400_000
-CONFIG = lab.merged(HEADERS_AUTH, {
-    "DEFAULT": {"enabled_extensions": "census", "workers": 1, "notifiers": "log"}, "lease": {"ttl": 2, "reap_interval": 0.2}, "periodic": {"embedded": False},
-    "healthcheck": {"ready_cache_seconds": 0}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "census", "workers": 1, "notifiers": "log"},
+        "lease": {"ttl": 2, "reap_interval": 0.2},
+        "periodic": {"embedded": False},
+        "healthcheck": {"ready_cache_seconds": 0},
+    },
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql", "registry"])
@@ -29,8 +36,14 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if request.param == "registry":
             made = lab.Service(tmp_path_factory.mktemp("node"), lab.free_port(), {})
             served = stack.enter_context(registry(database))
-            made.config = lab.merged({"DEFAULT": {"bind_port": made.port, "enabled_backends": "file:file"}, "database": served.client,
-                                      "file": {"filesystem_store_datadir": made.folder / "images"}}, CONFIG)
+            made.config = lab.merged(
+                {
+                    "DEFAULT": {"bind_port": made.port, "enabled_backends": "file:file"},
+                    "database": served.client,
+                    "file": {"filesystem_store_datadir": made.folder / "images"},
+                },
+                CONFIG,
+            )
             made.config_file.write_text(lab.config_text(made.config))
             made.start()
             stack.callback(made.stop)
@@ -51,7 +64,10 @@ def uploaded(client: Client, data: bytes = DATA, **fields: object) -> str:
 
 
 def counted(client: Client, image_id: str) -> dict[str, object]:
-    until(lambda: client.call("GET", f"/census/{image_id}").status_code == 200, lambda: client.call("GET", f"/census/{image_id}").text)
+    until(
+        lambda: client.call("GET", f"/census/{image_id}").status_code == 200,
+        lambda: client.call("GET", f"/census/{image_id}").text,
+    )
     return dict(client.call("GET", f"/census/{image_id}").json())
 
 
@@ -111,7 +127,9 @@ def test_the_key_that_it_shows_is_nobody_elses(client: Client) -> None:
 
 
 def test_clients_see_that_it_is_there(client: Client) -> None:
-    assert {"name": "census", "version": "1.0.0", "title": "How much of each image is zeros"} in client.call("GET", "/v2/info/extensions").json()["extensions"]
+    assert {"name": "census", "version": "1.0.0", "title": "How much of each image is zeros"} in client.call(
+        "GET", "/v2/info/extensions"
+    ).json()["extensions"]
     described = client.call("GET", "/openapi.json").json()["paths"]["/census/{image_id}"]
     assert set(described) >= {"get", "post"}
     labels = [x for x in client.call("GET", "/metrics").text.splitlines() if "/census/{image_id}" in x]
@@ -119,7 +137,9 @@ def test_clients_see_that_it_is_there(client: Client) -> None:
 
 
 @pytest.mark.parametrize("step", ["census.begin", "census.before_finish", "census.after_finish"])
-def test_killed_while_it_counts(service: lab.Service, client: Client, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_killed_while_it_counts(
+    service: lab.Service, client: Client, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     image_id = uploaded(client)
     service.stop()
     monkeypatch.setenv(VARIABLE, step)
@@ -140,7 +160,9 @@ def test_its_job_runs_like_all_others(service: lab.Service, client: Client) -> N
     counted(client, image_id)
 
     def run(*more: str) -> dict[str, object]:
-        done = lab.command("glance-periodic", "--config-file", service.config_file, "run", "census_forget", "--json", *more)
+        done = lab.command(
+            "glance-periodic", "--config-file", service.config_file, "run", "census_forget", "--json", *more
+        )
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
@@ -178,4 +200,3 @@ def test_a_wrong_option_stops_the_start(tmp_path: Path) -> None:
     config = lab.merged(CONFIG, {"ext_census": {"keep_days": 0}})
     with pytest.raises(RuntimeError, match="keep_days"), lab.service(config, folder=tmp_path):
         raise AssertionError
-

@@ -1,4 +1,5 @@
-"""A browser, as far as the server can tell: it keeps cookies, says where a request comes from, and sends what the page would."""
+"""A browser, as far as the server can tell: it keeps cookies, says where a request comes from, and sends what the page
+would."""
 
 from __future__ import annotations
 
@@ -26,7 +27,14 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 def console(folder: Path, config: Config, **ext_console: object) -> Iterator[Service]:
     """A service in this process with the console; ``ext_console``: its options."""
     folder.mkdir(parents=True, exist_ok=True)
-    conf = read(written(merged(basic(folder), {"DEFAULT": {"enabled_extensions": "console, tus"}, "ext_console": ext_console}, config), folder))
+    conf = read(
+        written(
+            merged(
+                basic(folder), {"DEFAULT": {"enabled_extensions": "console, tus"}, "ext_console": ext_console}, config
+            ),
+            folder,
+        )
+    )
     synced(conf)
     with built(conf) as service:
         yield service
@@ -54,8 +62,14 @@ class Browser:
         if raw is not None and not isinstance(body, bytes):
             said["Content-Type"] = "application/json"
         said |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.open(path, method=method, data=raw, base_url=self.base, environ_base={"REMOTE_ADDR": self.address},
-                                headers={name: value for name, value in said.items() if value})
+        return self.client.open(
+            path,
+            method=method,
+            data=raw,
+            base_url=self.base,
+            environ_base={"REMOTE_ADDR": self.address},
+            headers={name: value for name, value in said.items() if value},
+        )
 
     def api(self, method: str, path: str, body: object = None, **headers: str) -> TestResponse:
         return self.ask(method, f"/console/api{path}", body, **headers)
@@ -84,7 +98,13 @@ class Browser:
 
 def proxied(project: str, roles: str = "member,reader") -> dict[str, str]:
     """What a proxy says of somebody of that project."""
-    return {"X-Identity-Status": "Confirmed", "X-User-Id": f"user-{project}", "X-User-Name": f"User of {project}", "X-Project-Id": project, "X-Roles": roles}
+    return {
+        "X-Identity-Status": "Confirmed",
+        "X-User-Id": f"user-{project}",
+        "X-User-Name": f"User of {project}",
+        "X-Project-Id": project,
+        "X-Roles": roles,
+    }
 
 
 def image(browser: Browser, data: bytes = b"data", **fields: object) -> str:
@@ -99,6 +119,7 @@ def image(browser: Browser, data: bytes = b"data", **fields: object) -> str:
 
 def at(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
     """The service's clock is that much ahead."""
+
     def later() -> datetime:
         from glancecore.domain.clock import now
 

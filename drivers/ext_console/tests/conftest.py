@@ -1,4 +1,5 @@
-"""The helpers of the end-to-end tests, and of these, can be imported. A console that is built, for those tests that want pages."""
+"""The helpers of the end-to-end tests, and of these, can be imported. A console that is built, for those tests that
+want pages."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     folder = tmp_path / "static"
     (folder / "assets").mkdir(parents=True)
-    (folder / "index.html").write_text('<!doctype html><script type="module" src="/console/assets/app-1a2b.js"></script>')
+    (folder / "index.html").write_text(
+        '<!doctype html><script type="module" src="/console/assets/app-1a2b.js"></script>'
+    )
     (folder / "favicon.svg").write_text("<svg/>")
     (folder / "assets" / "app-1a2b.js").write_text("let it = 1;")
     (folder / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(b"let it = 1;"))

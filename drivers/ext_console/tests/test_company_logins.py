@@ -22,7 +22,12 @@ from glancecore.domain import errors
 from glancecore.ports.record_repository import RecordChanged, RecordQuery
 
 WEBSSO = "/console/session/websso"
-FORM = {"Accept": "text/html", "Origin": "https://keystone.example", "Sec_Fetch_Site": "cross-site", "Content_Type": "application/x-www-form-urlencoded"}
+FORM = {
+    "Accept": "text/html",
+    "Origin": "https://keystone.example",
+    "Sec_Fetch_Site": "cross-site",
+    "Content_Type": "application/x-www-form-urlencoded",
+}
 DEMO = Named("d", "demo")
 LOGIN = Login("websso", DEMO, DEMO, [DEMO], ["member"], {"X-Auth-Token": "t"})
 
@@ -30,9 +35,25 @@ LOGIN = Login("websso", DEMO, DEMO, [DEMO], ["member"], {"X-Auth-Token": "t"})
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """Its Keystone is asked by nobody, or does not answer."""
-    with console(tmp_path, {"DEFAULT": {"auth_strategy": "keystone"}, "keystone_authtoken": {
-            "auth_type": "password", "auth_url": "http://127.0.0.1:9", "www_authenticate_uri": "https://keystone.example", "username": "glance", "password": "x", "project_name": "service",
-            "user_domain_id": "default", "project_domain_id": "default"}}, websso_protocols="openid:Company account", attempts_per_user=3, attempts_per_address=5) as service:
+    with console(
+        tmp_path,
+        {
+            "DEFAULT": {"auth_strategy": "keystone"},
+            "keystone_authtoken": {
+                "auth_type": "password",
+                "auth_url": "http://127.0.0.1:9",
+                "www_authenticate_uri": "https://keystone.example",
+                "username": "glance",
+                "password": "x",
+                "project_name": "service",
+                "user_domain_id": "default",
+                "project_domain_id": "default",
+            },
+        },
+        websso_protocols="openid:Company account",
+        attempts_per_user=3,
+        attempts_per_address=5,
+    ) as service:
         yield service
 
 
@@ -63,7 +84,7 @@ def come_back(browser: Browser, **headers: str) -> Any:
     return answer
 
 
-# -- the session before --------------------------------------------------------------------------------------------------
+# -- the session before ----------------------------------------------------------------------------
 def test_the_session_before_ends_with_a_companys_login(service: Service, browser: Browser) -> None:
     begin(browser)
     assert come_back(browser).status_code == 200
@@ -93,7 +114,9 @@ def test_the_session_before_ends_that_was_begun_before_logins_were_a_key(service
     begin(browser)
     come_back(browser)
     [record] = service.database.records.find(RecordQuery(SESSIONS.name))
-    service.database.images.commit(RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1)))
+    service.database.images.commit(
+        RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1))
+    )
     begin(browser)
     assert come_back(browser).status_code == 200
     assert record.id not in {x.id for x in service.database.records.find(RecordQuery(SESSIONS.name))}
@@ -103,7 +126,9 @@ def test_the_session_before_ends_that_was_begun_before_logins_were_a_key(service
 def test_who_is_logged_in_is_written_out(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that looks like the reader's own is no other one's."""
     like = Named("x", "de\u200bmo\u202e<b>")
-    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _environ, _token: replace(LOGIN, user=like, project=like))
+    monkeypatch.setattr(
+        KeystoneWay, "login_with", lambda _self, _environ, _token: replace(LOGIN, user=like, project=like)
+    )
     begin(browser)
     text = come_back(browser).text
     assert text.count("de\\u200bmo\\u202e&lt;b&gt;") == 4
@@ -113,7 +138,12 @@ def test_who_is_logged_in_is_written_out(browser: Browser, monkeypatch: pytest.M
 def test_a_session_of_another_way_to_log_in_ends(tmp_path: Path, service: Service) -> None:
     """The operator has chosen another auth_strategy since."""
     kept = service.extensions["console"].sessions  # type: ignore[attr-defined]
-    for method, path, body in (("DELETE", "/console/session", None), ("DELETE", "/console/sessions", None), ("PUT", "/console/session/project", {"project": "d"}), ("GET", "/console/api/v2/images", None)):
+    for method, path, body in (
+        ("DELETE", "/console/session", None),
+        ("DELETE", "/console/sessions", None),
+        ("PUT", "/console/session/project", {"project": "d"}),
+        ("GET", "/console/api/v2/images", None),
+    ):
         begun = kept.begin(replace(LOGIN, method="basic", credentials={"Authorization": "Basic eDp5"}))
         browser = Browser(service.app)
         browser.set_cookie(begun.cookie)
@@ -133,14 +163,27 @@ def test_a_session_before_that_has_ended_meanwhile_is_no_error(service: Service,
     assert sessions(service) == 1
 
 
-@pytest.mark.parametrize("value", ["x", "A" * 43 + ".", "A" * 43 + ".x", "A" * 43 + "." + "G" * 64, "." + "a" * 64, "A" * 43 + "." + "a" * 65, "A" * 43 + "." + "a" * 64 + "."])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "A" * 43 + ".",
+        "A" * 43 + ".x",
+        "A" * 43 + "." + "G" * 64,
+        "." + "a" * 64,
+        "A" * 43 + "." + "a" * 65,
+        "A" * 43 + "." + "a" * 64 + ".",
+    ],
+)
 def test_a_login_that_nobody_began_is_refused(service: Service, browser: Browser, value: str) -> None:
     browser.client.set_cookie("__Host-glancecore-websso", value, secure=True)
     assert come_back(browser).status_code == 403
     assert sessions(service) == 0
 
 
-def test_a_change_that_came_too_late_leaves_no_token(service: Service, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_came_too_late_leaves_no_token(
+    service: Service, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin(browser)
     come_back(browser)
     sessions, taken_back = service.extensions["console"].sessions, []  # type: ignore[attr-defined]
@@ -150,14 +193,16 @@ def test_a_change_that_came_too_late_leaves_no_token(service: Service, browser: 
         return replace(LOGIN, credentials={"X-Auth-Token": "another"})
 
     monkeypatch.setattr(KeystoneWay, "rescope", rescope)
-    monkeypatch.setattr(KeystoneWay, "end", lambda _self, session: taken_back.append(session.login.credentials["X-Auth-Token"]))
+    monkeypatch.setattr(
+        KeystoneWay, "end", lambda _self, session: taken_back.append(session.login.credentials["X-Auth-Token"])
+    )
     browser.csrf = Keys.csrf(browser.cookie)
     answer = browser.ask("PUT", "/console/session/project", {"project": "d"})
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired")
     assert (sessions.find(browser.cookie), taken_back) == (None, ["another"])
 
 
-# -- guesses -------------------------------------------------------------------------------------------------------------
+# -- guesses ---------------------------------------------------------------------------------------
 def test_guesses_that_come_together_are_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them are there before Keystone has answered the first."""
     go_on, asked = threading.Event(), []
@@ -187,7 +232,9 @@ def test_guesses_that_come_together_are_counted(service: Service, monkeypatch: p
 
 
 @pytest.mark.parametrize("failure", [None, exceptions.ConnectFailure, exceptions.http.TooManyRequests])
-def test_what_was_no_wrong_guess_is_given_back(service: Service, monkeypatch: pytest.MonkeyPatch, failure: type[Exception] | None) -> None:
+def test_what_was_no_wrong_guess_is_given_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch, failure: type[Exception] | None
+) -> None:
     way = service.extensions["console"].way  # type: ignore[attr-defined]
     asked = []
 
@@ -206,7 +253,7 @@ def test_what_was_no_wrong_guess_is_given_back(service: Service, monkeypatch: py
     assert len(asked) == 10
 
 
-# -- bodies --------------------------------------------------------------------------------------------------------------
+# -- bodies ----------------------------------------------------------------------------------------
 class Untouched:
     """A body that nobody may read."""
 
@@ -214,7 +261,9 @@ class Untouched:
         raise AssertionError("the body was read")
 
 
-@pytest.mark.parametrize(("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)])
+@pytest.mark.parametrize(
+    ("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)]
+)
 def test_a_form_without_a_fitting_length_is_not_read(browser: Browser, said: dict[str, str], status: int) -> None:
     begin(browser)
     base = {"wsgi.input": Untouched(), "SERVER_SOFTWARE": "gunicorn/99", "CONTENT_TYPE": FORM["Content_Type"], **said}
@@ -223,11 +272,22 @@ def test_a_form_without_a_fitting_length_is_not_read(browser: Browser, said: dic
 
 
 @pytest.mark.parametrize(("path", "method"), [("/console/session", "POST"), ("/console/session/project", "PUT")])
-@pytest.mark.parametrize(("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)])
-def test_a_body_without_a_fitting_length_is_not_read(browser: Browser, path: str, method: str, said: dict[str, str], status: int) -> None:
+@pytest.mark.parametrize(
+    ("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)]
+)
+def test_a_body_without_a_fitting_length_is_not_read(
+    browser: Browser, path: str, method: str, said: dict[str, str], status: int
+) -> None:
     begin(browser)
     come_back(browser)
     csrf = Keys.csrf(browser.cookie)
-    base = {"wsgi.input": Untouched(), "SERVER_SOFTWARE": "gunicorn/99", "CONTENT_TYPE": "application/json", "HTTP_ORIGIN": browser.base, "HTTP_X_CSRF_TOKEN": csrf, **said}
+    base = {
+        "wsgi.input": Untouched(),
+        "SERVER_SOFTWARE": "gunicorn/99",
+        "CONTENT_TYPE": "application/json",
+        "HTTP_ORIGIN": browser.base,
+        "HTTP_X_CSRF_TOKEN": csrf,
+        **said,
+    }
     answer = browser.client.open(path, method=method, base_url=browser.base, environ_overrides=base)
     assert answer.status_code == status, answer.text

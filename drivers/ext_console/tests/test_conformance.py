@@ -1,4 +1,5 @@
-"""The kit for extensions. Requests of the console's own have the cookie of a session, which the kit's owner begins behind his proxy."""
+"""The kit for extensions. Requests of the console's own have the cookie of a session, which the kit's owner begins
+behind his proxy."""
 
 from __future__ import annotations
 
@@ -28,10 +29,26 @@ def begin(service: Running) -> tuple[str, str]:
 @pytest.mark.usefixtures("static")
 class TestConsole(ExtensionConformance):
     name = "console"
-    values: ClassVar[Mapping[str, str]] = {"page": "images", "name": "app-1a2b.bin", "job": "console_sweep", "store": "slow"}
+    values: ClassVar[Mapping[str, str]] = {
+        "page": "images",
+        "name": "app-1a2b.bin",
+        "job": "console_sweep",
+        "store": "slow",
+    }
     bodies: ClassVar[Mapping[str, object]] = {f"POST {SESSION}": {"method": "proxy"}, EVACUATION: {"dry_run": True}}
-    public = frozenset({"GET /console", "GET /console/", "GET /console/<path:page>", "GET /console/assets/<path:name>", f"GET {SESSION}", f"POST {SESSION}", f"DELETE {SESSION}",
-                        "DELETE /console/sessions", "GET /console/permissions"})
+    public = frozenset(
+        {
+            "GET /console",
+            "GET /console/",
+            "GET /console/<path:page>",
+            "GET /console/assets/<path:name>",
+            f"GET {SESSION}",
+            f"POST {SESSION}",
+            f"DELETE {SESSION}",
+            "DELETE /console/sessions",
+            "GET /console/permissions",
+        }
+    )
 
     @pytest.fixture(autouse=True)
     def _headers(self) -> None:
@@ -44,7 +61,10 @@ class TestConsole(ExtensionConformance):
 
     def make_bench(self, folder: Path, database: Mapping[str, object] | None = None) -> Bench:
         """With a store that nothing goes to of itself."""
-        config = {"DEFAULT": {"enabled_backends": "fast:file, slow:file"}, "slow": {"filesystem_store_datadir": folder / "slow"}}
+        config = {
+            "DEFAULT": {"enabled_backends": "fast:file, slow:file"},
+            "slow": {"filesystem_store_datadir": folder / "slow"},
+        }
         return Bench(self.name, folder, config, database)
 
     def work(self, service: Running, image_id: str) -> None:
@@ -55,9 +75,16 @@ class TestConsole(ExtensionConformance):
         until(lambda: service.owner.call("GET", f"/v2/console/events?subject={other}", X_Roles="admin").json["events"])
 
     def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, Any]:
-        if f"{route.method} {route.path}" == EVACUATION:  # a dry run of a store that drains waits until all processes know that it does
+        if (
+            f"{route.method} {route.path}" == EVACUATION
+        ):  # a dry run of a store that drains waits until all processes know that it does
             service.owner.call("POST", f"{STORE}/actions/undrain", X_Roles="admin")
-            until(lambda: all((x["evacuation"] or {}).get("state") != "running" for x in service.owner.call("GET", "/v2/console/stores", X_Roles="admin").json.get("stores", ())))
+            until(
+                lambda: all(
+                    (x["evacuation"] or {}).get("state") != "running"
+                    for x in service.owner.call("GET", "/v2/console/stores", X_Roles="admin").json.get("stores", ())
+                )
+            )
         cookie, csrf = begin(service)
         self.headers = {**self.headers, f"{route.method} {route.path}": {"Cookie": cookie, "X_CSRF_Token": csrf}}  # type: ignore[misc]
         return {**self.values, "image_id": image_id}

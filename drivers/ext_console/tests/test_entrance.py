@@ -28,7 +28,7 @@ def red(service: Service) -> Browser:
     return browser
 
 
-# -- pages of others -----------------------------------------------------------------------------------------------------
+# -- pages of others -------------------------------------------------------------------------------
 @pytest.mark.parametrize("token", ["", "wrong", "é", "A" * 43])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_what_changes_something_needs_the_token(red: Browser, method: str, token: str) -> None:
@@ -44,10 +44,28 @@ def test_the_token_of_another_session_is_none(red: Browser, service: Service) ->
     assert red.api("POST", "/v2/images", NEW, X_CSRF_Token=other.csrf).status_code == 403
 
 
-@pytest.mark.parametrize("headers", [{"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}, {"Sec_Fetch_Site": "same-site", "Origin": "https://other.localhost"},
-                                     {"Sec_Fetch_Site": "", "Origin": "https://evil.example"}, {"Sec_Fetch_Site": "", "Origin": "null"}, {"Sec_Fetch_Site": "cross-site", "Origin": ""}])
-@pytest.mark.parametrize(("method", "path"), [("POST", "/console/api/v2/images"), ("GET", "/console/api/v2/images"), ("GET", "/console/session"), ("DELETE", "/console/session"),
-                                              ("POST", "/console/session"), ("DELETE", "/console/sessions"), ("GET", "/console/permissions")])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"},
+        {"Sec_Fetch_Site": "same-site", "Origin": "https://other.localhost"},
+        {"Sec_Fetch_Site": "", "Origin": "https://evil.example"},
+        {"Sec_Fetch_Site": "", "Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site", "Origin": ""},
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/console/api/v2/images"),
+        ("GET", "/console/api/v2/images"),
+        ("GET", "/console/session"),
+        ("DELETE", "/console/session"),
+        ("POST", "/console/session"),
+        ("DELETE", "/console/sessions"),
+        ("GET", "/console/permissions"),
+    ],
+)
 def test_pages_of_other_sites_are_refused(red: Browser, headers: dict[str, str], method: str, path: str) -> None:
     """With the cookie, and even with the token."""
     answer = red.ask(method, path, NEW if method == "POST" else None, **headers)
@@ -60,16 +78,36 @@ def test_sites_that_the_operator_lets_into_the_api_do_not_get_into_sessions(tmp_
     with console(tmp_path, {**HEADERS_AUTH, "cors": {"allowed_origin": "*"}}) as service:
         browser = Browser(service.app, proxied("red"))
         browser.login("proxy")
-        assert browser.ask("POST", "/v2/images", NEW, Sec_Fetch_Site="cross-site", Origin="https://horizon.example").status_code == 201
-        assert browser.api("POST", "/v2/images", NEW, Sec_Fetch_Site="cross-site", Origin="https://horizon.example").status_code == 403
-        assert browser.ask("GET", "/console/session", Sec_Fetch_Site="cross-site", Origin="https://horizon.example").status_code == 403
+        assert (
+            browser.ask(
+                "POST", "/v2/images", NEW, Sec_Fetch_Site="cross-site", Origin="https://horizon.example"
+            ).status_code
+            == 201
+        )
+        assert (
+            browser.api(
+                "POST", "/v2/images", NEW, Sec_Fetch_Site="cross-site", Origin="https://horizon.example"
+            ).status_code
+            == 403
+        )
+        assert (
+            browser.ask(
+                "GET", "/console/session", Sec_Fetch_Site="cross-site", Origin="https://horizon.example"
+            ).status_code
+            == 403
+        )
 
 
 def test_links_from_elsewhere_lead_to_the_page(service: Service, static: Path) -> None:
-    assert Browser(service.app).ask("GET", "/console/images/x", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate").status_code == 200
+    assert (
+        Browser(service.app)
+        .ask("GET", "/console/images/x", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")
+        .status_code
+        == 200
+    )
 
 
-# -- in whose name -------------------------------------------------------------------------------------------------------
+# -- in whose name ---------------------------------------------------------------------------------
 def test_two_projects_do_not_see_each_other(service: Service, red: Browser) -> None:
     blue = Browser(service.app, proxied("blue"))
     blue.login("proxy")
@@ -84,16 +122,36 @@ def test_what_a_browser_says_of_itself_counts_for_nothing(tmp_path: Path) -> Non
     """Where the credentials are the session's own."""
     import bcrypt
 
-    (tmp_path / "users").write_text("".join(f"{x}:{bcrypt.hashpw(b'secret word', bcrypt.gensalt(4)).decode()}\n" for x in ("bob", "root")))
-    with console(tmp_path / "service", {"DEFAULT": {"auth_strategy": "basic"}, "auth_basic": {"http_basic_auth_user_file": tmp_path / "users", "admins": "root"}}) as service:
+    (tmp_path / "users").write_text(
+        "".join(f"{x}:{bcrypt.hashpw(b'secret word', bcrypt.gensalt(4)).decode()}\n" for x in ("bob", "root"))
+    )
+    with console(
+        tmp_path / "service",
+        {
+            "DEFAULT": {"auth_strategy": "basic"},
+            "auth_basic": {"http_basic_auth_user_file": tmp_path / "users", "admins": "root"},
+        },
+    ) as service:
         browser = Browser(service.app)
         browser.login("basic", username="bob", password="secret word")
         word = "Basic cm9vdDpzZWNyZXQgd29yZA=="
         assert browser.ask("POST", "/v2/images", NEW, Authorization=word).json["owner"] == "root"  # type: ignore[index]
-        answer = browser.api("POST", "/v2/images", NEW, Authorization=word, X_User_Id="root", X_Roles="admin", X_Identity_Status="Confirmed", X_Project_Id="root", X_Auth_Token="x")
+        answer = browser.api(
+            "POST",
+            "/v2/images",
+            NEW,
+            Authorization=word,
+            X_User_Id="root",
+            X_Roles="admin",
+            X_Identity_Status="Confirmed",
+            X_Project_Id="root",
+            X_Auth_Token="x",
+        )
         assert (answer.json or {})["owner"] == "bob"
         nobody = Browser(service.app)
-        assert nobody.api("GET", "/v2/images", Authorization=word).status_code == 401, "a password is none of the entrance's"
+        assert nobody.api("GET", "/v2/images", Authorization=word).status_code == 401, (
+            "a password is none of the entrance's"
+        )
 
 
 def test_the_cookie_is_good_below_the_entrance_only(red: Browser, service: Service) -> None:
@@ -110,10 +168,12 @@ def test_events_tell_the_client_itself(tmp_path: Path) -> None:
         browser = Browser(service.app, {**proxied("red"), "X-Forwarded-For": "203.0.113.9"})
         browser.login("proxy")
         browser.api("POST", "/v2/images", NEW)
-        assert [(x.initiator.address, x.initiator.user, x.initiator.request) for x in seen] == [("203.0.113.9", "user-red", "POST /v2/images")]
+        assert [(x.initiator.address, x.initiator.user, x.initiator.request) for x in seen] == [
+            ("203.0.113.9", "user-red", "POST /v2/images")
+        ]
 
 
-# -- the same service ----------------------------------------------------------------------------------------------------
+# -- the same service ------------------------------------------------------------------------------
 def test_any_method_and_any_answer(red: Browser) -> None:
     image_id = image(red, b"some data")
     answer = red.api("GET", f"/v2/images/{image_id}/file", Range="bytes=5-8")
@@ -133,19 +193,31 @@ def test_absolute_links_lead_through_the_entrance(red: Browser) -> None:
     assert answer.status_code == 201, answer.text
     there = answer.headers["Location"]
     assert there.startswith(f"http://localhost/console/api/v2/images/{image_id}/uploads/")
-    answer = red.ask("PATCH", there.removeprefix("http://localhost"), b"data", Tus_Resumable="1.0.0", Upload_Offset="0", Content_Type="application/offset+octet-stream")
+    answer = red.ask(
+        "PATCH",
+        there.removeprefix("http://localhost"),
+        b"data",
+        Tus_Resumable="1.0.0",
+        Upload_Offset="0",
+        Content_Type="application/offset+octet-stream",
+    )
     assert answer.status_code == 204, answer.text
     assert (red.api("GET", f"/v2/images/{image_id}").json or {})["status"] == "active"
 
 
 def test_absolute_links_lead_through_what_stands_before(tmp_path: Path) -> None:
-    with console(tmp_path, {**HEADERS_AUTH, "DEFAULT": {"auth_strategy": "headers", "public_endpoint": "https://cloud.example/image"}}) as service:
+    with console(
+        tmp_path,
+        {**HEADERS_AUTH, "DEFAULT": {"auth_strategy": "headers", "public_endpoint": "https://cloud.example/image"}},
+    ) as service:
         browser = Browser(service.app, proxied("red"), base="https://cloud.example")
         said = browser.login("proxy")
         assert said["service"]["upload"]["tus"] == "/image/console/api/v2/images/{image_id}/uploads"
         image_id = (browser.api("POST", "/v2/images", NEW).json or {})["id"]
         answer = browser.api("POST", f"/v2/images/{image_id}/uploads", Tus_Resumable="1.0.0", Upload_Length="4")
-        assert answer.headers["Location"].startswith(f"https://cloud.example/image/console/api/v2/images/{image_id}/uploads/")
+        assert answer.headers["Location"].startswith(
+            f"https://cloud.example/image/console/api/v2/images/{image_id}/uploads/"
+        )
         assert browser.ask("GET", "/console").headers["Location"] == "/image/console/"
 
 
@@ -158,7 +230,16 @@ def test_errors_are_json_for_who_takes_anything(red: Browser) -> None:
 
 def test_without_a_session_nothing_is_answered(service: Service) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"):
-        for path in ("/v2/images", "/v2/info/stores", "/nothing", "/", "/console/session", "/../v2/images", "/healthcheck", "/metrics"):
+        for path in (
+            "/v2/images",
+            "/v2/info/stores",
+            "/nothing",
+            "/",
+            "/console/session",
+            "/../v2/images",
+            "/healthcheck",
+            "/metrics",
+        ):
             answer = Browser(service.app, proxied("red")).api(method, path)
             assert answer.status_code == 401, (method, path, answer.status_code)
             if method != "HEAD":
@@ -168,7 +249,15 @@ def test_without_a_session_nothing_is_answered(service: Service) -> None:
 def test_a_session_that_is_no_more_is_told(red: Browser) -> None:
     red.set_cookie("A" * 43)
     answer = red.api("GET", "/v2/images")
-    assert (answer.status_code, answer.json) == (401, {"message": "the session has ended; log in again", "code": "401 Unauthorized", "title": "Unauthorized", "error": "session expired"})
+    assert (answer.status_code, answer.json) == (
+        401,
+        {
+            "message": "the session has ended; log in again",
+            "code": "401 Unauthorized",
+            "title": "Unauthorized",
+            "error": "session expired",
+        },
+    )
 
 
 def test_sessions_are_not_made_through_the_entrance(red: Browser) -> None:
@@ -200,9 +289,20 @@ def test_bodies_and_answers_are_not_held(service: Service, red: Browser) -> None
     entrances._app = app
     try:
         began: list[object] = []
-        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/console/api/v2/x", "SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.input": Input(),
-                   "HTTP_COOKIE": f"{COOKIE}={red.cookie}", "REMOTE_ADDR": "127.0.0.1", **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in proxied("red").items()}}
-        answer = service.app.wsgi_app(environ, lambda status, headers, exc_info=None: began.append((status, dict(headers))))
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/console/api/v2/x",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": Input(),
+            "HTTP_COOKIE": f"{COOKIE}={red.cookie}",
+            "REMOTE_ADDR": "127.0.0.1",
+            **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in proxied("red").items()},
+        }
+        answer = service.app.wsgi_app(
+            environ, lambda status, headers, exc_info=None: began.append((status, dict(headers)))
+        )
     finally:
         entrances._app = inner
     assert answer is pieces

@@ -33,9 +33,24 @@ def url() -> str:
 
 @pytest.fixture
 def service(tmp_path: Path, url: str) -> Iterator[Service]:
-    with console(tmp_path, {"DEFAULT": {"auth_strategy": "keystone"}, "keystone_authtoken": {
-            "auth_type": "password", "auth_url": url, "www_authenticate_uri": "https://keystone.example/identity", "username": "glance", "password": PASSWORD, "project_name": "service",
-            "user_domain_id": "default", "project_domain_id": "default"}}, websso_protocols="openid:Company account", attempts_per_user=2) as service:
+    with console(
+        tmp_path,
+        {
+            "DEFAULT": {"auth_strategy": "keystone"},
+            "keystone_authtoken": {
+                "auth_type": "password",
+                "auth_url": url,
+                "www_authenticate_uri": "https://keystone.example/identity",
+                "username": "glance",
+                "password": PASSWORD,
+                "project_name": "service",
+                "user_domain_id": "default",
+                "project_domain_id": "default",
+            },
+        },
+        websso_protocols="openid:Company account",
+        attempts_per_user=2,
+    ) as service:
         yield service
 
 
@@ -44,20 +59,30 @@ def records(service: Service) -> int:
 
 
 def token(url: str, user: str = "demo", **scope: str) -> str:
-    found = keystone_session.Session(v3.Password(url, username=user, password=PASSWORD, user_domain_id="default", **scope)).get_token()
+    found = keystone_session.Session(
+        v3.Password(url, username=user, password=PASSWORD, user_domain_id="default", **scope)
+    ).get_token()
     assert found
     return found
 
 
 def is_good(url: str, of: str) -> bool:
-    return requests.get(f"{url}/auth/tokens", headers={"X-Auth-Token": of, "X-Subject-Token": of}, timeout=30).status_code == 200
+    return (
+        requests.get(f"{url}/auth/tokens", headers={"X-Auth-Token": of, "X-Subject-Token": of}, timeout=30).status_code
+        == 200
+    )
 
 
 def test_password(service: Service) -> None:
     browser = Browser(service.app)
     assert [x["name"] for x in browser.session()["methods"]] == ["password", "application_credential", "websso"]
     said = browser.login("password", **DEMO, project="demo")
-    assert (said["user"]["name"], said["project"]["name"], said["is_admin"], "member" in said["roles"]) == ("demo", "demo", False, True)
+    assert (said["user"]["name"], said["project"]["name"], said["is_admin"], "member" in said["roles"]) == (
+        "demo",
+        "demo",
+        False,
+        True,
+    )
     assert [x["name"] for x in said["projects"]] == ["demo"]
     assert (browser.api("GET", f"/v2/images/{image(browser)}").json or {})["owner"] == said["project"]["id"]
     assert browser.session() == said
@@ -68,11 +93,18 @@ def test_without_a_project_it_is_the_users_own(service: Service) -> None:
     assert said["project"]["name"] == "demo"
 
 
-def test_no_token_is_in_the_pages_reach_or_at_rest(service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_token_is_in_the_pages_reach_or_at_rest(
+    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     browser = Browser(service.app)
     answer = browser.ask("POST", "/console/session", {"method": "password", **DEMO})
-    answers = [answer.text, str(answer.headers), browser.ask("GET", "/console/session").text, str(browser.api("GET", "/v2/images").headers)]
+    answers = [
+        answer.text,
+        str(answer.headers),
+        browser.ask("GET", "/console/session").text,
+        str(browser.api("GET", "/v2/images").headers),
+    ]
     assert not [x for x in answers if TOKEN.search(x)]
     session = service.extensions["console"].sessions.find(browser.cookie)  # type: ignore[attr-defined]
     [held] = [x for x in session.login.credentials.values() if TOKEN.search(x)]
@@ -82,37 +114,74 @@ def test_no_token_is_in_the_pages_reach_or_at_rest(service: Service, tmp_path: P
     assert held.encode() not in b"".join(x.read_bytes() for x in tmp_path.glob("glance.sqlite*"))
 
 
-@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "nobody"}, {"user_domain": "nowhere"}, {"project": "alt_demo"}, {"project": "nowhere"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"password": "wrong"},
+        {"username": "nobody"},
+        {"user_domain": "nowhere"},
+        {"project": "alt_demo"},
+        {"project": "nowhere"},
+    ],
+)
 def test_what_is_wrong_is_told_in_one_way(service: Service, wrong: dict[str, str]) -> None:
     answer = Browser(service.app).ask("POST", "/console/session", {"method": "password", **DEMO, **wrong})
     assert answer.status_code == 401
-    assert (answer.json or {})["message"] == "the user or the password is wrong, or there is no such project for this user"
-    assert not answer.headers["WWW-Authenticate"].startswith(("Basic", "Digest", "Negotiate")), "a browser would ask its user in a window of its own"
+    assert (answer.json or {})[
+        "message"
+    ] == "the user or the password is wrong, or there is no such project for this user"
+    assert not answer.headers["WWW-Authenticate"].startswith(("Basic", "Digest", "Negotiate")), (
+        "a browser would ask its user in a window of its own"
+    )
     assert records(service) == 0
 
 
 def test_wrong_logins_are_counted(service: Service) -> None:
     browser = Browser(service.app)
     body = {"method": "password", **DEMO}
-    assert [browser.ask("POST", "/console/session", {**body, "password": "wrong"}).status_code for _ in range(3)] == [401, 401, 429]
+    assert [browser.ask("POST", "/console/session", {**body, "password": "wrong"}).status_code for _ in range(3)] == [
+        401,
+        401,
+        429,
+    ]
     assert browser.ask("POST", "/console/session", body).status_code == 429
     assert Browser(service.app, address="192.0.2.9").login("password", **DEMO)["authenticated"]
 
 
 def test_application_credential(service: Service, url: str) -> None:
     of = token(url, project_name="demo", project_domain_id="default")
-    user = requests.get(f"{url}/auth/tokens", headers={"X-Auth-Token": of, "X-Subject-Token": of}, timeout=30).json()["token"]["user"]["id"]
+    user = requests.get(f"{url}/auth/tokens", headers={"X-Auth-Token": of, "X-Subject-Token": of}, timeout=30).json()[
+        "token"
+    ]["user"]["id"]
     where = f"{url}/users/{user}/application_credentials"
-    made = requests.post(where, json={"application_credential": {"name": "console", "roles": [{"name": "member"}]}}, headers={"X-Auth-Token": of}, timeout=30).json()["application_credential"]
+    made = requests.post(
+        where,
+        json={"application_credential": {"name": "console", "roles": [{"name": "member"}]}},
+        headers={"X-Auth-Token": of},
+        timeout=30,
+    ).json()["application_credential"]
     try:
         browser = Browser(service.app)
-        said = browser.login("application_credential", application_credential_id=made["id"], application_credential_secret=made["secret"])
+        said = browser.login(
+            "application_credential", application_credential_id=made["id"], application_credential_secret=made["secret"]
+        )
         assert (said["project"]["name"], [x["name"] for x in said["projects"]]) == ("demo", ["demo"])
         assert browser.api("GET", "/v2/images").status_code == 200
     finally:
         requests.delete(f"{where}/{made['id']}", headers={"X-Auth-Token": of}, timeout=30)
-    answer = Browser(service.app).ask("POST", "/console/session", {"method": "application_credential", "application_credential_id": made["id"], "application_credential_secret": "x"})
-    assert (answer.status_code, (answer.json or {})["message"]) == (401, "the application credential or its secret is wrong")
+    answer = Browser(service.app).ask(
+        "POST",
+        "/console/session",
+        {
+            "method": "application_credential",
+            "application_credential_id": made["id"],
+            "application_credential_secret": "x",
+        },
+    )
+    assert (answer.status_code, (answer.json or {})["message"]) == (
+        401,
+        "the application credential or its secret is wrong",
+    )
 
 
 def test_another_project(service: Service) -> None:
@@ -129,7 +198,12 @@ def test_another_project(service: Service) -> None:
     assert browser.csrf != csrf
     assert browser.api("GET", "/v2/images").status_code == 200
     assert records(service) == 1
-    for body, status in (({"project": "0" * 32}, 403), ({"project": ""}, 400), ({}, 400), ({"project": other, "x": 1}, 400)):
+    for body, status in (
+        ({"project": "0" * 32}, 403),
+        ({"project": ""}, 400),
+        ({}, 400),
+        ({"project": other, "x": 1}, 400),
+    ):
         assert browser.ask("PUT", "/console/session/project", body).status_code == status
     assert browser.ask("PUT", "/console/session/project", {"project": other}, X_CSRF_Token="").status_code == 403
     browser.set_cookie(before)
@@ -166,7 +240,11 @@ def test_login_in_the_second_in_which_all_tokens_were_taken_back(service: Servic
     """Keystone counts that in whole seconds, and takes back what it gives in the same one."""
     keystone, name = keystone_setup.Keystone(url), f"hasty-{time.time_ns()}"
     user = keystone.ensure("user", {"name": name, "domain_id": "default"}, password=PASSWORD)
-    keystone.grant(keystone.ensure("role", {"name": "member"}), user, keystone.ensure("project", {"name": "demo", "domain_id": "default"}))
+    keystone.grant(
+        keystone.ensure("role", {"name": "member"}),
+        user,
+        keystone.ensure("project", {"name": "demo", "domain_id": "default"}),
+    )
     time.sleep(1 - time.time() % 1)
     for enabled in (False, True):
         keystone.call("PATCH", f"/users/{user}", {"user": {"enabled": enabled}})
@@ -180,21 +258,36 @@ def test_a_session_ends_with_its_token(service: Service) -> None:
     browser.login("password", **DEMO)
     [record] = service.database.records.find(RecordQuery(SESSIONS.name))
     session = service.extensions["console"].sessions.find(browser.cookie)  # type: ignore[attr-defined]
-    assert str(record.data["ends"]) < (session.record.expires_at.replace(year=session.record.expires_at.year + 1)).isoformat()
+    assert (
+        str(record.data["ends"])
+        < (session.record.expires_at.replace(year=session.record.expires_at.year + 1)).isoformat()
+    )
 
 
 def test_keystone_that_is_away_is_told(tmp_path: Path) -> None:
     port = lab.free_port()
-    with console(tmp_path, {"DEFAULT": {"auth_strategy": "keystone"}, "keystone_authtoken": {
-            "auth_type": "password", "auth_url": f"http://127.0.0.1:{port}", "username": "glance", "password": PASSWORD, "project_name": "service", "user_domain_id": "default",
-            "project_domain_id": "default"}}) as service:
+    with console(
+        tmp_path,
+        {
+            "DEFAULT": {"auth_strategy": "keystone"},
+            "keystone_authtoken": {
+                "auth_type": "password",
+                "auth_url": f"http://127.0.0.1:{port}",
+                "username": "glance",
+                "password": PASSWORD,
+                "project_name": "service",
+                "user_domain_id": "default",
+                "project_domain_id": "default",
+            },
+        },
+    ) as service:
         answer = Browser(service.app).ask("POST", "/console/session", {"method": "password", **DEMO})
         assert (answer.status_code, (answer.json or {})["error"]) == (503, "identity_unavailable")
         assert answer.headers["Retry-After"]
         assert Browser(service.app).session()["authenticated"] is False
 
 
-# -- a company's account -------------------------------------------------------------------------------------------------
+# -- a company's account ---------------------------------------------------------------------------
 def begin(service: Service) -> Browser:
     browser = Browser(service.app, base="https://images.example")
     [way] = [x for x in browser.session()["methods"] if x["name"] == "websso"]
@@ -212,8 +305,18 @@ def begin(service: Service) -> Browser:
 
 def send(browser: Browser, body: bytes, **headers: str):
     """As Keystone's page makes the browser do: its own cookies of this site alone stay away."""
-    return browser.ask("POST", "/console/session/websso", body, **{
-        "Accept": "text/html", "Origin": "https://keystone.example", "Sec_Fetch_Site": "cross-site", "Content_Type": "application/x-www-form-urlencoded", **headers})
+    return browser.ask(
+        "POST",
+        "/console/session/websso",
+        body,
+        **{
+            "Accept": "text/html",
+            "Origin": "https://keystone.example",
+            "Sec_Fetch_Site": "cross-site",
+            "Content_Type": "application/x-www-form-urlencoded",
+            **headers,
+        },
+    )
 
 
 def test_a_login_by_a_company(service: Service, url: str) -> None:
@@ -256,7 +359,21 @@ def test_a_login_is_begun_from_our_own_page_only(service: Service) -> None:
     assert browser.ask("GET", "/console/session/websso/saml2").status_code == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"token=", b"token=a&token=b", b"other=x", b"token=%00", b"token=\xff", b"&" * 100, b"token=" + b"x" * 70_000, b"token=nonsense", b"a=b&" * 30])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"token=",
+        b"token=a&token=b",
+        b"other=x",
+        b"token=%00",
+        b"token=\xff",
+        b"&" * 100,
+        b"token=" + b"x" * 70_000,
+        b"token=nonsense",
+        b"a=b&" * 30,
+    ],
+)
 def test_hostile_forms_are_refused(service: Service, body: bytes) -> None:
     answer = send(begin(service), body)
     assert 400 <= answer.status_code < 500, answer.text

@@ -53,9 +53,22 @@ def test_others_do_not_see_it(service: Service, what: str) -> None:
 def test_stores(service: Service, ops: Browser, tmp_path: Path) -> None:
     image(browser(service, "red"), b"some data")
     fast, slow = look(ops, "stores")["stores"]
-    assert (fast["id"], fast["driver"], fast["state"], fast["why"], fast["default"], fast["writable"], fast["images"]) == ("fast", "file", "up", "", True, True, 1)
+    assert (
+        fast["id"],
+        fast["driver"],
+        fast["state"],
+        fast["why"],
+        fast["default"],
+        fast["writable"],
+        fast["images"],
+    ) == ("fast", "file", "up", "", True, True, 1)
     assert fast["free"] > 0
-    assert {x: fast["inventory"][x] for x in ("bytes", "only", "damaged", "lost")} == {"bytes": 9, "only": 1, "damaged": 0, "lost": 0}
+    assert {x: fast["inventory"][x] for x in ("bytes", "only", "damaged", "lost")} == {
+        "bytes": 9,
+        "only": 1,
+        "damaged": 0,
+        "lost": 0,
+    }
     assert (slow["id"], slow["default"], slow["images"], slow["draining_since"]) == ("slow", False, 0, None)
     Draining(service.database).add("slow", datetime(2026, 5, 1, 12, tzinfo=UTC))
     until(lambda: look(ops, "stores")["stores"][1]["writable"] is False)
@@ -69,7 +82,9 @@ def test_a_store_that_is_down_says_why(service: Service, ops: Browser, tmp_path:
     assert row["why"]
 
 
-def test_a_store_that_hangs_is_told_and_holds_one_thread(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_hangs_is_told_and_holds_one_thread(
+    service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go_on, facade = threading.Event(), service.stores.get("slow")
     ping = type(facade).ping
 
@@ -117,7 +132,11 @@ def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.Monk
 
     until(lambda: sweep()["trial"] and sweep()["trial"]["state"] == "ended")
     trial = sweep()["trial"]
-    assert (trial["report"]["outcome"], trial["report"]["dry_run"], trial["report"]["counts"]) == ("done", True, {"removed": 1})
+    assert (trial["report"]["outcome"], trial["report"]["dry_run"], trial["report"]["counts"]) == (
+        "done",
+        True,
+        {"removed": 1},
+    )
     assert sweep()["report"] is None, "it was no run of the deployment's"
     monkeypatch.undo()
     assert red.api("GET", "/v2/images").status_code == 200
@@ -152,10 +171,22 @@ def test_events(service: Service, ops: Browser) -> None:
     red.api("DELETE", f"/v2/images/{first}")
     until(lambda: look(ops, "events?type=image.delete")["events"])
     rows = look(ops, "events?limit=200")["events"]
-    assert {x["type"] for x in rows} == {"image.create", "image.prepare", "image.upload", "image.activate", "image.delete"}, "downloads are left out"
+    assert {x["type"] for x in rows} == {
+        "image.create",
+        "image.prepare",
+        "image.upload",
+        "image.activate",
+        "image.delete",
+    }, "downloads are left out"
     assert [x["at"] for x in rows] == sorted((x["at"] for x in rows), reverse=True)
     [gone] = look(ops, "events?type=image.delete")["events"]
-    assert (gone["subject"], gone["user"], gone["project"], gone["address"], gone["about"]["name"]) == (first, "user-red", "red", "127.0.0.1", "one")
+    assert (gone["subject"], gone["user"], gone["project"], gone["address"], gone["about"]["name"]) == (
+        first,
+        "user-red",
+        "red",
+        "127.0.0.1",
+        "one",
+    )
     assert {x["subject"] for x in look(ops, "events?project=blue")["events"]} == {second}
     assert look(ops, f"events?subject={first}&limit=1")["events"] == [gone]
     seen: list[str] = []
@@ -168,7 +199,9 @@ def test_events(service: Service, ops: Browser) -> None:
     assert seen == [x["id"] for x in rows]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=\u0661", "type=a&subject=b", "kind=x", f"subject={'x' * 300}"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=x", "limit=\u0661", "type=a&subject=b", "kind=x", f"subject={'x' * 300}"]
+)
 def test_queries_that_mean_nothing_are_refused(ops: Browser, query: str) -> None:
     assert ops.api("GET", f"/v2/console/events?{query}").status_code == 400
 
@@ -189,11 +222,26 @@ def test_events_are_kept_when_the_process_ends(service: Service, ops: Browser) -
 
 def test_work(service: Service, ops: Browser) -> None:
     red = browser(service, "red")
-    image_id = (red.api("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": "mine"}).json or {})["id"]
+    image_id = (
+        red.api("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": "mine"}).json or {}
+    )["id"]
     assert look(ops, "work") == {"work": [], "complete": True}
-    red.api("POST", f"/v2/images/{image_id}/uploads", b"some", Tus_Resumable="1.0.0", Upload_Length="9", Content_Type="application/offset+octet-stream")
+    red.api(
+        "POST",
+        f"/v2/images/{image_id}/uploads",
+        b"some",
+        Tus_Resumable="1.0.0",
+        Upload_Length="9",
+        Content_Type="application/offset+octet-stream",
+    )
     [row] = look(ops, "work")["work"]
-    assert (row["image_id"], row["name"], row["owner"], row["status"], row["task_id"]) == (image_id, "mine", "red", "saving", None)
+    assert (row["image_id"], row["name"], row["owner"], row["status"], row["task_id"]) == (
+        image_id,
+        "mine",
+        "red",
+        "saving",
+        None,
+    )
     [upload] = row["uploads"]
     assert (upload["state"], upload["offset"], upload["length"]) == ("open", 4, 9)
 
@@ -206,8 +254,22 @@ def test_work_does_not_look_through_the_images(service: Service, ops: Browser, m
     red = browser(service, "red")
     begun = []
     for number in range(5):
-        begun.append((red.api("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": str(number)}).json or {})["id"])
-        red.api("POST", f"/v2/images/{begun[-1]}/uploads", b"some", Tus_Resumable="1.0.0", Upload_Length="9", Content_Type="application/offset+octet-stream")
+        begun.append(
+            (
+                red.api(
+                    "POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": str(number)}
+                ).json
+                or {}
+            )["id"]
+        )
+        red.api(
+            "POST",
+            f"/v2/images/{begun[-1]}/uploads",
+            b"some",
+            Tus_Resumable="1.0.0",
+            Upload_Length="9",
+            Content_Type="application/offset+octet-stream",
+        )
     image(red)
     found = look(ops, "work")
     assert ([x["image_id"] for x in found["work"]], found["complete"]) == (sorted(begun), True)

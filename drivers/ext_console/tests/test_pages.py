@@ -20,7 +20,13 @@ def browser(tmp_path: Path, static: Path) -> Browser:
 
 def test_the_page_is_the_same_at_every_address_of_it(browser: Browser, static: Path) -> None:
     page = (static / "index.html").read_text()
-    for path in ("/console/", "/console/images", "/console/images/0b6a4a0e-2f5c-4a58-9d53-6a8c0ee0a111?tab=tasks", "/console/families/debian/13", "/console/index.html"):
+    for path in (
+        "/console/",
+        "/console/images",
+        "/console/images/0b6a4a0e-2f5c-4a58-9d53-6a8c0ee0a111?tab=tasks",
+        "/console/families/debian/13",
+        "/console/index.html",
+    ):
         answer = browser.ask("GET", path, Accept="text/html")
         assert (answer.status_code, answer.text, answer.mimetype) == (200, page, "text/html")
         assert answer.headers["Cache-Control"] == "no-store"
@@ -31,9 +37,18 @@ def test_without_a_slash_it_is_elsewhere(browser: Browser) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (308, "/console/")
 
 
-@pytest.mark.parametrize(("accepts", "coding", "data"), [
-    ("", None, b"let it = 1;"), ("gzip, deflate", "gzip", gzip.compress(b"let it = 1;")), ("gzip, br", "br", b"as if by brotli"), ("br;q=0, gzip;q=0", None, b"let it = 1;")])
-def test_assets_come_as_the_browser_takes_them(browser: Browser, static: Path, accepts: str, coding: str | None, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("accepts", "coding", "data"),
+    [
+        ("", None, b"let it = 1;"),
+        ("gzip, deflate", "gzip", gzip.compress(b"let it = 1;")),
+        ("gzip, br", "br", b"as if by brotli"),
+        ("br;q=0, gzip;q=0", None, b"let it = 1;"),
+    ],
+)
+def test_assets_come_as_the_browser_takes_them(
+    browser: Browser, static: Path, accepts: str, coding: str | None, data: bytes
+) -> None:
     answer = browser.ask("GET", "/console/assets/app-1a2b.js", Accept_Encoding=accepts)
     assert answer.status_code == 200
     assert answer.headers.get("Content-Encoding") == coding
@@ -49,8 +64,18 @@ def test_files_beside_the_page(browser: Browser) -> None:
     assert browser.ask("GET", "/console/assets/app-1a2b.css").mimetype == "text/css"
 
 
-@pytest.mark.parametrize("path", ["/console/assets/none.js", "/console/assets/../../secret.txt", "/console/assets/%2e%2e/%2e%2e/secret.txt", "/console/assets/..%2f..%2fsecret.txt",
-                                  "/console/assets//etc/passwd", "/console/assets/%2fetc%2fpasswd", "/console/assets/../index.html"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console/assets/none.js",
+        "/console/assets/../../secret.txt",
+        "/console/assets/%2e%2e/%2e%2e/secret.txt",
+        "/console/assets/..%2f..%2fsecret.txt",
+        "/console/assets//etc/passwd",
+        "/console/assets/%2fetc%2fpasswd",
+        "/console/assets/../index.html",
+    ],
+)
 def test_no_path_leads_out_of_the_folder(browser: Browser, path: str) -> None:
     answer = browser.ask("GET", path)
     assert answer.status_code == 404, answer.text
@@ -62,11 +87,29 @@ def test_a_page_that_is_no_file_is_the_page(browser: Browser) -> None:
         assert "not of the console" not in browser.ask("GET", path).text
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/console", 308), ("GET", "/console/", 200), ("GET", "/console/images", 200), ("GET", "/console/assets/app-1a2b.js", 200), ("GET", "/console/assets/none", 404),
-    ("POST", "/console/images", 405), ("OPTIONS", "/console/session", 200), ("GET", "/console/session", 200), ("POST", "/console/session", 400), ("DELETE", "/console/session", 204),
-    ("GET", "/console/permissions", 401), ("GET", "/console/api/v2/images", 401), ("GET", "/console/api/nothing", 401), ("PUT", "/console/api/v2/images", 401),
-    ("GET", "/console/%0a", 400), ("GET", "//console/images", 200), ("GET", "/%2fconsole/", 200), ("GET", "//console/api/v2/images", 401)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/console", 308),
+        ("GET", "/console/", 200),
+        ("GET", "/console/images", 200),
+        ("GET", "/console/assets/app-1a2b.js", 200),
+        ("GET", "/console/assets/none", 404),
+        ("POST", "/console/images", 405),
+        ("OPTIONS", "/console/session", 200),
+        ("GET", "/console/session", 200),
+        ("POST", "/console/session", 400),
+        ("DELETE", "/console/session", 204),
+        ("GET", "/console/permissions", 401),
+        ("GET", "/console/api/v2/images", 401),
+        ("GET", "/console/api/nothing", 401),
+        ("PUT", "/console/api/v2/images", 401),
+        ("GET", "/console/%0a", 400),
+        ("GET", "//console/images", 200),
+        ("GET", "/%2fconsole/", 200),
+        ("GET", "//console/api/v2/images", 401),
+    ],
+)
 def test_every_answer_is_strict(browser: Browser, method: str, path: str, status: int) -> None:
     answer = browser.ask(method, path.replace("//", "/%2f"))  # the test client takes // for a host
     assert answer.status_code == status, answer.text
@@ -86,7 +129,9 @@ def test_answers_of_the_api_are_strict_as_well(browser: Browser) -> None:
 
 
 def test_the_description_names_each_route_once(browser: Browser) -> None:
-    names = [x["operationId"] for path in browser.ask("GET", "/openapi.json").json["paths"].values() for x in path.values()]  # type: ignore[index]
+    names = [
+        x["operationId"] for path in browser.ask("GET", "/openapi.json").json["paths"].values() for x in path.values()
+    ]  # type: ignore[index]
     assert len(set(names)) == len(names)
 
 

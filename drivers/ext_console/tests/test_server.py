@@ -21,24 +21,44 @@ from waiting import until
 
 MIB = 1 << 20
 SIZE = 64 * MIB
-IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "user-demo", "X-Project-Id": "demo", "X-Roles": "member,reader"}
+IDENTITY = {
+    "X-Identity-Status": "Confirmed",
+    "X-User-Id": "user-demo",
+    "X-Project-Id": "demo",
+    "X-Roles": "member,reader",
+}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[lab.Service]:
-    with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "console, tus", "workers": 2}, "periodic": {"embedded": False}})) as service:
+    with lab.service(
+        lab.merged(
+            HEADERS_AUTH,
+            {"DEFAULT": {"enabled_extensions": "console, tus", "workers": 2}, "periodic": {"embedded": False}},
+        )
+    ) as service:
         yield service
 
 
 class Page:
-    """What the page sends from a browser behind a proxy. Each request has a connection of its own, so either worker may get it."""
+    """What the page sends from a browser behind a proxy. Each request has a connection of its own, so either worker may
+    get it."""
 
     def __init__(self, url: str) -> None:
         self.url, self.cookies, self.csrf = url, {}, ""
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {**IDENTITY, "Accept": "application/json", "Sec-Fetch-Site": "same-origin", "Origin": self.url, "X-CSRF-Token": self.csrf, **more.pop("headers", {})}
-        answer = requests.request(method, f"{self.url}{path}", headers=headers, cookies=self.cookies, timeout=120, **more)
+        headers = {
+            **IDENTITY,
+            "Accept": "application/json",
+            "Sec-Fetch-Site": "same-origin",
+            "Origin": self.url,
+            "X-CSRF-Token": self.csrf,
+            **more.pop("headers", {}),
+        }
+        answer = requests.request(
+            method, f"{self.url}{path}", headers=headers, cookies=self.cookies, timeout=120, **more
+        )
         self.cookies = {**self.cookies, **answer.cookies.get_dict()}
         return answer
 
@@ -55,7 +75,13 @@ class Page:
     def raw(self, *lines: str) -> bytes:
         """The header of a request, for a socket."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        said = [*lines, f"Host: {self.url.removeprefix('http://')}", f"Cookie: {cookies}", f"X-CSRF-Token: {self.csrf}", *(f"{name}: {value}" for name, value in IDENTITY.items())]
+        said = [
+            *lines,
+            f"Host: {self.url.removeprefix('http://')}",
+            f"Cookie: {cookies}",
+            f"X-CSRF-Token: {self.csrf}",
+            *(f"{name}: {value}" for name, value in IDENTITY.items()),
+        ]
         return ("\r\n".join(said) + "\r\n\r\n").encode()
 
 
@@ -99,21 +125,47 @@ def test_each_worker_knows_each_session(page: Page) -> None:
 def test_a_body_is_taken_as_it_comes(service: lab.Service, page: Page) -> None:
     image_id, data = page.image(), os.urandom(SIZE)
     with socket.create_connection(("127.0.0.1", service.port)) as sock:
-        sock.sendall(page.raw(f"PUT /console/api/v2/images/{image_id}/file HTTP/1.1", "Content-Type: application/octet-stream", f"Content-Length: {SIZE}", "Connection: close"))
-        sock.sendall(data[:SIZE // 2])
+        sock.sendall(
+            page.raw(
+                f"PUT /console/api/v2/images/{image_id}/file HTTP/1.1",
+                "Content-Type: application/octet-stream",
+                f"Content-Length: {SIZE}",
+                "Connection: close",
+            )
+        )
+        sock.sendall(data[: SIZE // 2])
         until(lambda: arrived(service) >= SIZE // 4)
         assert page.ask("GET", f"/console/api/v2/images/{image_id}").json()["status"] == "saving"
-        sock.sendall(data[SIZE // 2:])
+        sock.sendall(data[SIZE // 2 :])
         assert sock.recv(1000).startswith(b"HTTP/1.1 204 ")
-    assert page.ask("GET", f"/console/api/v2/images/{image_id}").json()["os_hash_value"] == hashlib.sha512(data).hexdigest()
+    assert (
+        page.ask("GET", f"/console/api/v2/images/{image_id}").json()["os_hash_value"]
+        == hashlib.sha512(data).hexdigest()
+    )
 
 
 def test_memory_does_not_grow_with_what_is_moved(service: lab.Service, page: Page) -> None:
     small = page.image()
-    assert page.ask("PUT", f"/console/api/v2/images/{small}/file", data=b"x" * MIB, headers={"Content-Type": "application/octet-stream"}).status_code == 204
+    assert (
+        page.ask(
+            "PUT",
+            f"/console/api/v2/images/{small}/file",
+            data=b"x" * MIB,
+            headers={"Content-Type": "application/octet-stream"},
+        ).status_code
+        == 204
+    )
     before, image_id = held(service), page.image()
     pieces = (bytes(MIB) for _ in range(SIZE // MIB))
-    assert page.ask("PUT", f"/console/api/v2/images/{image_id}/file", data=pieces, headers={"Content-Type": "application/octet-stream"}).status_code == 204
+    assert (
+        page.ask(
+            "PUT",
+            f"/console/api/v2/images/{image_id}/file",
+            data=pieces,
+            headers={"Content-Type": "application/octet-stream"},
+        ).status_code
+        == 204
+    )
     answer = page.ask("GET", f"/console/api/v2/images/{image_id}/file", stream=True)
     assert answer.status_code == 200
     assert sum(len(x) for x in answer.iter_content(MIB)) == SIZE
@@ -122,16 +174,33 @@ def test_memory_does_not_grow_with_what_is_moved(service: lab.Service, page: Pag
 
 def test_an_upload_that_broke_off_goes_on(page: Page) -> None:
     image_id, data = page.image(), os.urandom(3 * MIB)
-    answer = page.ask("POST", f"/console/api/v2/images/{image_id}/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data))})
+    answer = page.ask(
+        "POST",
+        f"/console/api/v2/images/{image_id}/uploads",
+        headers={"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data))},
+    )
     assert answer.status_code == 201, answer.text
     path = answer.headers["Location"].removeprefix(page.url)
     assert path.startswith("/console/api/")
     with socket.create_connection(("127.0.0.1", int(page.url.rpartition(":")[2]))) as sock:
-        sock.sendall(page.raw(f"PATCH {path} HTTP/1.1", "Tus-Resumable: 1.0.0", "Upload-Offset: 0", "Content-Type: application/offset+octet-stream", f"Content-Length: {len(data)}"))
-        sock.sendall(data[:2 * MIB])
+        sock.sendall(
+            page.raw(
+                f"PATCH {path} HTTP/1.1",
+                "Tus-Resumable: 1.0.0",
+                "Upload-Offset: 0",
+                "Content-Type: application/offset+octet-stream",
+                f"Content-Length: {len(data)}",
+            )
+        )
+        sock.sendall(data[: 2 * MIB])
     headers = {"Tus-Resumable": "1.0.0"}
     until(lambda: int(page.ask("HEAD", path, headers=headers).headers["Upload-Offset"]) == 2 * MIB)
-    answer = page.ask("PATCH", path, data=data[2 * MIB:], headers={**headers, "Upload-Offset": str(2 * MIB), "Content-Type": "application/offset+octet-stream"})
+    answer = page.ask(
+        "PATCH",
+        path,
+        data=data[2 * MIB :],
+        headers={**headers, "Upload-Offset": str(2 * MIB), "Content-Type": "application/offset+octet-stream"},
+    )
     assert answer.status_code == 204, answer.text
     until(lambda: page.ask("GET", f"/console/api/v2/images/{image_id}").json()["status"] == "active")
 
@@ -142,9 +211,23 @@ def test_curl_gets_in_as_well(service: lab.Service, tmp_path: Path) -> None:
     said = [x for name, value in IDENTITY.items() for x in ("-H", f"{name}: {value}")]
 
     def curl(*words: str) -> str:
-        return subprocess.run(["curl", "-sS", "-b", jar, "-c", jar, *said, *words], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["curl", "-sS", "-b", jar, "-c", jar, *said, *words], check=True, capture_output=True, text=True
+        ).stdout
 
-    token = json.loads(curl("-H", "Content-Type: application/json", "-d", '{"method": "proxy"}', f"{service.url}/console/session"))["csrf"]
-    new = ["-H", "Content-Type: application/json", "-d", '{"name": "by curl"}', "-w", "%{http_code}", "-o", "/dev/null", f"{service.url}/console/api/v2/images"]
+    token = json.loads(
+        curl("-H", "Content-Type: application/json", "-d", '{"method": "proxy"}', f"{service.url}/console/session")
+    )["csrf"]
+    new = [
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        '{"name": "by curl"}',
+        "-w",
+        "%{http_code}",
+        "-o",
+        "/dev/null",
+        f"{service.url}/console/api/v2/images",
+    ]
     assert curl(*new) == "403"
     assert curl("-H", f"X-CSRF-Token: {token}", *new) == "201"

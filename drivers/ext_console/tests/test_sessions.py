@@ -42,16 +42,27 @@ def users(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def basic(tmp_path: Path, users: Path) -> Iterator[Service]:
-    with console(tmp_path / "service", {"DEFAULT": {"auth_strategy": "basic"}, "auth_basic": {"http_basic_auth_user_file": users, "admins": "alice", "attempts_per_user": 3}}) as service:
+    with console(
+        tmp_path / "service",
+        {
+            "DEFAULT": {"auth_strategy": "basic"},
+            "auth_basic": {"http_basic_auth_user_file": users, "admins": "alice", "attempts_per_user": 3},
+        },
+    ) as service:
         yield service
 
 
-# -- each way ------------------------------------------------------------------------------------------------------------
+# -- each way --------------------------------------------------------------------------------------
 def test_open_service(tmp_path: Path) -> None:
     with console(tmp_path, {"DEFAULT": {"auth_strategy": "none"}}) as service:
         browser = Browser(service.app)
         said = browser.session()
-        assert (said["authenticated"], said["csrf"], said["user"], said["service"]["extensions"]) == (False, None, None, [])
+        assert (said["authenticated"], said["csrf"], said["user"], said["service"]["extensions"]) == (
+            False,
+            None,
+            None,
+            [],
+        )
         assert [x["name"] for x in said["methods"]] == ["none"]
         said = browser.login("none")
         assert (said["authenticated"], said["is_admin"], said["roles"]) == (True, True, ["admin", "member", "reader"])
@@ -63,9 +74,15 @@ def test_open_service(tmp_path: Path) -> None:
 
 def test_basic(basic: Service) -> None:
     alice, bob = Browser(basic.app), Browser(basic.app)
-    assert [(x["name"], [(y["name"], y["secret"]) for y in x["fields"]]) for x in alice.session()["methods"]] == [("basic", [("username", False), ("password", True)])]
+    assert [(x["name"], [(y["name"], y["secret"]) for y in x["fields"]]) for x in alice.session()["methods"]] == [
+        ("basic", [("username", False), ("password", True)])
+    ]
     said = alice.login("basic", username="alice", password=PASSWORD)
-    assert (said["user"], said["project"], said["is_admin"]) == ({"id": "alice", "name": "alice"}, {"id": "alice", "name": "alice"}, True)
+    assert (said["user"], said["project"], said["is_admin"]) == (
+        {"id": "alice", "name": "alice"},
+        {"id": "alice", "name": "alice"},
+        True,
+    )
     said = bob.login("basic", username="bob", password=PASSWORD)
     assert (said["is_admin"], said["roles"]) == (False, ["member", "reader"])
     image_id = image(bob)
@@ -75,7 +92,9 @@ def test_basic(basic: Service) -> None:
 def test_wrong_passwords_are_told_and_counted(basic: Service) -> None:
     browser = Browser(basic.app)
     for number in range(3):
-        answer = browser.ask("POST", "/console/session", {"method": "basic", "username": "bob", "password": f"wrong {number}"})
+        answer = browser.ask(
+            "POST", "/console/session", {"method": "basic", "username": "bob", "password": f"wrong {number}"}
+        )
         assert (answer.status_code, (answer.json or {})["message"]) == (401, "the user or the password is wrong")
         assert "WWW-Authenticate" not in answer.headers, "a browser would ask its user in a window of its own"
         assert "Set-Cookie" not in answer.headers
@@ -109,7 +128,15 @@ def test_proxy(behind_proxy: Service) -> None:
     assert not records(behind_proxy)
 
 
-@pytest.mark.parametrize(("said", "shown"), [("J\u00f6rg".encode().decode("latin-1"), "J\u00f6rg"), ("", "user-red"), ("a\x01b", "user-red"), ("x" * 1000, "x" * 255)])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("J\u00f6rg".encode().decode("latin-1"), "J\u00f6rg"),
+        ("", "user-red"),
+        ("a\x01b", "user-red"),
+        ("x" * 1000, "x" * 255),
+    ],
+)
 def test_people_are_called_what_the_proxy_says(behind_proxy: Service, said: str, shown: str) -> None:
     browser = Browser(behind_proxy.app, {**proxied("red"), "X-User-Name": said})
     assert browser.login("proxy")["user"] == {"id": "user-red", "name": shown}
@@ -121,18 +148,36 @@ def test_who_is_not_known_to_the_proxy_does_not_get_in(behind_proxy: Service) ->
     assert not records(behind_proxy)
 
 
-@pytest.mark.parametrize("body", [{"method": "basic", "username": "x", "password": "y"}, {"method": "sorcery"}, {"method": "proxy", "more": "x"}, {"method": ["proxy"]}, [], {},
-                                  {"method": "proxy", "username": "x" * 5000}, b"method=proxy", b"{"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"method": "basic", "username": "x", "password": "y"},
+        {"method": "sorcery"},
+        {"method": "proxy", "more": "x"},
+        {"method": ["proxy"]},
+        [],
+        {},
+        {"method": "proxy", "username": "x" * 5000},
+        b"method=proxy",
+        b"{",
+    ],
+)
 def test_what_is_no_way_to_log_in_is_refused(behind_proxy: Service, body: Any) -> None:
-    answer = Browser(behind_proxy.app, proxied("red")).ask("POST", "/console/session", body, Content_Type="application/json")
+    answer = Browser(behind_proxy.app, proxied("red")).ask(
+        "POST", "/console/session", body, Content_Type="application/json"
+    )
     assert answer.status_code == 400, answer.text
     assert not records(behind_proxy)
 
 
-# -- the cookie ----------------------------------------------------------------------------------------------------------
+# -- the cookie ------------------------------------------------------------------------------------
 def test_what_the_cookie_says(tmp_path: Path) -> None:
     with console(tmp_path, HEADERS_AUTH) as service:
-        plain = Browser(service.app, proxied("red")).ask("POST", "/console/session", {"method": "proxy"}).headers["Set-Cookie"]
+        plain = (
+            Browser(service.app, proxied("red"))
+            .ask("POST", "/console/session", {"method": "proxy"})
+            .headers["Set-Cookie"]
+        )
         name, _, rest = plain.partition("=")
         assert name == COOKIE
         assert set(rest.split("; ")[1:]) == {"HttpOnly", "Path=/", "SameSite=Strict"}
@@ -143,7 +188,9 @@ def test_what_the_cookie_says(tmp_path: Path) -> None:
         assert set(rest.split("; ")[1:]) == {"HttpOnly", "Path=/", "SameSite=Strict", "Secure"}
         other = Browser(service.app, proxied("red"), base="https://localhost")
         other.set_cookie(plain.split("=")[1].split(";")[0])
-        assert other.session()["authenticated"] is False, "over TLS a cookie that any host of the domain may set is none"
+        assert other.session()["authenticated"] is False, (
+            "over TLS a cookie that any host of the domain may set is none"
+        )
 
 
 def test_a_cookie_that_was_known_before_the_login_leads_nowhere(behind_proxy: Service) -> None:
@@ -169,7 +216,25 @@ def test_each_login_ends_the_session_before(behind_proxy: Service) -> None:
     assert len(records(behind_proxy)) == 1
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "A" * 43, "A" * 42, "A" * 100_000, "../../etc/passwd", "' OR 1=1 --", "é" * 43, "%00" * 10, '"', '"\\"', ";;;=;", "null", "A" * 21 + "\x01" + "A" * 21])
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "",
+        "x",
+        "A" * 43,
+        "A" * 42,
+        "A" * 100_000,
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "é" * 43,
+        "%00" * 10,
+        '"',
+        '"\\"',
+        ";;;=;",
+        "null",
+        "A" * 21 + "\x01" + "A" * 21,
+    ],
+)
 def test_hostile_cookies_are_nobody(behind_proxy: Service, cookie: str) -> None:
     client = behind_proxy.app.test_client(use_cookies=False)
     headers = {"Cookie": f"{COOKIE}={cookie}".encode().decode("latin-1"), **proxied("red")}
@@ -178,7 +243,7 @@ def test_hostile_cookies_are_nobody(behind_proxy: Service, cookie: str) -> None:
     assert client.get("/console/api/v2/images", headers=headers).status_code == 401
 
 
-# -- its end -------------------------------------------------------------------------------------------------------------
+# -- its end ---------------------------------------------------------------------------------------
 def test_logout(behind_proxy: Service) -> None:
     browser = Browser(behind_proxy.app, proxied("red"))
     browser.login("proxy")
@@ -207,7 +272,9 @@ def test_a_session_ends_when_it_is_idle(behind_proxy: Service, monkeypatch: pyte
     at(monkeypatch, minutes=50)
     assert browser.api("GET", "/v2/images").status_code == 200
     at(monkeypatch, minutes=100)
-    assert browser.api("GET", "/v2/images", X_Console_Background="1").status_code == 200, "its use fifty minutes ago was noted"
+    assert browser.api("GET", "/v2/images", X_Console_Background="1").status_code == 200, (
+        "its use fifty minutes ago was noted"
+    )
     at(monkeypatch, minutes=115)
     answer = browser.api("GET", "/v2/images")
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired"), "nobody was at the keyboard"
@@ -220,12 +287,14 @@ def test_who_asks_with_a_former_cookie_does_not_lose_the_newer_one(behind_proxy:
     browser.login("proxy")
     former = browser.cookie
     browser.login("proxy")
-    late = behind_proxy.app.test_client(use_cookies=False).get("/console/session", headers={"Cookie": f"{COOKIE}={former}", **proxied("red")})
+    late = behind_proxy.app.test_client(use_cookies=False).get(
+        "/console/session", headers={"Cookie": f"{COOKIE}={former}", **proxied("red")}
+    )
     assert (late.status_code, (late.json or {})["authenticated"]) == (200, False)
     assert "Set-Cookie" not in late.headers
 
 
-# -- two at once ---------------------------------------------------------------------------------------------------------
+# -- two at once -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_a_change_in_flight_does_not_undo_a_logout(behind_proxy: Service, everywhere: bool) -> None:
     browser = Browser(behind_proxy.app, proxied("red"))
@@ -238,7 +307,9 @@ def test_a_change_in_flight_does_not_undo_a_logout(behind_proxy: Service, everyw
     assert not records(behind_proxy)
 
 
-def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(
+    behind_proxy: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The request to log out has found its session before the change is committed."""
     browser, other = (Browser(behind_proxy.app, proxied("red")) for _ in range(2))
     browser.login("proxy")
@@ -259,7 +330,9 @@ def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy
 
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("how", ["DELETE", "POST"])
-def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(behind_proxy: Service, how: str, changed: bool) -> None:
+def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(
+    behind_proxy: Service, how: str, changed: bool
+) -> None:
     """By logging out, and by the next login; also when it has gone on in another project."""
     browser = Browser(behind_proxy.app, proxied("red"))
     browser.login("proxy")
@@ -270,14 +343,18 @@ def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(behind_p
         browser.set_cookie(after.cookie)
         browser.csrf = after.csrf
     [record] = records(behind_proxy)
-    behind_proxy.database.images.commit(RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1)))
+    behind_proxy.database.images.commit(
+        RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1))
+    )
     answer = browser.ask(how, "/console/session", {"method": "proxy"} if how == "POST" else None)
     assert answer.status_code == (200 if how == "POST" else 204)
     assert record.id not in {x.id for x in records(behind_proxy)}
     assert len(records(behind_proxy)) == (how == "POST")
 
 
-def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_goes_on_when_the_use_was_noted_meanwhile(
+    behind_proxy: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser = Browser(behind_proxy.app, proxied("red"))
     browser.login("proxy")
     sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
@@ -300,7 +377,9 @@ def test_a_login_in_place_of_a_session_that_is_gone(behind_proxy: Service) -> No
 
 
 @pytest.mark.parametrize("what", ["begin", "change"])
-def test_the_session_before_stays_when_the_new_one_can_not_be_kept(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_the_session_before_stays_when_the_new_one_can_not_be_kept(
+    behind_proxy: Service, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     browser = Browser(behind_proxy.app, proxied("red"))
     browser.login("proxy")
     sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
@@ -345,10 +424,10 @@ def test_the_service_is_not_asked_to_write_for_each_request(behind_proxy: Servic
     assert [x.version for x in records(behind_proxy)] == [1]
 
 
-
-
-# -- what is kept --------------------------------------------------------------------------------------------------------
-def test_neither_cookie_nor_password_are_at_rest(basic: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+# -- what is kept ----------------------------------------------------------------------------------
+def test_neither_cookie_nor_password_are_at_rest(
+    basic: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     browser = Browser(basic.app)
     said = browser.login("basic", username="bob", password=PASSWORD)
@@ -390,7 +469,10 @@ def test_what_another_secret_has_ended_does_not_come_back_with_it(tmp_path: Path
     with console(tmp_path / "service", HEADERS_AUTH, secret_file=secret) as service:
         browser = Browser(service.app, proxied("red"))
         browser.set_cookie(cookie)
-        assert browser.ask(how, "/console/session", {"method": "proxy"} if how == "POST" else None).status_code in (200, 204)
+        assert browser.ask(how, "/console/session", {"method": "proxy"} if how == "POST" else None).status_code in (
+            200,
+            204,
+        )
     with console(tmp_path / "service", HEADERS_AUTH) as service:
         browser = Browser(service.app, proxied("red"))
         browser.set_cookie(cookie)
@@ -401,12 +483,18 @@ def test_what_another_secret_has_ended_does_not_come_back_with_it(tmp_path: Path
 def test_a_secret_that_can_not_be_had_stops_the_start(tmp_path: Path, content: bytes | None, why: str) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"\[ext_console\] secret_file = .*{why}"), console(tmp_path / "service", HEADERS_AUTH, secret_file=tmp_path / "secret"):
+    with (
+        pytest.raises(ConfigError, match=rf"\[ext_console\] secret_file = .*{why}"),
+        console(tmp_path / "service", HEADERS_AUTH, secret_file=tmp_path / "secret"),
+    ):
         pass
 
 
 def test_what_the_policy_lets_do(tmp_path: Path, behind_proxy: Service) -> None:
-    admin, red, blue = (Browser(behind_proxy.app, proxied(x, y)) for x, y in (("ops", "admin,member,reader"), ("red", "member,reader"), ("blue", "member,reader")))
+    admin, red, blue = (
+        Browser(behind_proxy.app, proxied(x, y))
+        for x, y in (("ops", "admin,member,reader"), ("red", "member,reader"), ("blue", "member,reader"))
+    )
     for browser in (admin, red, blue):
         browser.login("proxy")
     image_id = image(red)
@@ -420,11 +508,26 @@ def test_what_the_policy_lets_do(tmp_path: Path, behind_proxy: Service) -> None:
     assert [may(x, "publicize_image", image_id) for x in (admin, red)] == [True, False]
     assert [may(x, "delete_image", image_id) for x in (admin, red)] == [True, True]
     assert blue.ask("GET", f"/console/permissions?image={image_id}").status_code == 404
-    red.api("PATCH", f"/v2/images/{image_id}", b'[{"op": "replace", "path": "/visibility", "value": "community"}]', Content_Type="application/openstack-images-v2.1-json-patch")
+    red.api(
+        "PATCH",
+        f"/v2/images/{image_id}",
+        b'[{"op": "replace", "path": "/visibility", "value": "community"}]',
+        Content_Type="application/openstack-images-v2.1-json-patch",
+    )
     assert [may(blue, x, image_id) for x in ("get_image", "delete_image")] == [True, False]
     assert Browser(behind_proxy.app, proxied("red")).ask("GET", "/console/permissions").status_code == 401
 
 
 def test_no_web_framework_in_workers() -> None:
-    done = subprocess.run([__import__("sys").executable, "-c", "import glancecore_ext_console.extension, sys; sys.exit('flask' in sys.modules or 'keystoneauth1' in sys.modules)"], check=False)
+    done = subprocess.run(
+        [
+            __import__("sys").executable,
+            "-c",
+            (
+                "import glancecore_ext_console.extension, sys; sys.exit('flask' in sys.modules or 'keystoneauth1' in"
+                " sys.modules)"
+            ),
+        ],
+        check=False,
+    )
     assert done.returncode == 0

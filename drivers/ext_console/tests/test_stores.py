@@ -26,8 +26,14 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     """Data for which no store is named goes to fast, or to slow."""
     monkeypatch.setattr(evacuation, "AGE", 0.0)
     monkeypatch.setattr(evacuations, "_PACE", 0.0)
-    with console(tmp_path, {"DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file, cold:file"}, "glance_store": {"fallback_stores": "slow"},
-                            **{x: {"filesystem_store_datadir": tmp_path / x} for x in ("slow", "cold")}}) as service:
+    with console(
+        tmp_path,
+        {
+            "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file, cold:file"},
+            "glance_store": {"fallback_stores": "slow"},
+            **{x: {"filesystem_store_datadir": tmp_path / x} for x in ("slow", "cold")},
+        },
+    ) as service:
         service.extensions.run()
         yield service
 
@@ -58,7 +64,15 @@ def drain(ops: Browser, name: str, action: str = "drain") -> None:
     assert ops.api("POST", f"/v2/console/stores/{name}/actions/{action}").status_code == 204
 
 
-@pytest.mark.parametrize(("method", "path", "body"), [("POST", "actions/drain", None), ("POST", "actions/undrain", None), ("POST", "evacuation", {}), ("DELETE", "evacuation", None)])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "actions/drain", None),
+        ("POST", "actions/undrain", None),
+        ("POST", "evacuation", {}),
+        ("DELETE", "evacuation", None),
+    ],
+)
 def test_others_may_not(service: Service, ops: Browser, method: str, path: str, body: object) -> None:
     red = browser(service, "red", "member,reader")
     assert red.api(method, f"/v2/console/stores/fast/{path}", body).status_code == 403
@@ -71,7 +85,14 @@ def test_emptied(service: Service, ops: Browser) -> None:
     assert store(ops, "fast")["evacuation"] is None
     dry = run(ops, "fast", dry_run=True)
     assert {x: dry[x] for x in ("state", "dry_run", "stopping", "images", "moved", "bytes", "by")} == {
-        "state": "ended", "dry_run": True, "stopping": False, "images": 3, "moved": 3, "bytes": 3003, "by": "user-ops"}
+        "state": "ended",
+        "dry_run": True,
+        "stopping": False,
+        "images": 3,
+        "moved": 3,
+        "bytes": 3003,
+        "by": "user-ops",
+    }
     assert store(ops, "fast")["images"] == 3
     refused = ops.api("POST", "/v2/console/stores/fast/evacuation", {})
     assert (refused.status_code, "drain it first" in refused.text) == (409, True)
@@ -79,14 +100,37 @@ def test_emptied(service: Service, ops: Browser) -> None:
     assert store(ops, "fast")["draining_since"] is not None
     drain(ops, "fast")
     done = run(ops, "fast")
-    assert {x: done[x] for x in ("state", "dry_run", "images", "moved", "dropped", "failed", "busy", "problems", "why")} == {
-        "state": "ended", "dry_run": False, "images": 3, "moved": 3, "dropped": 0, "failed": 0, "busy": 0, "problems": [], "why": ""}
+    assert {
+        x: done[x] for x in ("state", "dry_run", "images", "moved", "dropped", "failed", "busy", "problems", "why")
+    } == {
+        "state": "ended",
+        "dry_run": False,
+        "images": 3,
+        "moved": 3,
+        "dropped": 0,
+        "failed": 0,
+        "busy": 0,
+        "problems": [],
+        "why": "",
+    }
     assert (store(ops, "fast")["images"], store(ops, "slow")["images"]) == (0, 3)
     assert [x.store for x in service.database.images.get_any(images[0]).locations] == ["slow"]
     drain(ops, "fast", "undrain")
     assert store(ops, "fast")["draining_since"] is None
-    told = lambda: [(x["type"], x["subject"], x["user"]) for x in (ops.api("GET", "/v2/console/events?subject=fast").json or {})["events"]]  # noqa: E731
-    until(lambda: told() == [(x, "fast", "user-ops") for x in ("console.drain", "console.evacuate", "console.drain", "console.evacuate")])
+
+    def told():
+        events = (ops.api("GET", "/v2/console/events?subject=fast").json or {})["events"]
+        return [(x["type"], x["subject"], x["user"]) for x in events]
+
+    until(
+        lambda: (
+            told()
+            == [
+                (x, "fast", "user-ops")
+                for x in ("console.drain", "console.evacuate", "console.drain", "console.evacuate")
+            ]
+        )
+    )
 
 
 def test_the_last_way_for_data_stays(ops: Browser) -> None:
@@ -123,7 +167,9 @@ def held(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[threadin
     go_on.set()
 
 
-def test_one_run_of_a_store_at_a_time_and_it_can_be_stopped(service: Service, ops: Browser, held: threading.Event) -> None:
+def test_one_run_of_a_store_at_a_time_and_it_can_be_stopped(
+    service: Service, ops: Browser, held: threading.Event
+) -> None:
     drain(ops, "fast")
     assert ops.api("DELETE", "/v2/console/stores/fast/evacuation").status_code == 204, "there is nothing to stop"
     assert ops.api("POST", "/v2/console/stores/fast/evacuation", {}).status_code == 202
@@ -137,7 +183,9 @@ def test_one_run_of_a_store_at_a_time_and_it_can_be_stopped(service: Service, op
     assert run(ops, "fast")["moved"] == 1
 
 
-def test_a_run_whose_process_has_died_is_cut_off_and_goes_on(service: Service, ops: Browser, held: threading.Event) -> None:
+def test_a_run_whose_process_has_died_is_cut_off_and_goes_on(
+    service: Service, ops: Browser, held: threading.Event
+) -> None:
     drain(ops, "fast")
     assert ops.api("POST", "/v2/console/stores/fast/evacuation", {}).status_code == 202
     record = service.database.records.get(EVACUATIONS.name, "fast")

@@ -18,8 +18,14 @@ from client import HEADERS_AUTH, Client
 from registries import registry
 from waiting import until
 
-CONFIG = lab.merged(HEADERS_AUTH, {
-    "DEFAULT": {"enabled_extensions": "families", "workers": 2, "notifiers": "log"}, "periodic": {"embedded": False}, "healthcheck": {"ready_cache_seconds": 0}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "families", "workers": 2, "notifiers": "log"},
+        "periodic": {"embedded": False},
+        "healthcheck": {"ready_cache_seconds": 0},
+    },
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql", "registry"])
@@ -29,8 +35,14 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if request.param == "registry":
             made = lab.Service(tmp_path_factory.mktemp("node"), lab.free_port(), {})
             served = stack.enter_context(registry(database))
-            made.config = lab.merged({"DEFAULT": {"bind_port": made.port, "enabled_backends": "file:file"}, "database": served.client,
-                                      "file": {"filesystem_store_datadir": made.folder / "images"}}, CONFIG)
+            made.config = lab.merged(
+                {
+                    "DEFAULT": {"bind_port": made.port, "enabled_backends": "file:file"},
+                    "database": served.client,
+                    "file": {"filesystem_store_datadir": made.folder / "images"},
+                },
+                CONFIG,
+            )
             made.config_file.write_text(lab.config_text(made.config))
             made.start()
             stack.callback(made.stop)
@@ -45,7 +57,10 @@ class People:
     def __init__(self, url: str) -> None:
         self.project = f"p-{uuid.uuid4().hex[:8]}"
         self.owner, self.reader = Client(url, self.project), Client(url, self.project, "reader")
-        self.stranger, self.admin = Client(url, f"stranger-{self.project}"), Client(url, self.project, "admin,member,reader")
+        self.stranger, self.admin = (
+            Client(url, f"stranger-{self.project}"),
+            Client(url, self.project, "admin,member,reader"),
+        )
 
     def image(self, client: Client | None = None, **fields: object) -> str:
         who = client or self.owner
@@ -54,7 +69,9 @@ class People:
         return image_id
 
     def family(self, name: str | None = None, *labels: str, client: Client | None = None, **fields: object) -> Family:
-        answer = (client or self.owner).call("POST", "/families", {"name": name or f"debian/{uuid.uuid4().hex[:8]}", **fields})
+        answer = (client or self.owner).call(
+            "POST", "/families", {"name": name or f"debian/{uuid.uuid4().hex[:8]}", **fields}
+        )
         assert answer.status_code == 201, answer.text
         made = Family(self, answer.json())
         for label in labels:
@@ -92,7 +109,7 @@ def meant(client: Client, reference: str) -> Any:
     return answer.json()["id"] if answer.status_code == 200 else answer
 
 
-# -- references ------------------------------------------------------------------------------------------------------------
+# -- references ------------------------------------------------------------------------------------
 def test_references(people: People) -> None:
     family = people.family(None, "1", "2", "3")
     assert family.promote("stable", "2").status_code == 200
@@ -113,8 +130,18 @@ def test_references(people: People) -> None:
 
 def test_what_changes_an_image_names_it_by_its_id(people: People) -> None:
     family = people.family(None, "1")
-    for method, path, body in (("PATCH", "", []), ("DELETE", "", None), ("POST", "/actions/deactivate", None), ("PUT", "/tags/x", None)):
-        answer = people.owner.call(method, f"/v2/images/{family.name}@latest{path}", body, headers={"Content-Type": "application/openstack-images-v2.1-json-patch"})
+    for method, path, body in (
+        ("PATCH", "", []),
+        ("DELETE", "", None),
+        ("POST", "/actions/deactivate", None),
+        ("PUT", "/tags/x", None),
+    ):
+        answer = people.owner.call(
+            method,
+            f"/v2/images/{family.name}@latest{path}",
+            body,
+            headers={"Content-Type": "application/openstack-images-v2.1-json-patch"},
+        )
         assert answer.status_code in (404, 405), answer.text
     assert "by its id" in people.owner.call("DELETE", f"/v2/images/{family.name}@latest").text
     assert meant(people.owner, family.name) == family.images["1"]
@@ -122,8 +149,14 @@ def test_what_changes_an_image_names_it_by_its_id(people: People) -> None:
 
 def test_what_leads_to_no_image(people: People) -> None:
     family = people.family(None, "1")
-    for reference, said in ((f"{family.name}@nothing", "no channel nothing"), (f"{family.name}:9", "no version 9"), ("no/such@stable", "no family no/such"),
-                            ("no/such/family/x", "no image"), (f"{family.name}@", "no image"), (f"{family.name}:1:2", "no image")):
+    for reference, said in (
+        (f"{family.name}@nothing", "no channel nothing"),
+        (f"{family.name}:9", "no version 9"),
+        ("no/such@stable", "no family no/such"),
+        ("no/such/family/x", "no image"),
+        (f"{family.name}@", "no image"),
+        (f"{family.name}:1:2", "no image"),
+    ):
         answer = meant(people.owner, reference)
         assert answer.status_code == 404, answer.text
         assert said in answer.text
@@ -139,7 +172,10 @@ def test_latest_is_what_can_be_used(people: People) -> None:
     assert meant(people.owner, family.name) == family.images["4"]
     assert people.owner.delete(family.images["4"]).status_code == 204
     assert meant(people.owner, family.name) == family.images["3"]
-    assert people.owner.patch(family.images["3"], {"op": "replace", "path": "/os_hidden", "value": True}).status_code == 200
+    assert (
+        people.owner.patch(family.images["3"], {"op": "replace", "path": "/os_hidden", "value": True}).status_code
+        == 200
+    )
     assert meant(people.owner, family.name) == family.images["2"]
     assert family.call("POST", "/versions/2/actions/deprecate", {}).status_code == 200
     assert meant(people.owner, family.name) == family.images["1"]
@@ -159,7 +195,7 @@ def test_a_channel_stays_where_it_is(people: People) -> None:
     assert meant(people.owner, f"{family.name}:1").status_code == 409
 
 
-# -- lists by name ---------------------------------------------------------------------------------------------------------
+# -- lists by name ---------------------------------------------------------------------------------
 def by_name(client: Client, name: str, **more: str) -> list[dict[str, Any]]:
     answer = client.session.get(f"{client.url}/v2/images", params={"name": name, **more}, timeout=60)
     assert answer.status_code == 200, answer.text
@@ -171,9 +207,17 @@ def test_a_list_by_name(people: People) -> None:
     family.promote("stable", "1")
     reference = f"{family.name}@stable"
     assert [(x["id"], x["name"]) for x in by_name(people.owner, reference)] == [(family.images["1"], reference)]
-    assert by_name(people.owner, reference, status="queued") == by_name(people.owner, reference, visibility="public") == []
-    assert by_name(people.owner, reference, id=family.images["2"]) == by_name(people.owner, reference, os_hidden="true") == []
-    assert [x["id"] for x in by_name(people.owner, reference, visibility="shared", status="active")] == [family.images["1"]]
+    assert (
+        by_name(people.owner, reference, status="queued") == by_name(people.owner, reference, visibility="public") == []
+    )
+    assert (
+        by_name(people.owner, reference, id=family.images["2"])
+        == by_name(people.owner, reference, os_hidden="true")
+        == []
+    )
+    assert [x["id"] for x in by_name(people.owner, reference, visibility="shared", status="active")] == [
+        family.images["1"]
+    ]
     assert by_name(people.owner, "no/such@stable") == by_name(people.stranger, reference) == []
     named = people.image(name=reference)
     assert [x["id"] for x in by_name(people.owner, reference)] == [named], "an image that has the name is meant"
@@ -197,7 +241,7 @@ def test_a_community_image_takes_no_name_away(people: People) -> None:
     assert [x["id"] for x in by_name(people.owner, f"{family.name}@latest")] == [family.images["1"]]
 
 
-# -- what is shown on images -----------------------------------------------------------------------------------------------
+# -- what is shown on images -----------------------------------------------------------------------
 def test_the_keys_on_images_are_the_services(people: People) -> None:
     family = people.family(None, "1")
     image_id = family.images["1"]
@@ -229,13 +273,17 @@ def test_a_property_of_that_name_waits_unseen(tmp_path_factory: pytest.TempPathF
         assert people.owner.show(image_id)["family"] == "mine"
 
 
-# -- versions --------------------------------------------------------------------------------------------------------------
+# -- versions --------------------------------------------------------------------------------------
 def test_versions_do_not_change(people: People) -> None:
     family = people.family(None, "1")
     again = family.call("PUT", "/versions/1", {"image_id": family.images["1"]})
     assert again.status_code == 200, again.text
     other = people.image()
-    for label, image_id, more in (("1", other, {}), ("2", family.images["1"], {}), ("1", family.images["1"], {"architecture": "aarch64"})):
+    for label, image_id, more in (
+        ("1", other, {}),
+        ("2", family.images["1"], {}),
+        ("1", family.images["1"], {"architecture": "aarch64"}),
+    ):
         assert family.call("PUT", f"/versions/{label}", {"image_id": image_id, **more}).status_code == 409
     assert family.call("DELETE", "/versions/1").status_code == 204
     assert family.call("PUT", "/versions/1", {"image_id": other}).status_code == 409, "a label is not used again"
@@ -264,7 +312,11 @@ def test_a_version_has_data(people: People) -> None:
 def test_latest_is_of_one_kind(people: People) -> None:
     family = people.family()
     family.add("1", architecture="x86_64", firmware="uefi")
-    for more in ({"architecture": "aarch64", "firmware": "uefi"}, {"architecture": "x86_64"}, {"architecture": "x86_64", "firmware": "bios"}):
+    for more in (
+        {"architecture": "aarch64", "firmware": "uefi"},
+        {"architecture": "x86_64"},
+        {"architecture": "x86_64", "firmware": "bios"},
+    ):
         assert family.call("PUT", "/versions/2", {"image_id": people.image(), **more}).status_code == 409
     family.add("2", architecture="aarch64", latest=False)
     assert meant(people.owner, family.name) == family.images["1"]
@@ -295,26 +347,42 @@ def test_pages(people: People) -> None:
         found += [(x["from"], x["to"]) for x in answer["moves"]]
         path = answer.get("next")
     assert found == [("6", "7"), ("5", "6"), ("4", "5"), ("3", "4"), ("2", "3"), ("1", "2"), (None, "1")]
-    for path in ("/families?limit=0", "/families?limit=x", f"{family.path}/versions?marker=no", "/families?marker=no", f"{family.path}/channels/stable/history?marker=-1"):
+    for path in (
+        "/families?limit=0",
+        "/families?limit=x",
+        f"{family.path}/versions?marker=no",
+        "/families?marker=no",
+        f"{family.path}/channels/stable/history?marker=-1",
+    ):
         assert people.owner.call("GET", path).status_code == 400
 
 
-# -- channels --------------------------------------------------------------------------------------------------------------
+# -- channels --------------------------------------------------------------------------------------
 def test_promote_and_roll_back(service: lab.Service, people: People) -> None:
     family = people.family(None, "1", "2", "3")
     for label in "123":
         assert family.promote("stable", label, reason=f"because of {label}").json()["label"] == label
-    assert family.call("POST", "/channels/stable/actions/rollback", {"reason": "it does not boot"}).json()["label"] == "2"
+    assert (
+        family.call("POST", "/channels/stable/actions/rollback", {"reason": "it does not boot"}).json()["label"] == "2"
+    )
     assert meant(people.owner, f"{family.name}@stable") == family.images["2"]
     assert family.call("POST", "/channels/stable/actions/rollback", {}).json()["label"] == "1"
     answer = family.call("POST", "/channels/stable/actions/rollback", {})
     assert (answer.status_code, "no earlier version" in answer.text) == (409, True)
     moves = family.call("GET", "/channels/stable/history").json()["moves"]
     assert [(x["action"], x["from"], x["to"], x["reason"], x["user"], x["project"]) for x in moves[1:]] == [
-        (action, before, after, reason, f"user-{people.project}", people.project) for action, before, after, reason in (
-            ("rollback", "3", "2", "it does not boot"), ("promote", "2", "3", "because of 3"), ("promote", "1", "2", "because of 2"), ("promote", None, "1", "because of 1"))]
+        (action, before, after, reason, f"user-{people.project}", people.project)
+        for action, before, after, reason in (
+            ("rollback", "3", "2", "it does not boot"),
+            ("promote", "2", "3", "because of 3"),
+            ("promote", "1", "2", "because of 2"),
+            ("promote", None, "1", "because of 1"),
+        )
+    ]
     assert [x["from_image"] for x in moves] == [None if x["from"] is None else family.images[x["from"]] for x in moves]
-    until(lambda: service.log.read_text().count(f"families.move subject={family.shown['id']}") == 5, service.log.read_text)
+    until(
+        lambda: service.log.read_text().count(f"families.move subject={family.shown['id']}") == 5, service.log.read_text
+    )
 
 
 def test_roll_back_passes_by_what_is_gone_and_stops_at_what_is_not_usable(people: People) -> None:
@@ -333,8 +401,12 @@ def test_a_pin_is_stronger_than_what_is_newer(people: People) -> None:
     family = people.family(None, "1", "2")
     family.promote("stable", "1")
     assert family.call("POST", "/channels/stable/actions/pin", {"reason": "a bug in 2"}).json()["pinned"] is True
-    for answer in (family.promote("stable", "2"), family.call("POST", "/channels/stable/actions/rollback", {}), family.call("DELETE", "/channels/stable"),
-                   family.call("DELETE", "?force=true")):
+    for answer in (
+        family.promote("stable", "2"),
+        family.call("POST", "/channels/stable/actions/rollback", {}),
+        family.call("DELETE", "/channels/stable"),
+        family.call("DELETE", "?force=true"),
+    ):
         assert (answer.status_code, "pinned" in answer.text) == (409, True), answer.text
     assert family.call("POST", "/channels/stable/actions/unpin", {}).json()["pinned"] is False
     assert family.promote("stable", "2").json()["label"] == "2"
@@ -349,7 +421,9 @@ def test_compare_and_set(people: People) -> None:
     answer = family.promote("stable", "3", expected_revision=seen)
     assert (answer.status_code, answer.json()["error"], "version 2" in answer.text) == (409, "concurrent_change", True)
     assert family.call("DELETE", "/channels/stable").status_code == 204
-    assert family.promote("stable", "1", expected_revision=0).json()["revision"] > seen, "a channel that is made anew is at no revision that it had"
+    assert family.promote("stable", "1", expected_revision=0).json()["revision"] > seen, (
+        "a channel that is made anew is at no revision that it had"
+    )
     for action in ("rollback", "pin", "unpin"):
         assert family.call("POST", f"/channels/stable/actions/{action}", {"expected_revision": 1}).status_code == 409
 
@@ -384,7 +458,9 @@ def test_eight_promote_whatever_is_there(people: People) -> None:
     """Nobody is refused, and the history is whole."""
     family = people.family(None, *"12345678")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda x: family.promote("stable", x, Client(people.owner.url, people.project)), "12345678"))
+        answers = list(
+            pool.map(lambda x: family.promote("stable", x, Client(people.owner.url, people.project)), "12345678")
+        )
     assert [x.status_code for x in answers] == [200] * 8, [x.text for x in answers]
     moves = family.call("GET", "/channels/stable/history").json()["moves"]
     assert sorted(x["to"] for x in moves) == list("12345678")
@@ -396,8 +472,15 @@ def test_what_a_channel_points_to_stays(people: People) -> None:
     family = people.family(None, "1", "2")
     family.promote("stable", "1")
     family.promote("candidate", "1")
-    for answer in (people.owner.delete(family.images["1"]), people.admin.delete(family.images["1"]), family.call("DELETE", "/versions/1")):
-        assert (answer.status_code, f"channels candidate, stable of family {family.name} point to" in answer.text) == (409, True), answer.text
+    for answer in (
+        people.owner.delete(family.images["1"]),
+        people.admin.delete(family.images["1"]),
+        family.call("DELETE", "/versions/1"),
+    ):
+        assert (answer.status_code, f"channels candidate, stable of family {family.name} point to" in answer.text) == (
+            409,
+            True,
+        ), answer.text
     family.promote("stable", "2")
     family.promote("candidate", "2")
     assert people.owner.delete(family.images["1"]).status_code == 204
@@ -442,15 +525,28 @@ def test_promote_only_what_can_be_used(people: People) -> None:
     assert family.promote("stable", "9").status_code == 404
 
 
-# -- deprecation -----------------------------------------------------------------------------------------------------------
+# -- deprecation -----------------------------------------------------------------------------------
 def test_deprecation(people: People) -> None:
     family = people.family(None, "1", "2")
     family.promote("stable", "1")
     refused = family.call("POST", "/versions/1/actions/deprecate", {})
-    assert (refused.status_code, f"channel stable of family {family.name} points to version 1: promote another one first, or force it" in refused.text) == (409, True), refused.text
+    assert (
+        refused.status_code,
+        f"channel stable of family {family.name} points to version 1: promote another one first, or force it"
+        in refused.text,
+    ) == (409, True), refused.text
     family.promote("stable", "2")
-    answer = family.call("POST", "/versions/1/actions/deprecate", {"deprecated_at": "2020-01-02T03:04:05Z", "obsolete_at": "2033-01-01T00:00:00Z", "reason": "CVE",
-                                                                   "ends_at": "2034-01-01T00:00:00Z", "replacement": f"{family.name}@stable"})
+    answer = family.call(
+        "POST",
+        "/versions/1/actions/deprecate",
+        {
+            "deprecated_at": "2020-01-02T03:04:05Z",
+            "obsolete_at": "2033-01-01T00:00:00Z",
+            "reason": "CVE",
+            "ends_at": "2034-01-01T00:00:00Z",
+            "replacement": f"{family.name}@stable",
+        },
+    )
     assert (answer.status_code, answer.json()["state"]) == (200, "deprecated"), answer.text
     answer = people.owner.call("GET", f"/v2/images/{family.images['1']}")
     assert answer.headers["Deprecation"] == "@1577934245"
@@ -469,20 +565,34 @@ def test_deprecation(people: People) -> None:
     assert "Deprecation" not in answer.headers
     assert "replacement" not in answer.json()
     assert meant(people.owner, f"{family.name}:1") == family.images["1"]
-    assert family.call("POST", "/versions/2/actions/deprecate", {"deprecated_at": "2033-01-01T00:00:00Z"}).json()["state"] == "current"
+    assert (
+        family.call("POST", "/versions/2/actions/deprecate", {"deprecated_at": "2033-01-01T00:00:00Z"}).json()["state"]
+        == "current"
+    )
     assert meant(people.owner, family.name) == family.images["2"], "not yet"
 
 
-@pytest.mark.parametrize("body", [
-    {"deprecated_at": "tomorrow"}, {"deprecated_at": "2026-02-30T00:00:00Z"}, {"deprecated_at": "2999-01-01T00:00:00Z"}, {"ends_at": "2020-01-01T00:00:00Z"},
-    {"deprecated_at": "2030-01-01T00:00:00Z", "obsolete_at": "2029-01-01T00:00:00Z"}, {"replacement": "Not A Reference"}, {"reason": "x" * 1001}, {"why": "x"}, []])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"deprecated_at": "tomorrow"},
+        {"deprecated_at": "2026-02-30T00:00:00Z"},
+        {"deprecated_at": "2999-01-01T00:00:00Z"},
+        {"ends_at": "2020-01-01T00:00:00Z"},
+        {"deprecated_at": "2030-01-01T00:00:00Z", "obsolete_at": "2029-01-01T00:00:00Z"},
+        {"replacement": "Not A Reference"},
+        {"reason": "x" * 1001},
+        {"why": "x"},
+        [],
+    ],
+)
 def test_wrong_deprecations(people: People, body: object) -> None:
     family = people.family(None, "1", "2")
     answer = family.call("POST", "/versions/1/actions/deprecate", body)
     assert answer.status_code == 400, answer.text
 
 
-# -- what others see and may -----------------------------------------------------------------------------------------------
+# -- what others see and may -----------------------------------------------------------------------
 def public(people: People) -> Family:
     family = people.family()
     assert family.call("PATCH", "", {"visibility": "public"}, people.admin).status_code == 200
@@ -490,7 +600,9 @@ def public(people: People) -> Family:
 
 
 def shared_with_all(people: People, image_id: str) -> str:
-    assert people.owner.patch(image_id, {"op": "replace", "path": "/visibility", "value": "community"}).status_code == 200
+    assert (
+        people.owner.patch(image_id, {"op": "replace", "path": "/visibility", "value": "community"}).status_code == 200
+    )
     return image_id
 
 
@@ -500,23 +612,44 @@ def test_a_private_family_is_not_there_for_others(people: People) -> None:
     shared_with_all(people, family.images["1"])
     never = Family(people, {"id": str(uuid.uuid4()), "name": f"never/{uuid.uuid4().hex[:8]}"})
     image = people.image(people.stranger)
-    for method, path, body in (("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None), ("GET", "/versions", None), ("GET", "/versions/1", None),
-                               ("PUT", "/versions/9", {"image_id": image}), ("DELETE", "/versions/1", None), ("POST", "/versions/1/actions/deprecate", {}),
-                               ("POST", "/versions/1/actions/restore", {}), ("GET", "/channels", None), ("GET", "/channels/stable", None),
-                               ("PUT", "/channels/stable", {"label": "2"}), ("DELETE", "/channels/stable", None), ("POST", "/channels/stable/actions/rollback", {}),
-                               ("POST", "/channels/stable/actions/pin", {}), ("POST", "/channels/stable/actions/unpin", {}), ("GET", "/channels/stable/history", None)):
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {}),
+        ("DELETE", "", None),
+        ("GET", "/versions", None),
+        ("GET", "/versions/1", None),
+        ("PUT", "/versions/9", {"image_id": image}),
+        ("DELETE", "/versions/1", None),
+        ("POST", "/versions/1/actions/deprecate", {}),
+        ("POST", "/versions/1/actions/restore", {}),
+        ("GET", "/channels", None),
+        ("GET", "/channels/stable", None),
+        ("PUT", "/channels/stable", {"label": "2"}),
+        ("DELETE", "/channels/stable", None),
+        ("POST", "/channels/stable/actions/rollback", {}),
+        ("POST", "/channels/stable/actions/pin", {}),
+        ("POST", "/channels/stable/actions/unpin", {}),
+        ("GET", "/channels/stable/history", None),
+    ):
         there, nowhere = (x.call(method, path, body, people.stranger) for x in (family, never))
         assert there.status_code == nowhere.status_code == 404, (method, path, there.text)
-        assert there.text.replace(family.path, "").replace(family.shown["id"], "") == nowhere.text.replace(never.path, "").replace(never.shown["id"], "")
+        assert there.text.replace(family.path, "").replace(family.shown["id"], "") == nowhere.text.replace(
+            never.path, ""
+        ).replace(never.shown["id"], "")
     for suffix in ("", "@stable", "@latest", ":1"):
-        there, nowhere = meant(people.stranger, f"{family.name}{suffix}"), meant(people.stranger, f"{never.name}{suffix}")
+        there, nowhere = (
+            meant(people.stranger, f"{family.name}{suffix}"),
+            meant(people.stranger, f"{never.name}{suffix}"),
+        )
         assert there.status_code == nowhere.status_code == 404
         assert there.text.replace(family.name, "") == nowhere.text.replace(never.name, "")
     shown = people.stranger.show(family.images["1"])
     assert not {"family", "channel", "family_version"} & shown.keys()
     assert family.name not in people.stranger.call("GET", "/families?limit=1000").text
     assert people.stranger.call("GET", f"/families?name={family.name}").json() == {"families": []}
-    assert people.stranger.call("POST", "/families", {"name": family.name}).status_code == 201, "a name of somebody else is not taken"
+    assert people.stranger.call("POST", "/families", {"name": family.name}).status_code == 201, (
+        "a name of somebody else is not taken"
+    )
     assert family.call("GET", "/channels/stable").json()["label"] == "1"
 
 
@@ -538,7 +671,12 @@ def test_a_public_family_shows_what_is_to_be_seen(people: People) -> None:
     assert one.text.replace("v-4", "v-9") == other.text
     channels = family.call("GET", "/channels", None, stranger).json()["channels"]
     assert [(x["name"], x["image_id"]) for x in channels] == [("latest", seen), ("stable", seen)]
-    assert meant(stranger, family.name) == meant(stranger, f"{family.name}@stable") == meant(stranger, f"{family.name}:v-2") == seen
+    assert (
+        meant(stranger, family.name)
+        == meant(stranger, f"{family.name}@stable")
+        == meant(stranger, f"{family.name}:v-2")
+        == seen
+    )
     for there, nowhere in (("@secret", "@absent"), (":v-4", ":v-9")):
         one, other = meant(stranger, f"{family.name}{there}"), meant(stranger, f"{family.name}{nowhere}")
         assert one.status_code == other.status_code == 404
@@ -547,10 +685,17 @@ def test_a_public_family_shows_what_is_to_be_seen(people: People) -> None:
         one, other = family.call("GET", there, None, stranger), family.call("GET", nowhere, None, stranger)
         assert one.status_code == other.status_code == 404
         assert one.text.replace(there.rpartition("/")[2], "") == other.text.replace(nowhere.rpartition("/")[2], "")
-    everything = json.dumps([family.call("GET", x, None, stranger).text for x in ("", "/versions", "/channels", "/channels/secret", "/channels/secret/history")])
+    everything = json.dumps(
+        [
+            family.call("GET", x, None, stranger).text
+            for x in ("", "/versions", "/channels", "/channels/secret", "/channels/secret/history")
+        ]
+    )
     for number in (1, 3, 4, 5):
         assert family.images[f"v-{number}"] not in everything
-    assert family.call("GET", "/channels/stable/history", None, stranger).status_code == 403, "who moved it, and why, is the project's own"
+    assert family.call("GET", "/channels/stable/history", None, stranger).status_code == 403, (
+        "who moved it, and why, is the project's own"
+    )
     assert stranger.show(seen)["family"] == family.name
 
 
@@ -560,10 +705,18 @@ def test_strangers_change_nothing(people: People) -> None:
     family.promote("stable", "1")
     mine = people.image(people.stranger)
     for who in (people.stranger, people.reader):
-        for method, path, body in (("PATCH", "", {"description": "x"}), ("DELETE", "?force=true", None), ("PUT", "/versions/9", {"image_id": mine}),
-                                   ("DELETE", "/versions/1", None), ("POST", "/versions/1/actions/deprecate", {}), ("POST", "/versions/1/actions/restore", {}),
-                                   ("PUT", "/channels/stable", {"label": "1"}), ("PUT", "/channels/new", {"label": "1"}), ("DELETE", "/channels/stable", None),
-                                   *(("POST", f"/channels/stable/actions/{x}", {}) for x in ("rollback", "pin", "unpin"))):
+        for method, path, body in (
+            ("PATCH", "", {"description": "x"}),
+            ("DELETE", "?force=true", None),
+            ("PUT", "/versions/9", {"image_id": mine}),
+            ("DELETE", "/versions/1", None),
+            ("POST", "/versions/1/actions/deprecate", {}),
+            ("POST", "/versions/1/actions/restore", {}),
+            ("PUT", "/channels/stable", {"label": "1"}),
+            ("PUT", "/channels/new", {"label": "1"}),
+            ("DELETE", "/channels/stable", None),
+            *(("POST", f"/channels/stable/actions/{x}", {}) for x in ("rollback", "pin", "unpin")),
+        ):
             assert family.call(method, path, body, who).status_code == 403, (method, path)
     assert [x["action"] for x in family.call("GET", "/channels/stable/history").json()["moves"]] == ["promote"]
 
@@ -587,7 +740,10 @@ def test_ones_own_family_comes_before_the_public_one(people: People) -> None:
     assert meant(people.stranger, family.name) == family.images["1"]
     mine = people.stranger.call("POST", "/families", {"name": family.name}).json()
     assert meant(people.stranger, f"{family.name}@latest").status_code == 404
-    assert [x["id"] for x in people.stranger.call("GET", f"/families?name={family.name}").json()["families"]] == [mine["id"], family.shown["id"]]
+    assert [x["id"] for x in people.stranger.call("GET", f"/families?name={family.name}").json()["families"]] == [
+        mine["id"],
+        family.shown["id"],
+    ]
     assert meant(people.owner, family.name) == family.images["1"]
 
 
@@ -605,8 +761,29 @@ def test_nobody_holds_an_image_of_others(people: People) -> None:
     assert people.stranger.delete(shared).status_code == 204
 
 
-# -- limits and odd requests -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["", "A", "a b", "/a", "a/", "a//b", "a/b/c/d/e", "a" * 129, "a@b", "a:b", "file", "debian/members", "a/file/b", "ä", "a\n", "../a", "-a"])
+# -- limits and odd requests -----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "A",
+        "a b",
+        "/a",
+        "a/",
+        "a//b",
+        "a/b/c/d/e",
+        "a" * 129,
+        "a@b",
+        "a:b",
+        "file",
+        "debian/members",
+        "a/file/b",
+        "ä",
+        "a\n",
+        "../a",
+        "-a",
+    ],
+)
 def test_wrong_names(people: People, name: str) -> None:
     answer = people.owner.call("POST", "/families", {"name": name})
     assert (answer.status_code, "name" in answer.text) == (400, True), answer.text
@@ -620,7 +797,12 @@ def test_names_are_unique_in_a_project(people: People) -> None:
     family = people.family()
     assert people.owner.call("POST", "/families", {"name": family.name}).status_code == 409
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: Client(people.owner.url, people.project).call("POST", "/families", {"name": "at-once"}), range(8)))
+        answers = list(
+            pool.map(
+                lambda _: Client(people.owner.url, people.project).call("POST", "/families", {"name": "at-once"}),
+                range(8),
+            )
+        )
     assert sorted(x.status_code for x in answers) == [201, *[409] * 7], [x.text for x in answers]
     assert family.call("DELETE", "").status_code == 204
     assert people.family(family.name)
@@ -633,7 +815,9 @@ def test_limits() -> None:
         family, other = people.family(None, "1", "2"), people.family()
         answer = people.owner.call("POST", "/families", {"name": "third"})
         assert (answer.status_code, "may have 2" in answer.text) == (413, True)
-        assert people.stranger.call("POST", "/families", {"name": "third"}).status_code == 201, "each project has its own"
+        assert people.stranger.call("POST", "/families", {"name": "third"}).status_code == 201, (
+            "each project has its own"
+        )
         assert other.call("DELETE", "").status_code == 204
         assert people.owner.call("POST", "/families", {"name": "third"}).status_code == 201
         assert family.call("PUT", "/versions/3", {"image_id": people.image()}).status_code == 413
@@ -667,6 +851,8 @@ def test_a_family_is_deleted_with_all_that_it_has(service: lab.Service, people: 
 def test_the_operators_list(service: lab.Service, people: People) -> None:
     family = people.family(None, "1")
     family.promote("stable", "1")
-    rows = [json.loads(x) for x in service.manage("--json", "families", "list", "--project", people.project).splitlines()]
+    rows = [
+        json.loads(x) for x in service.manage("--json", "families", "list", "--project", people.project).splitlines()
+    ]
     assert [(x["name"], x["channels"][0]["label"]) for x in rows] == [(family.name, "1")]
     assert f"{family.name} ({people.project}, private) stable: 1" in service.manage("families", "list")

@@ -80,7 +80,7 @@ def add(owner: Person, path: str, label: str, **fields: object) -> str:
     return image_id
 
 
-# -- a family that is deleted and made again -------------------------------------------------------------------------------
+# -- a family that is deleted and made again -------------------------------------------------------
 def left(service: Service, collection: str) -> list[Record]:
     return service.extensions["families"].kernel.records.find(RecordQuery(f"families.{collection}", prefix=""))
 
@@ -119,7 +119,10 @@ def test_the_next_family_comes_in_the_middle_of_cleaning_up(service: Service, ow
             assert sweep(FAMILY_ID, 1000) is True
             family(owner, id=FAMILY_ID)
             add(owner, path, "2")
-            given = (*given[:-1], families.kernel.records.find(RecordQuery("families.versions", 0, prefix=f"{FAMILY_ID}:")))
+            given = (
+                *given[:-1],
+                families.kernel.records.find(RecordQuery("families.versions", 0, prefix=f"{FAMILY_ID}:")),
+            )
         return remove(*given)
 
     families.keeping._remove = late
@@ -151,7 +154,7 @@ def test_several_clean_up_at_once(service: Service, owner: Person) -> None:
     assert [left(service, x) for x in ("versions", "labels", "moves", "gone")] == [[], [], [], []]
 
 
-# -- admins ----------------------------------------------------------------------------------------------------------------
+# -- admins ----------------------------------------------------------------------------------------
 def test_others_private_images_take_no_name_from_admins(owner: Person, admin: Person, stranger: Person) -> None:
     path = family(owner)
     meant = add(owner, path, "1")
@@ -160,15 +163,19 @@ def test_others_private_images_take_no_name_from_admins(owner: Person, admin: Pe
     for name in ("f", "f@stable"):
         assert asked(admin, "GET", f"/v2/images/{name}")["id"] == meant
         assert [x["id"] for x in asked(admin, "GET", f"/v2/images?name={name}")["images"]] == [meant]
-        assert [x["id"] for x in asked(admin, "GET", f"/v2/images?name={name}&owner=stranger")["images"]] == [taken[name]], "one may ask for others' all the same"
+        assert [x["id"] for x in asked(admin, "GET", f"/v2/images?name={name}&owner=stranger")["images"]] == [
+            taken[name]
+        ], "one may ask for others' all the same"
     answer = asked(admin, "GET", "/v2/images?name=f&limit=1")
     assert ([x["id"] for x in answer["images"]], "next" in answer) == ([meant], False)
     mine = image(owner, name="f")
     assert {x["id"] for x in asked(admin, "GET", "/v2/images?name=f")["images"]} == {mine, taken["f"]}
 
 
-# -- outsiders -------------------------------------------------------------------------------------------------------------
-def test_a_list_with_many_that_are_hidden(service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- outsiders -------------------------------------------------------------------------------------
+def test_a_list_with_many_that_are_hidden(
+    service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However few are looked at for one page, following next leads to all."""
     monkeypatch.setattr(routes, "_LOOK", 1)
     monkeypatch.setattr(routes, "_MOST_LOOKED", 2)
@@ -188,7 +195,9 @@ def test_a_list_with_many_that_are_hidden(service: Service, owner: Person, admin
         asked(stranger, "GET", f"{path}/versions?marker={marker}", None, 400)
 
 
-def test_what_a_page_of_images_leaves_is_asked_for(service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_page_of_images_leaves_is_asked_for(
+    service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = family(owner)
     made = [add(owner, path, str(x)) for x in range(5)]
     families: Any = service.extensions["families"]
@@ -210,32 +219,46 @@ def test_a_default_that_is_hidden(owner: Person, admin: Person, stranger: Person
     asked(owner, "PUT", f"{path}/channels/secret", {"label": "1"})
     asked(owner, "PUT", f"{path}/channels/open", {"label": "2"})
     asked(owner, "PATCH", path, {"default": "secret"})
-    shown = [asked(stranger, "GET", path), *(x for y in ("", "?name=f") for x in asked(stranger, "GET", f"/families{y}")["families"])]
+    shown = [
+        asked(stranger, "GET", path),
+        *(x for y in ("", "?name=f") for x in asked(stranger, "GET", f"/families{y}")["families"]),
+    ]
     assert [x["default"] for x in shown] == [None] * 3
     assert asked(owner, "GET", path)["default"] == "secret"
     answer = stranger.call("GET", "/v2/images/f")
     assert (answer.status_code, "secret" in answer.text) == (404, False)
-    assert (asked(stranger, "GET", f"{path}/channels/open")["revision"], asked(owner, "GET", f"{path}/channels/open")["revision"]) == (None, 2)
+    assert (
+        asked(stranger, "GET", f"{path}/channels/open")["revision"],
+        asked(owner, "GET", f"{path}/channels/open")["revision"],
+    ) == (None, 2)
     assert [x["revision"] for x in asked(stranger, "GET", f"{path}/channels")["channels"]] == [None, None]
     asked(owner, "PATCH", path, {"default": "open"})
     assert (asked(stranger, "GET", path)["default"], asked(stranger, "GET", "/v2/images/f")["id"]) == ("open", seen)
 
 
-# -- dates -----------------------------------------------------------------------------------------------------------------
+# -- dates -----------------------------------------------------------------------------------------
 def test_dates_are_kept_in_one_form(owner: Person) -> None:
     path = family(owner)
     for label in "12":
         add(owner, path, label)
-    said = {"deprecated_at": "2026-9-1T3:4:5Z", "obsolete_at": "2026-10-01T00:00:00Z", "ends_at": "٢٠٢٦-11-01T00:00:00Z"}
+    said = {
+        "deprecated_at": "2026-9-1T3:4:5Z",
+        "obsolete_at": "2026-10-01T00:00:00Z",
+        "ends_at": "٢٠٢٦-11-01T00:00:00Z",
+    }
     shown = asked(owner, "POST", f"{path}/versions/1/actions/deprecate", said)
-    assert {x: shown[x] for x in said} == {"deprecated_at": "2026-09-01T03:04:05Z", "obsolete_at": "2026-10-01T00:00:00Z", "ends_at": "2026-11-01T00:00:00Z"}
+    assert {x: shown[x] for x in said} == {
+        "deprecated_at": "2026-09-01T03:04:05Z",
+        "obsolete_at": "2026-10-01T00:00:00Z",
+        "ends_at": "2026-11-01T00:00:00Z",
+    }
     wrong = {"deprecated_at": "2026-11-01T00:00:00Z", "obsolete_at": "2026-9-01T00:00:00Z"}
     asked(owner, "POST", f"{path}/versions/1/actions/deprecate", wrong, 400)
     shown = asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"deprecated_at": "0999-01-01T00:00:00Z"})
     assert (shown["deprecated_at"], shown["state"]) == ("0999-01-01T00:00:00Z", "deprecated")
 
 
-# -- deleting images -------------------------------------------------------------------------------------------------------
+# -- deleting images -------------------------------------------------------------------------------
 def test_an_image_is_deleted_while_it_is_taken_out(service: Service, owner: Person) -> None:
     path = family(owner)
     image_id = add(owner, path, "1")
@@ -296,7 +319,9 @@ def moved(monkeypatch: pytest.MonkeyPatch, **by: float) -> None:
     monkeypatch.setattr(use_cases, "now", lambda: clock.now() + timedelta(**by))
 
 
-def test_an_image_leaves_the_lists_of_others_at_its_time(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_leaves_the_lists_of_others_at_its_time(
+    owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = family(owner)
     image_id = add(owner, path, "1")
     published(admin, image_id)
@@ -310,7 +335,9 @@ def test_an_image_leaves_the_lists_of_others_at_its_time(owner: Person, admin: P
 
 
 @pytest.mark.parametrize("how", ["taken out", "family deleted", "another's", "swept late"])
-def test_what_is_in_no_family_any_more_is_listed_again(service: Service, owner: Person, admin: Person, stranger: Person, how: str) -> None:
+def test_what_is_in_no_family_any_more_is_listed_again(
+    service: Service, owner: Person, admin: Person, stranger: Person, how: str
+) -> None:
     path = family(owner)
     image_id = add(owner, path, "1")
     published(admin, image_id)
@@ -336,7 +363,9 @@ def test_what_is_in_no_family_any_more_is_listed_again(service: Service, owner: 
     assert listed(stranger) == [image_id]
 
 
-def test_a_change_of_owner_that_is_refused_lists_nothing_again(service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_owner_that_is_refused_lists_nothing_again(
+    service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = family(owner)
     image_id = add(owner, path, "1")
     published(admin, image_id)
@@ -350,12 +379,21 @@ def test_a_change_of_owner_that_is_refused_lists_nothing_again(service: Service,
 
     with monkeypatch.context() as patched:
         patched.setattr(Writer, "save", full)
-        assert admin.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/owner", "value": "official"}],
-                          Content_Type="application/openstack-images-v2.1-json-patch").status_code == 413
+        assert (
+            admin.call(
+                "PATCH",
+                f"/v2/images/{image_id}",
+                [{"op": "replace", "path": "/owner", "value": "official"}],
+                Content_Type="application/openstack-images-v2.1-json-patch",
+            ).status_code
+            == 413
+        )
     assert listed(stranger) == []
 
 
-def test_dates_that_an_older_release_has_set_are_caught_up_with(service: Service, owner: Person, admin: Person, stranger: Person) -> None:
+def test_dates_that_an_older_release_has_set_are_caught_up_with(
+    service: Service, owner: Person, admin: Person, stranger: Person
+) -> None:
     """It neither wrote down when images leave lists, nor took back what was written down."""
     path = family(owner)
     made = [add(owner, path, x) for x in "1234"]
@@ -379,7 +417,9 @@ def test_dates_that_an_older_release_has_set_are_caught_up_with(service: Service
 
 def published(admin: Person, image_id: str, **fields: object) -> None:
     steps = [{"op": "replace", "path": f"/{x}", "value": y} for x, y in {"visibility": "public", **fields}.items()]
-    answer = admin.call("PATCH", f"/v2/images/{image_id}", steps, Content_Type="application/openstack-images-v2.1-json-patch")
+    answer = admin.call(
+        "PATCH", f"/v2/images/{image_id}", steps, Content_Type="application/openstack-images-v2.1-json-patch"
+    )
     assert answer.status_code == 200, answer.text
 
 
@@ -400,7 +440,9 @@ def test_only_what_is_public_is_left_out(owner: Person, stranger: Person) -> Non
     assert listed(stranger, "?visibility=community") == [image_id]
 
 
-def test_many_that_are_left_out_are_no_fault(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_that_are_left_out_are_no_fault(
+    owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(use_cases, "LOOKS", (3, 10))
     path = family(owner)
     made = [add(owner, path, str(label)) for label in range(20)]
@@ -411,8 +453,10 @@ def test_many_that_are_left_out_are_no_fault(owner: Person, admin: Person, stran
     assert listed(stranger, "?limit=1") == [made[0]]
 
 
-# -- what is read together -------------------------------------------------------------------------------------------------
-def test_what_another_node_changes_is_seen_by_the_next_request(conf: cfg.ConfigOpts, service: Service, owner: Person, admin: Person) -> None:
+# -- what is read together -------------------------------------------------------------------------
+def test_what_another_node_changes_is_seen_by_the_next_request(
+    conf: cfg.ConfigOpts, service: Service, owner: Person, admin: Person
+) -> None:
     """This one knows where each reference has led, and believes none of it."""
     with built(conf) as elsewhere:
         other = Person(elsewhere.app, "owner")
@@ -469,7 +513,9 @@ def counted(count: list[str], question: Callable[..., Any]) -> Callable[..., Any
     return ask
 
 
-def test_a_reference_costs_no_more_questions_than_a_show(service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_costs_no_more_questions_than_a_show(
+    service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = family(owner)
     image_id = add(owner, path, "1")
     asked(owner, "PUT", f"{path}/channels/stable", {"label": "1"})
@@ -490,8 +536,10 @@ def test_a_reference_costs_no_more_questions_than_a_show(service: Service, owner
     assert asks("f") == 3 <= shown
 
 
-# -- what others do to it --------------------------------------------------------------------------------------------------
-def test_many_images_of_strangers_do_not_take_a_familys_name(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- what others do to it --------------------------------------------------------------------------
+def test_many_images_of_strangers_do_not_take_a_familys_name(
+    owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Shared ones, which are in nobody's list."""
     monkeypatch.setattr(use_cases, "LOOKS", (3, 6))
     path = public(owner, admin)
@@ -509,8 +557,12 @@ def test_texts_of_people_are_nothing_that_a_terminal_obeys(owner: Person, bad: s
     asked(owner, "POST", "/families", {"name": "g", "description": bad}, 400)
     path = family(owner, description="two\nlines")
     add(owner, path, "1")
-    for method, where, body in (("PATCH", "", {"description": bad}), ("PUT", "/channels/stable", {"label": "1", "reason": bad}),
-                                ("POST", "/versions/1/actions/deprecate", {"reason": bad, "force": True}), ("POST", "/versions/1/actions/restore", {"reason": bad})):
+    for method, where, body in (
+        ("PATCH", "", {"description": bad}),
+        ("PUT", "/channels/stable", {"label": "1", "reason": bad}),
+        ("POST", "/versions/1/actions/deprecate", {"reason": bad, "force": True}),
+        ("POST", "/versions/1/actions/restore", {"reason": bad}),
+    ):
         answer = asked(owner, method, f"{path}{where}", body, 400)
         assert answer["message"].startswith(("description: ", "reason: ")), answer
     assert asked(owner, "GET", path)["description"] == "two\nlines"

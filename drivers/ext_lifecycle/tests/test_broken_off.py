@@ -47,7 +47,7 @@ def three(service: Service) -> tuple[Person, str, str]:
         assert person.upload(str(person.create(name="old")["id"])).status_code == 204
     body = {"name": "x", "selector": {"names": ["old"]}, "steps": [{"action": "delete", "age_days": 30}]}
     policy = str((person.call("POST", "/lifecycle/policies", body, Content_Type="application/json").json or {})["id"])
-    plan = (person.call("POST", f"/lifecycle/policies/{policy}/plans").json or {})
+    plan = person.call("POST", f"/lifecycle/policies/{policy}/plans").json or {}
     assert len(plan["entries"]) == 3
     return person, policy, str(plan["id"])
 

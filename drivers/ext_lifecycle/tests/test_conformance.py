@@ -25,10 +25,19 @@ class TestLifecycle(ExtensionConformance):
     def work(self, service: Running, image_id: str) -> None:
         """A policy that hides the image, a plan that was applied, and one that was not."""
         name = f"kit {image_id}"
-        answer = service.owner.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/name", "value": name}],
-                                    Content_Type="application/openstack-images-v2.1-json-patch")
+        answer = service.owner.call(
+            "PATCH",
+            f"/v2/images/{image_id}",
+            [{"op": "replace", "path": "/name", "value": name}],
+            Content_Type="application/openstack-images-v2.1-json-patch",
+        )
         assert answer.status_code == 200, answer.text
-        body = {"name": "kit", "selector": {"names": [name]}, "keep": {"tags": ["keep"]}, "steps": [{"action": "hide", "past": "provided_until"}]}
+        body = {
+            "name": "kit",
+            "selector": {"names": [name]},
+            "keep": {"tags": ["keep"]},
+            "steps": [{"action": "hide", "past": "provided_until"}],
+        }
         made = service.owner.call("POST", "/lifecycle/policies", body)
         assert made.status_code == 201, made.text
         policy = (made.json or {})["id"]

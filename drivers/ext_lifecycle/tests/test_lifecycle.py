@@ -14,7 +14,13 @@ import pytest
 from client import HEADERS_AUTH, Client
 from waiting import until
 
-CONFIG = lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "families, lifecycle", "workers": 2, "notifiers": "log"}, "periodic": {"embedded": False}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "families, lifecycle", "workers": 2, "notifiers": "log"},
+        "periodic": {"embedded": False},
+    },
+)
 PAST, FUTURE = "2020-01-01", "2096-01-01"
 #: What such a policy selects is due: the images say so by a property.
 DUE = {"action": "delete", "past": "provided_until"}
@@ -39,7 +45,12 @@ class Project:
         return image_id
 
     def policy(self, *steps: object, selector: object = None, keep: object = None) -> str:
-        body = {"name": "tidy", "selector": {"names": ["old"]} if selector is None else selector, "keep": keep or {}, "steps": steps or [DUE]}
+        body = {
+            "name": "tidy",
+            "selector": {"names": ["old"]} if selector is None else selector,
+            "keep": keep or {},
+            "steps": steps or [DUE],
+        }
         answer = self.owner.call("POST", "/lifecycle/policies", body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
@@ -70,7 +81,7 @@ def results(answer: Any) -> dict[str, tuple[bool, str]]:
     return {x["image_id"]: (x["done"], x["why"]) for x in answer.json()["result"]}
 
 
-# -- plan and apply --------------------------------------------------------------------------------------------------------
+# -- plan and apply --------------------------------------------------------------------------------
 def test_a_plan_changes_nothing_and_applying_does_what_it_says(service: lab.Service, project: Project) -> None:
     old, other, young = project.image(), project.image(name="other"), project.image(provided_until=FUTURE)
     policy = project.policy()
@@ -80,7 +91,9 @@ def test_a_plan_changes_nothing_and_applying_does_what_it_says(service: lab.Serv
     assert all(map(project.there, (old, other, young)))
     late = project.image()
     assert results(project.apply(plan)) == {old: (True, "provided_until was 2020-01-01")}
-    assert [project.there(x) for x in (old, other, young, late)] == [False, True, True, True], "what came later is for another plan"
+    assert [project.there(x) for x in (old, other, young, late)] == [False, True, True, True], (
+        "what came later is for another plan"
+    )
     shown = project.owner.call("GET", f"/lifecycle/plans/{plan['id']}").json()
     assert (shown["state"], shown["result"][0]["done"]) == ("applied", True)
     assert planned(project.plan(policy)) == {late}
@@ -168,7 +181,7 @@ def test_it_may_do_what_the_caller_may(project: Project) -> None:
     assert project.owner.show(image)["status"] == "deactivated"
 
 
-# -- families --------------------------------------------------------------------------------------------------------------
+# -- families --------------------------------------------------------------------------------------
 def test_families_keep_what_is_needed(project: Project) -> None:
     family = project.owner.call("POST", "/families", {"name": f"f/{uuid.uuid4().hex[:8]}"}).json()
     path = f"/families/{family['id']}"
@@ -176,7 +189,10 @@ def test_families_keep_what_is_needed(project: Project) -> None:
     for number, image in enumerate(images):
         assert project.owner.call("PUT", f"{path}/versions/{number}", {"image_id": image}).status_code == 201
     assert project.owner.call("PUT", f"{path}/channels/stable", {"label": "1"}).status_code == 200
-    policy = project.policy(*({"action": x, "past": "provided_until"} for x in ("deprecate", "delete")), selector={"families": [family["name"]]})
+    policy = project.policy(
+        *({"action": x, "past": "provided_until"} for x in ("deprecate", "delete")),
+        selector={"families": [family["name"]]},
+    )
     plan = project.plan(policy)
     assert planned(plan) == {images[0], images[2], images[3]}, "neither the channel's nor the newest"
     assert project.owner.call("PUT", f"{path}/channels/old", {"label": "2"}).status_code == 200
@@ -193,12 +209,17 @@ def test_families_keep_what_is_needed(project: Project) -> None:
 
 
 def test_a_family_that_is_not_there_is_told(service: lab.Service, project: Project) -> None:
-    """A name that is written wrongly selects nothing, for ever: who writes the policy hears of it at once, and of one that goes later with each plan."""
+    """A name that is written wrongly selects nothing, for ever: who writes the policy hears of it at once, and of one
+    that goes later with each plan."""
     body = {"name": "x", "selector": {"families": ["debain/13"]}, "steps": [DUE]}
     family = project.owner.call("POST", "/families", {"name": f"f/{uuid.uuid4().hex[:8]}"}).json()
     public = project.stranger.call("POST", "/families", {"name": family["name"]})
     assert public.status_code == 201
-    for client, names in ((project.owner, ["debain/13"]), (project.owner, [family["name"], "No Name"]), (project.reader, ["debain/13"])):
+    for client, names in (
+        (project.owner, ["debain/13"]),
+        (project.owner, [family["name"], "No Name"]),
+        (project.reader, ["debain/13"]),
+    ):
         answer = client.call("POST", "/lifecycle/policies", {**body, "selector": {"families": names}})
         assert answer.status_code == (403 if client is project.reader else 400), answer.text
     assert project.owner.call("GET", "/lifecycle/policies").json()["policies"] == []
@@ -207,7 +228,9 @@ def test_a_family_that_is_not_there_is_told(service: lab.Service, project: Proje
     assert project.owner.call("PUT", f"/lifecycle/policies/{policy}", body).status_code == 400
     assert project.owner.call("DELETE", f"/families/{family['id']}").status_code == 204
     plan = project.plan(policy)
-    assert plan["notes"] == [f"your project has no family {family['name']}: that name selects nothing"], "another project's is none"
+    assert plan["notes"] == [f"your project has no family {family['name']}: that name selects nothing"], (
+        "another project's is none"
+    )
     told = service.manage("lifecycle", "plan", "--project", project.name)
     assert f"no family {family['name']}" in told
 
@@ -219,12 +242,15 @@ def test_the_last_version_stays(project: Project) -> None:
     assert project.plan(project.policy(DUE, selector={"families": [family["name"]]}))["entries"] == []
 
 
-# -- whose images ----------------------------------------------------------------------------------------------------------
+# -- whose images ----------------------------------------------------------------------------------
 def test_only_ones_own_images(project: Project) -> None:
     """Not shared, community or public ones of others, and not an admin's view of all."""
     shared = project.image(project.stranger)
     assert project.stranger.call("POST", f"/v2/images/{shared}/members", {"member": project.name}).status_code == 200
-    assert project.owner.call("PUT", f"/v2/images/{shared}/members/{project.name}", {"status": "accepted"}).status_code == 200
+    assert (
+        project.owner.call("PUT", f"/v2/images/{shared}/members/{project.name}", {"status": "accepted"}).status_code
+        == 200
+    )
     project.image(project.stranger, visibility="community")
     mine = project.image()
     policy = project.policy()
@@ -240,33 +266,60 @@ def test_policies_of_others_are_not_there(project: Project) -> None:
     body = {"name": "x", "selector": {"names": ["old"]}, "steps": [DUE]}
     boss = Client(project.owner.url, "elsewhere", "admin,member,reader")
     for who in (project.stranger, boss):
-        for method, path, sent in (("GET", f"policies/{policy}", None), ("PUT", f"policies/{policy}", body), ("DELETE", f"policies/{policy}", None),
-                                   ("GET", f"policies/{policy}/plans", None), ("POST", f"policies/{policy}/plans", None), ("GET", f"plans/{plan['id']}", None),
-                                   ("POST", f"plans/{plan['id']}/actions/apply", None)):
+        for method, path, sent in (
+            ("GET", f"policies/{policy}", None),
+            ("PUT", f"policies/{policy}", body),
+            ("DELETE", f"policies/{policy}", None),
+            ("GET", f"policies/{policy}/plans", None),
+            ("POST", f"policies/{policy}/plans", None),
+            ("GET", f"plans/{plan['id']}", None),
+            ("POST", f"plans/{plan['id']}/actions/apply", None),
+        ):
             unknown = str(uuid.uuid4())
             there = who.call(method, f"/lifecycle/{path}", sent)
             nowhere = who.call(method, f"/lifecycle/{path.replace(policy, unknown).replace(plan['id'], unknown)}", sent)
             assert there.status_code == nowhere.status_code == 404, (method, path)
             assert there.text.replace(policy, "").replace(plan["id"], "") == nowhere.text.replace(unknown, "")
     assert project.stranger.call("GET", "/lifecycle/policies").json() == {"policies": []}
-    for method, path, sent in (("PUT", f"policies/{policy}", body), ("DELETE", f"policies/{policy}", None), ("POST", f"policies/{policy}/plans", None)):
+    for method, path, sent in (
+        ("PUT", f"policies/{policy}", body),
+        ("DELETE", f"policies/{policy}", None),
+        ("POST", f"policies/{policy}/plans", None),
+    ):
         assert project.reader.call(method, f"/lifecycle/{path}", sent).status_code == 403
     assert project.reader.call("GET", f"/lifecycle/plans/{plan['id']}").status_code == 200
     assert project.there(image)
 
 
-# -- what is refused -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("wrong", [
-    {"steps": []}, {"steps": [{"action": "delete"}]}, {"steps": [{"action": "delete", "days": 3}]}, {"steps": [{"action": "burn", "age_days": 1}]},
-    {"steps": [{"action": "delete", "age_days": 0}]}, {"steps": [{"action": "delete", "age_days": 1, "days": 1}]}, {"selector": {"everything": True}}, {"selector": None},
-    {"name": ""}, {"name": "a\nb"}, {"keep": {"newest": -1}}, {"more": 1}])
+# -- what is refused -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": []},
+        {"steps": [{"action": "delete"}]},
+        {"steps": [{"action": "delete", "days": 3}]},
+        {"steps": [{"action": "burn", "age_days": 1}]},
+        {"steps": [{"action": "delete", "age_days": 0}]},
+        {"steps": [{"action": "delete", "age_days": 1, "days": 1}]},
+        {"selector": {"everything": True}},
+        {"selector": None},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"keep": {"newest": -1}},
+        {"more": 1},
+    ],
+)
 def test_wrong_policies(project: Project, wrong: dict[str, object]) -> None:
-    answer = project.owner.call("POST", "/lifecycle/policies", {"name": "x", "selector": {"names": ["old"]}, "steps": [DUE], **wrong})
+    answer = project.owner.call(
+        "POST", "/lifecycle/policies", {"name": "x", "selector": {"names": ["old"]}, "steps": [DUE], **wrong}
+    )
     assert (answer.status_code, next(iter(wrong)) in answer.text) == (400, True), answer.text
 
 
 def test_limits() -> None:
-    with lab.service(lab.merged(CONFIG, {"ext_lifecycle": {"policies_per_project": 1, "images_per_plan": 2, "plans_per_policy": 2}})) as service:
+    with lab.service(
+        lab.merged(CONFIG, {"ext_lifecycle": {"policies_per_project": 1, "images_per_plan": 2, "plans_per_policy": 2}})
+    ) as service:
         project = Project(service.url)
         for _ in range(3):
             project.image()
@@ -290,5 +343,7 @@ def test_the_operators_commands_and_job(service: lab.Service, project: Project) 
     assert (done.returncode, report["errors"]) == (0, []), done.stderr
     assert policy in {x["subject"] for x in report["findings"]}
     assert project.there(image), "the job plans, and no more"
-    assert f"delete {image}: provided_until" in service.manage("lifecycle", "apply", "--project", project.name, "--plan", plan["id"])
+    assert f"delete {image}: provided_until" in service.manage(
+        "lifecycle", "apply", "--project", project.name, "--plan", plan["id"]
+    )
     assert not project.there(image)

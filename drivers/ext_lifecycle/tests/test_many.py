@@ -29,7 +29,9 @@ def test_a_plan_sees_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         policy = (person.call("POST", "/lifecycle/policies", body, Content_Type="application/json").json or {})["id"]
         plan = person.call("POST", f"/lifecycle/policies/{policy}/plans")
         assert plan.status_code == 201, plan.text
-        assert len((plan.json or {})["entries"]) == (0 if hidden else 15), "what is hidden can't be used: it counts for nothing"
+        assert len((plan.json or {})["entries"]) == (0 if hidden else 15), (
+            "what is hidden can't be used: it counts for nothing"
+        )
 
 
 def test_a_step_is_decided_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,17 +56,29 @@ def test_a_step_is_decided_among_many(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("action", "family"), [("delete", False), ("delete", True), ("deprecate", True)])
-def test_each_image_is_looked_at_once_for_a_plan_that_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, family: bool) -> None:
+def test_each_image_is_looked_at_once_for_a_plan_that_is_applied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, family: bool
+) -> None:
     """However many of those that are kept each step counts."""
     conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families, lifecycle"}}), tmp_path))
     synced(conf)
     with built(conf) as service:
         person = Person(service.app)
         made = [str(person.create(name="old")["id"]) for _ in range(20)]
-        path = f"/families/{(person.call('POST', '/families', {'name': 'f'}, Content_Type='application/json').json or {})['id']}" if family else ""
+        path = (
+            f"/families/{(person.call('POST', '/families', {'name': 'f'}, Content_Type='application/json').json or {})['id']}"
+            if family
+            else ""
+        )
         for number, image_id in enumerate(made):
             assert person.upload(image_id).status_code == 204
-            assert not family or person.call("PUT", f"{path}/versions/{number}", {"image_id": image_id}, Content_Type="application/json").status_code == 201
+            assert (
+                not family
+                or person.call(
+                    "PUT", f"{path}/versions/{number}", {"image_id": image_id}, Content_Type="application/json"
+                ).status_code
+                == 201
+            )
         body = {"name": "x", "selector": {"names": ["old"]}, "steps": [{"action": action, "beyond": 12}]}
         policy = (person.call("POST", "/lifecycle/policies", body, Content_Type="application/json").json or {})["id"]
         plan = person.call("POST", f"/lifecycle/policies/{policy}/plans").json or {}
@@ -79,7 +93,9 @@ def test_each_image_is_looked_at_once_for_a_plan_that_is_applied(tmp_path: Path,
         monkeypatch.setattr(lifecycle_facts.Facts, "known", counting)
         done = person.call("POST", f"/lifecycle/plans/{plan['id']}/actions/apply").json or {}
         assert [(x["image_id"], x["done"]) for x in done["result"]] == [(x, True) for x in made[:8]], done
-        assert Counter(looked) <= Counter(made) + Counter(made[:8]), "itself, when its turn comes, and each that is counted with it once"
+        assert Counter(looked) <= Counter(made) + Counter(made[:8]), (
+            "itself, when its turn comes, and each that is counted with it once"
+        )
 
 
 def test_one_request_looks_at_so_many_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

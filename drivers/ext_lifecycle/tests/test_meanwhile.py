@@ -56,17 +56,24 @@ def family(person: Person, images: list[str], **more: object) -> str:
     return path
 
 
-def planned(person: Person, *steps: dict[str, Any], keep: object = None, selector: object = None) -> tuple[str, dict[str, Any]]:
+def planned(
+    person: Person, *steps: dict[str, Any], keep: object = None, selector: object = None
+) -> tuple[str, dict[str, Any]]:
     body = {"name": "x", "selector": selector or {"names": ["old"]}, "keep": keep or {}, "steps": steps}
     policy = asked(person, "POST", "/lifecycle/policies", body, 201)["id"]
     return policy, asked(person, "POST", f"/lifecycle/policies/{policy}/plans", None, 201)
 
 
 def apply(person: Person, plan: dict[str, Any]) -> dict[str, bool]:
-    return {x["image_id"]: x["done"] for x in asked(person, "POST", f"/lifecycle/plans/{plan['id']}/actions/apply")["result"]}
+    return {
+        x["image_id"]: x["done"]
+        for x in asked(person, "POST", f"/lifecycle/plans/{plan['id']}/actions/apply")["result"]
+    }
 
 
-def after_the_first(service: Service, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object], action: str = "delete") -> None:
+def after_the_first(
+    service: Service, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object], action: str = "delete"
+) -> None:
     """``then`` happens when the first image is changed, in another thread."""
     images = type(plans(service)._kernel.images)
     do = getattr(images, action)
@@ -88,7 +95,9 @@ def test_a_channel_that_is_moved(service: Service, person: Person, monkeypatch: 
     path = family(person, images)
     _, plan = planned(person, {"action": "hide", "past": "provided_until"})
     assert [x["image_id"] for x in plan["entries"]] == images[:3]
-    after_the_first(service, monkeypatch, lambda: asked(person, "PUT", f"{path}/channels/stable", {"label": "1"}), "update")
+    after_the_first(
+        service, monkeypatch, lambda: asked(person, "PUT", f"{path}/channels/stable", {"label": "1"}), "update"
+    )
     assert apply(person, plan) == {images[0]: True, images[1]: False, images[2]: True}
     assert person.call("GET", f"/v2/images/{images[1]}").json["os_hidden"] is False  # type: ignore[index]
 
@@ -109,14 +118,29 @@ def test_what_was_counted_goes(service: Service, person: Person, monkeypatch: py
     assert apply(person, plan) == {images[0]: True, images[1]: False}
 
 
-@pytest.mark.parametrize("then", [
-    lambda person, image_id: person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/os_hidden", "value": True}],
-                                         Content_Type="application/openstack-images-v2.1-json-patch"),
-    lambda person, image_id: person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/name", "value": "new"}],
-                                         Content_Type="application/openstack-images-v2.1-json-patch"),
-    lambda person, image_id: person.call("POST", f"/v2/images/{image_id}/actions/deactivate"),
-    lambda person, image_id: family(person, [image_id])], ids=["hidden", "renamed", "deactivated", "of a family"])
-def test_what_was_counted_counts_no_more(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, then: Any) -> None:
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda person, image_id: person.call(
+            "PATCH",
+            f"/v2/images/{image_id}",
+            [{"op": "replace", "path": "/os_hidden", "value": True}],
+            Content_Type="application/openstack-images-v2.1-json-patch",
+        ),
+        lambda person, image_id: person.call(
+            "PATCH",
+            f"/v2/images/{image_id}",
+            [{"op": "replace", "path": "/name", "value": "new"}],
+            Content_Type="application/openstack-images-v2.1-json-patch",
+        ),
+        lambda person, image_id: person.call("POST", f"/v2/images/{image_id}/actions/deactivate"),
+        lambda person, image_id: family(person, [image_id]),
+    ],
+    ids=["hidden", "renamed", "deactivated", "of a family"],
+)
+def test_what_was_counted_counts_no_more(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, then: Any
+) -> None:
     images = [image(person) for _ in range(6)]
     _, plan = planned(person, {"action": "delete", "beyond": 3})
     assert [x["image_id"] for x in plan["entries"]] == images[:3]
@@ -124,14 +148,18 @@ def test_what_was_counted_counts_no_more(service: Service, person: Person, monke
     assert apply(person, plan) == {images[0]: True, images[1]: True, images[2]: False}
 
 
-def test_what_was_counted_changes_and_counts_still(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_counted_changes_and_counts_still(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = [image(person) for _ in range(5)]
     _, plan = planned(person, {"action": "delete", "beyond": 3})
     after_the_first(service, monkeypatch, lambda: asked(person, "PUT", f"/v2/images/{images[4]}/tags/x", None, 204))
     assert apply(person, plan) == {images[0]: True, images[1]: True}
 
 
-def test_behind_what_was_counted_there_are_others(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_what_was_counted_there_are_others(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Which were not looked at, as they made no difference."""
     monkeypatch.setattr(facts, "_PAGE", 1)
     images = [image(person) for _ in range(8)]
@@ -143,14 +171,21 @@ def test_behind_what_was_counted_there_are_others(service: Service, person: Pers
 
 @pytest.mark.parametrize("action", ["hide", "deprecate"])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_version_that_was_counted_is_deprecated(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, action: str, at_once: bool) -> None:
+def test_a_version_that_was_counted_is_deprecated(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, action: str, at_once: bool
+) -> None:
     """Or its time comes, while the plan is applied."""
     images = [image(person) for _ in range(6)]
     path = family(person, images)
     now = [datetime.now(UTC)]
     if not at_once:
         monkeypatch.setattr(type(plans(service)._kernel), "clock", lambda _self: now[0])
-        asked(person, "POST", f"{path}/versions/4/actions/deprecate", {"deprecated_at": (now[0] + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")})
+        asked(
+            person,
+            "POST",
+            f"{path}/versions/4/actions/deprecate",
+            {"deprecated_at": (now[0] + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")},
+        )
     _, plan = planned(person, {"action": action, "beyond": 3})
     assert [x["image_id"] for x in plan["entries"]] == images[:3]
 
@@ -184,7 +219,9 @@ def test_the_policy_is_written_anew(service: Service, person: Person, monkeypatc
     assert apply(person, plan) == dict(zip(images, [True, False, False], strict=True))
 
 
-def test_an_image_changes_between_the_check_and_its_deletion(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_changes_between_the_check_and_its_deletion(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = [image(person)]
     _, plan = planned(person, DUE)
     keeping = service.extensions["families"].keeping  # type: ignore[attr-defined]
@@ -221,16 +258,25 @@ def test_a_version_is_taken_out(service: Service, person: Person, monkeypatch: p
 def test_a_schedule_stays(person: Person) -> None:
     images = [image(person) for _ in range(2)]
     path = family(person, images)
-    later = {x: (datetime.now(UTC) + timedelta(days=y)).strftime("%Y-%m-%dT00:00:00Z") for x, y in (("deprecated_at", 10), ("obsolete_at", 20), ("ends_at", 30))}
+    later = {
+        x: (datetime.now(UTC) + timedelta(days=y)).strftime("%Y-%m-%dT00:00:00Z")
+        for x, y in (("deprecated_at", 10), ("obsolete_at", 20), ("ends_at", 30))
+    }
     asked(person, "POST", f"{path}/versions/0/actions/deprecate", {**later, "replacement": "f:1"})
     _, plan = planned(person, {"action": "deprecate", "past": "provided_until"})
     assert apply(person, plan) == {images[0]: True}
     shown = asked(person, "GET", f"{path}/versions/0")
     assert {x: shown[x] for x in ("state", "obsolete_at", "ends_at", "replacement")} == {
-        "state": "deprecated", "obsolete_at": later["obsolete_at"], "ends_at": later["ends_at"], "replacement": "f:1"}
+        "state": "deprecated",
+        "obsolete_at": later["obsolete_at"],
+        "ends_at": later["ends_at"],
+        "replacement": "f:1",
+    }
 
 
-def test_what_is_said_of_a_version_meanwhile_stays(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_said_of_a_version_meanwhile_stays(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = [image(person) for _ in range(2)]
     path = family(person, images)
     _, plan = planned(person, {"action": "deprecate", "past": "provided_until"})
@@ -286,7 +332,9 @@ def test_who_is_at_work_is_waited_for(service: Service, person: Person, monkeypa
     assert seen == [409] * 4
 
 
-def test_a_plan_that_is_applied_at_its_last_moment_is_kept(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_that_is_applied_at_its_last_moment_is_kept(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image(person)
     _, plan = planned(person, DUE)
     now = [datetime.now(UTC) + timedelta(hours=71, minutes=59)]
@@ -321,16 +369,24 @@ def test_what_is_used_meanwhile_is_kept(service: Service, person: Person, monkey
     now[0] += timedelta(days=2)
     _, plan = planned(person, step)
     assert {x["image_id"] for x in plan["entries"]} == {long_ago, meanwhile}
-    assert {x["image_id"] for x in planned(person, {"action": "delete", "age_days": 1}, keep={"used_within_days": 30})[1]["entries"]} == {long_ago, meanwhile}
+    assert {
+        x["image_id"]
+        for x in planned(person, {"action": "delete", "age_days": 1}, keep={"used_within_days": 30})[1]["entries"]
+    } == {long_ago, meanwhile}
     use(meanwhile)
     assert apply(person, plan) == {long_ago: True, meanwhile: False}
 
 
 def test_other_kinds_are_counted_by_themselves(person: Person) -> None:
-    """The newest that can be latest is kept, and so is the newest of each other kind; one that can't be latest is no newer one of those that can."""
+    """The newest that can be latest is kept, and so is the newest of each other kind; one that can't be latest is no
+    newer one of those that can."""
     images = [image(person) for _ in range(5)]
     path = family(person, images[:2], architecture="x86_64")
-    for number, more in ((2, {"architecture": "aarch64"}), (3, {"architecture": "aarch64"}), (4, {"architecture": "x86_64"})):
+    for number, more in (
+        (2, {"architecture": "aarch64"}),
+        (3, {"architecture": "aarch64"}),
+        (4, {"architecture": "x86_64"}),
+    ):
         asked(person, "PUT", f"{path}/versions/{number}", {"image_id": images[number], "latest": False, **more}, 201)
     _, plan = planned(person, DUE)
     assert {x["image_id"] for x in plan["entries"]} == {images[0], images[2]}
@@ -355,7 +411,9 @@ def test_one_plan_at_a_time(service: Service, person: Person, monkeypatch: pytes
     asked(person, "POST", f"/lifecycle/policies/{policy}/plans", None, 201)
 
 
-def test_the_quota_holds_when_two_come_at_once(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quota_holds_when_two_come_at_once(
+    service: Service, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = plans(service)
     made._claims._most = 2
     body = {"name": "x", "selector": {"names": ["old"]}, "steps": [DUE]}
@@ -379,20 +437,51 @@ def test_the_quota_holds_when_two_come_at_once(service: Service, person: Person,
 def test_a_property_that_one_does_not_see_is_not_asked_about(tmp_path: Path) -> None:
     """Neither by what is selected, nor by what is kept, nor by the date of a step."""
     file = tmp_path / "protection.conf"
-    file.write_text("".join(f"[{x}]\n" + "".join(f"{action} = {roles}\n" for action, roles in (("create", "admin,member"), ("read", reads), ("update", "admin"), ("delete", "admin")))
-                            for x, reads in (("^billing_.*", "admin"), ("^provided_until$", "admin"), (".*", "admin,member"))))
-    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families, lifecycle", "property_protection_file": str(file)}}), tmp_path))
+    file.write_text(
+        "".join(
+            f"[{x}]\n"
+            + "".join(
+                f"{action} = {roles}\n"
+                for action, roles in (
+                    ("create", "admin,member"),
+                    ("read", reads),
+                    ("update", "admin"),
+                    ("delete", "admin"),
+                )
+            )
+            for x, reads in (("^billing_.*", "admin"), ("^provided_until$", "admin"), (".*", "admin,member"))
+        )
+    )
+    conf = read(
+        written(
+            merged(
+                basic(tmp_path),
+                {"DEFAULT": {"enabled_extensions": "families, lifecycle", "property_protection_file": str(file)}},
+            ),
+            tmp_path,
+        )
+    )
     synced(conf)
     with built(conf) as made:
         person = Person(made.app)
         image(person, name="x", billing_code="4711", provided_until="2020-01-01", os_distro="debian")
         hide = {"action": "hide", "beyond": 1}
-        for body in ({"selector": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
-                     {"selector": {"names": ["x"]}, "keep": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
-                     {"selector": {"names": ["x"]}, "steps": [{"action": "hide", "past": "provided_until"}]}):
+        for body in (
+            {"selector": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
+            {"selector": {"names": ["x"]}, "keep": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
+            {"selector": {"names": ["x"]}, "steps": [{"action": "hide", "past": "provided_until"}]},
+        ):
             policy = asked(person, "POST", "/lifecycle/policies", {"name": "x", **body}, 201)["id"]
             said = asked(person, "POST", f"/lifecycle/policies/{policy}/plans", status=403)
             assert "which you may not read" in str(said)
         image(person, name="x", os_distro="debian")
-        seen = asked(person, "POST", "/lifecycle/policies", {"name": "y", "selector": {"properties": {"os_distro": "debian"}}, "steps": [hide]}, 201)["id"]
-        assert [x["action"] for x in asked(person, "POST", f"/lifecycle/policies/{seen}/plans", status=201)["entries"]] == ["hide"]
+        seen = asked(
+            person,
+            "POST",
+            "/lifecycle/policies",
+            {"name": "y", "selector": {"properties": {"os_distro": "debian"}}, "steps": [hide]},
+            201,
+        )["id"]
+        assert [
+            x["action"] for x in asked(person, "POST", f"/lifecycle/policies/{seen}/plans", status=201)["entries"]
+        ] == ["hide"]

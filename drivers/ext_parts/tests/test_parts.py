@@ -18,9 +18,15 @@ import requests
 from client import HEADERS_AUTH, Client
 from waiting import until
 
-CONFIG = lab.merged(HEADERS_AUTH, {
-    "DEFAULT": {"enabled_extensions": "parts", "workers": 2, "user_storage_quota": 50_000_000}, "lease": {"ttl": 2, "reap_interval": 0.2},
-    "periodic": {"embedded": False}, "uploads": {"part_size": 1 << 20}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "parts", "workers": 2, "user_storage_quota": 50_000_000},
+        "lease": {"ttl": 2, "reap_interval": 0.2},
+        "periodic": {"embedded": False},
+        "uploads": {"part_size": 1 << 20},
+    },
+)
 DATA = os.urandom(3_500_000)
 CUTS = [(0, 1_000_000), (1_000_000, 2_200_000), (2_200_000, len(DATA))]
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -33,8 +39,13 @@ class Sender(Client):
     def part(self, image_id: str, number: object, data: bytes | None, **headers: str) -> requests.Response:
         """``data`` None: give it up."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.request("DELETE" if data is None else "PUT", f"{self.url}/v2/images/{image_id}/parts/{number}", data=data, timeout=120,
-                                headers={**self.session.headers, **({} if data is None else OCTETS), **named})
+        return requests.request(
+            "DELETE" if data is None else "PUT",
+            f"{self.url}/v2/images/{image_id}/parts/{number}",
+            data=data,
+            timeout=120,
+            headers={**self.session.headers, **({} if data is None else OCTETS), **named},
+        )
 
     def sent(self, image_id: str, *numbers: int) -> None:
         for number in numbers:
@@ -65,7 +76,9 @@ def image_id(sender: Sender) -> str:
 def usage(service: lab.Service) -> tuple[int, int, int]:
     """Bytes used or reserved, images that are uploading, leases."""
     with sqlite3.connect(service.folder / "glance.sqlite") as connection:
-        [[used, uploading]] = connection.execute("select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage").fetchall()
+        [[used, uploading]] = connection.execute(
+            "select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage"
+        ).fetchall()
         [[reserved, leases]] = connection.execute("select coalesce(sum(reserved), 0), count(*) from leases").fetchall()
         return used + reserved, uploading, leases
 
@@ -81,7 +94,17 @@ def digest(data: bytes, name: str = "sha-256") -> str:
 
 def test_parts_at_once_become_the_image(service: lab.Service, sender: Sender, image_id: str) -> None:
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda n: sender.part(image_id, n, DATA[CUTS[n - 1][0]:CUTS[n - 1][1]], Content_Digest=digest(DATA[CUTS[n - 1][0]:CUTS[n - 1][1]])), (3, 1, 2)))
+        answers = list(
+            pool.map(
+                lambda n: sender.part(
+                    image_id,
+                    n,
+                    DATA[CUTS[n - 1][0] : CUTS[n - 1][1]],
+                    Content_Digest=digest(DATA[CUTS[n - 1][0] : CUTS[n - 1][1]]),
+                ),
+                (3, 1, 2),
+            )
+        )
     assert [x.status_code for x in answers] == [204] * 3, [x.text for x in answers]
     assert sender.numbers(image_id) == [(1, 1_000_000, True), (2, 1_200_000, True), (3, 1_300_000, True)]
     assert sender.show(image_id)["status"] == "saving"
@@ -114,8 +137,15 @@ def test_a_part_that_is_sent_again_replaces_the_one_before(sender: Sender, image
 def test_a_part_that_breaks_off_is_sent_again(service: lab.Service, sender: Sender, image_id: str) -> None:
     sender.sent(image_id, 1)
     with socket.create_connection(("127.0.0.1", service.port)) as broken:
-        head = "".join(f"{name}: {value}\r\n" for name, value in {**sender.session.headers, **OCTETS}.items() if name.lower() not in ("connection", "accept-encoding"))
-        broken.sendall(f"PUT /v2/images/{image_id}/parts/2 HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 1200000\r\n\r\n".encode() + DATA[1_000_000:1_100_000])
+        head = "".join(
+            f"{name}: {value}\r\n"
+            for name, value in {**sender.session.headers, **OCTETS}.items()
+            if name.lower() not in ("connection", "accept-encoding")
+        )
+        broken.sendall(
+            f"PUT /v2/images/{image_id}/parts/2 HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 1200000\r\n\r\n".encode()
+            + DATA[1_000_000:1_100_000]
+        )
         until(lambda: len(sender.numbers(image_id)) == 2)
     answer = sender.parts(image_id, "POST", {"parts": 2})
     assert answer.status_code == 409
@@ -148,7 +178,12 @@ def test_what_is_refused(service: lab.Service, sender: Sender, image_id: str) ->
         assert (answer.status_code, "Content-Digest" in answer.text) == (400, True), (value, answer.text)
     assert sender.part(image_id, 1, b"").status_code == 400
     assert sender.part(image_id, 1, b"x", Content_Type="text/plain").status_code == 415
-    chunked = requests.put(f"{sender.url}/v2/images/{image_id}/parts/1", data=iter([b"x"]), headers={**sender.session.headers, **OCTETS}, timeout=60)
+    chunked = requests.put(
+        f"{sender.url}/v2/images/{image_id}/parts/1",
+        data=iter([b"x"]),
+        headers={**sender.session.headers, **OCTETS},
+        timeout=60,
+    )
     assert chunked.status_code == 411, chunked.text
     for body in ({"parts": 0}, {"parts": 51}, {"parts": "1"}, {"size": -1}, {"more": 1}, [], None):
         assert sender.parts(image_id, "POST", body).status_code == 400, body
@@ -156,7 +191,9 @@ def test_what_is_refused(service: lab.Service, sender: Sender, image_id: str) ->
     assert sender.show(image_id)["status"] == "queued"
     sender.sent(image_id, 1)
     stranger = Sender(service.url, "others")
-    assert [stranger.parts(image_id, x, {} if x == "POST" else None).status_code for x in ("GET", "POST", "DELETE")] == [404] * 3
+    assert [
+        stranger.parts(image_id, x, {} if x == "POST" else None).status_code for x in ("GET", "POST", "DELETE")
+    ] == [404] * 3
     assert [stranger.part(image_id, 1, x).status_code for x in (b"x", None)] == [404, 404]
     assert sender.numbers(image_id) == [(1, 1_000_000, True)]
     large = sender.part(image_id, 2, bytes(49_500_000))

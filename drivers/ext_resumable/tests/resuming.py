@@ -15,9 +15,16 @@ from client import HEADERS_AUTH, Client
 from waiting import until
 
 PARTIAL, OCTETS = "application/partial-upload", "application/octet-stream"
-CONFIG = lab.merged(HEADERS_AUTH, {
-    "DEFAULT": {"enabled_extensions": "resumable", "workers": 2}, "lease": {"ttl": 2, "reap_interval": 0.2}, "periodic": {"embedded": False},
-    "uploads": {"part_size": 1 << 20}, "imports": {"own_process": False}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "resumable", "workers": 2},
+        "lease": {"ttl": 2, "reap_interval": 0.2},
+        "periodic": {"embedded": False},
+        "uploads": {"part_size": 1 << 20},
+        "imports": {"own_process": False},
+    },
+)
 DATA = os.urandom(3_500_000)
 IDENTITY = "X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\n"
 
@@ -32,14 +39,32 @@ class Resuming(Client):
     def image(self, **fields: object) -> str:
         return str(self.create(**fields)["id"])
 
-    def put(self, image_id: str, data: bytes | Iterable[bytes], complete: str | None = None, **headers: str) -> requests.Response:
+    def put(
+        self, image_id: str, data: bytes | Iterable[bytes], complete: str | None = None, **headers: str
+    ) -> requests.Response:
         """``complete`` None: not in the words of the draft."""
         said = {} if complete is None else {"Upload-Complete": complete}
-        return self.session.put(f"{self.url}/v2/images/{image_id}/{self.way}", data=data, timeout=120, headers={"Content-Type": OCTETS, **said, **_named(headers)})
+        return self.session.put(
+            f"{self.url}/v2/images/{image_id}/{self.way}",
+            data=data,
+            timeout=120,
+            headers={"Content-Type": OCTETS, **said, **_named(headers)},
+        )
 
-    def patched(self, url: str, offset: int | str, data: bytes | Iterable[bytes], complete: str, **headers: str) -> requests.Response:
-        return self.session.patch(url, data=data, timeout=120, headers={
-            "Content-Type": PARTIAL, "Upload-Offset": str(offset), "Upload-Complete": complete, **_named(headers)})
+    def patched(
+        self, url: str, offset: int | str, data: bytes | Iterable[bytes], complete: str, **headers: str
+    ) -> requests.Response:
+        return self.session.patch(
+            url,
+            data=data,
+            timeout=120,
+            headers={
+                "Content-Type": PARTIAL,
+                "Upload-Offset": str(offset),
+                "Upload-Complete": complete,
+                **_named(headers),
+            },
+        )
 
     def begun(self, data: bytes = DATA[:1000], **fields: object) -> str:
         answer = self.put(self.image(**fields), data, "?0")
@@ -50,15 +75,21 @@ class Resuming(Client):
         """A connection on which all of DATA is announced, and nothing sent."""
         raw = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])))
         raw.settimeout(60)
-        raw.sendall((f"PUT /v2/images/{image_id}/{self.way} HTTP/1.1\r\nHost: {self.url.partition('//')[2]}\r\n{IDENTITY}Content-Type: {OCTETS}\r\n"
-                     f"Upload-Complete: ?1\r\nContent-Length: {len(DATA)}\r\n{''.join(f'{x}{chr(13)}{chr(10)}' for x in headers)}\r\n").encode())
+        raw.sendall(
+            (
+                f"PUT /v2/images/{image_id}/{self.way} HTTP/1.1\r\nHost:"
+                f" {self.url.partition('//')[2]}\r\n{IDENTITY}Content-Type: {OCTETS}\r\nUpload-Complete:"
+                f" ?1\r\nContent-Length: {len(DATA)}\r\n{''.join(f'{x}{chr(13)}{chr(10)}' for x in headers)}\r\n"
+            ).encode()
+        )
         return raw
 
     def head(self, url: str) -> requests.Response:
         return self.session.head(url, timeout=120)
 
     def offset(self, url: str) -> int:
-        """Asked for again, as clients do, while the service does not know yet that whoever sent has died: until the lease has ended."""
+        """Asked for again, as clients do, while the service does not know yet that whoever sent has died: until the
+        lease has ended."""
         answers: list[requests.Response] = []
 
         def told() -> bool:
@@ -107,14 +138,21 @@ def noted(service: lab.Service, url: str) -> int:
 def sessions(service: lab.Service, image_id: str) -> list[str]:
     """Ids of the image's uploads that the database knows."""
     with _database(service) as connection:
-        return [x for (x,) in connection.execute("select id from records where image_id = ? and collection like '%uploads'", (image_id,))]
+        return [
+            x
+            for (x,) in connection.execute(
+                "select id from records where image_id = ? and collection like '%uploads'", (image_id,)
+            )
+        ]
 
 
 def usage(service: lab.Service) -> tuple[int, int, int, int]:
     """Bytes stored or reserved, staged ones, images that are uploading, leases."""
     with _database(service) as connection:
         [[used, staged, uploading]] = connection.execute(
-            "select coalesce(sum(bytes), 0), coalesce(sum(staged_bytes), 0), coalesce(sum(uploading), 0) from project_usage").fetchall()
+            "select coalesce(sum(bytes), 0), coalesce(sum(staged_bytes), 0), coalesce(sum(uploading), 0) from"
+            " project_usage"
+        ).fetchall()
         [[reserved, leases]] = connection.execute("select coalesce(sum(reserved), 0), count(*) from leases").fetchall()
         return used + reserved, staged, uploading, leases
 

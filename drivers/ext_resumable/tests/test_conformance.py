@@ -17,7 +17,9 @@ class TestResumable(ExtensionConformance):
     name = "resumable"
     values: ClassVar[Mapping[str, str]] = {"upload_id": "none"}
     bodies: ClassVar[Mapping[str, object]] = {f"PATCH {UPLOAD}": b"more"}
-    headers: ClassVar[Mapping[str, Mapping[str, str]]] = {f"PATCH {UPLOAD}": {"Upload_Offset": "0", "Upload_Complete": "?0"}}
+    headers: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        f"PATCH {UPLOAD}": {"Upload_Offset": "0", "Upload_Complete": "?0"}
+    }
 
     def work(self, service: Running, image_id: str) -> None:
         """An upload, to another image: an active one has its data."""

@@ -1,4 +1,5 @@
-"""kill -9 at every step of staged data that comes in pieces: it goes on behind the last acknowledged byte, or nothing of it is there."""
+"""kill -9 at every step of staged data that comes in pieces: it goes on behind the last acknowledged byte, or nothing
+of it is there."""
 
 from __future__ import annotations
 
@@ -18,8 +19,16 @@ from glancecore.sdk.checkpoints import SESSION_COPY_STEPS, SESSION_END_STEPS, SE
 CUTS = [(0, 1_500_000), (1_500_000, 3_000_000), (3_000_000, len(DATA))]
 #: The first request has no byte: that comes with the second.
 PIECES = ("session.taken*2", "session.rested*2")
-#: Of a staging store that takes no parts: those of the pass that writes what has waited there, beside what any upload passes.
-COPIES = ("session.part_stored", "session.part_noted", "upload.first_piece", "upload.all_pieces", "upload.after_put", *SESSION_COPY_STEPS)
+#: Of a staging store that takes no parts: those of the pass that writes what has waited there, beside what any upload
+#: passes.
+COPIES = (
+    "session.part_stored",
+    "session.part_noted",
+    "upload.first_piece",
+    "upload.all_pieces",
+    "upload.after_put",
+    *SESSION_COPY_STEPS,
+)
 PLAIN = """
 from glancecore.ports.store import Cap
 from glancecore_store_file.driver import FileStore
@@ -45,8 +54,11 @@ def in_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]
     (site / "plain.py").write_text(PLAIN)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plain\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[glancecore.stores]\nplain = plain:PlainStore\n")
-    config: lab.Config = {"DEFAULT": {"workers": 1, "staging_driver": "plain"}, "file": {"filesystem_store_datadir": images},
-                          "os_glance_staging_store": {"filesystem_store_datadir": Path(images, ".staging")}}
+    config: lab.Config = {
+        "DEFAULT": {"workers": 1, "staging_driver": "plain"},
+        "file": {"filesystem_store_datadir": images},
+        "os_glance_staging_store": {"filesystem_store_datadir": Path(images, ".staging")},
+    }
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", str(site))
         with lab.service(lab.merged(CONFIG, config), start=False) as made:
@@ -63,7 +75,10 @@ def killed(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: str) -> 
         assert answer.status_code == 201, answer.text
         url, acknowledged = answer.headers["Location"], 0
         for first, end in CUTS:
-            if client.patched(url, first, DATA[first:end], "?1" if end == len(DATA) else "?0").status_code in (202, 204):
+            if client.patched(url, first, DATA[first:end], "?1" if end == len(DATA) else "?0").status_code in (
+                202,
+                204,
+            ):
                 acknowledged = end
     service.until_killed()
     service.stop(signal.SIGKILL)
@@ -86,7 +101,9 @@ def killed(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: str) -> 
         assert client.patched(url, offset, DATA[offset:], "?1").status_code == 204
     until(lambda: client.show(image_id)["size"] == len(DATA), lambda: f"{client.show(image_id)}\n{service.tail()}")
     until(lambda: usage(service) == (0, len(DATA), 1, 0), lambda: str(usage(service)))
-    if step != "session.after_finish" or service.config["DEFAULT"].get("staging_driver") is None:  # what is left there is for the sweep
+    if (
+        step != "session.after_finish" or service.config["DEFAULT"].get("staging_driver") is None
+    ):  # what is left there is for the sweep
         until(lambda: len(files(service, image_id)) == 1, lambda: str(files(service, image_id)))
     assert client.importing(image_id).status_code == 202
     until(lambda: client.show(image_id)["status"] == "active", lambda: f"{client.show(image_id)}\n{service.tail()}")
@@ -104,7 +121,9 @@ def test_killed_at(in_parts: lab.Service, monkeypatch: pytest.MonkeyPatch, step:
 
 
 @pytest.mark.parametrize("step", COPIES)
-def test_killed_where_the_staging_store_takes_no_parts(in_copies: lab.Service, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_killed_where_the_staging_store_takes_no_parts(
+    in_copies: lab.Service, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     try:
         killed(in_copies, monkeypatch, step)
     finally:
@@ -113,7 +132,9 @@ def test_killed_where_the_staging_store_takes_no_parts(in_copies: lab.Service, m
 
 @pytest.mark.parametrize("step", SESSION_END_STEPS)
 @pytest.mark.parametrize("where", ["in_parts", "in_copies"])
-def test_killed_while_it_is_given_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, step: str) -> None:
+def test_killed_while_it_is_given_up(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, step: str
+) -> None:
     service: lab.Service = request.getfixturevalue(where)
     monkeypatch.setenv(VARIABLE, step)
     service.start()

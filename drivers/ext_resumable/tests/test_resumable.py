@@ -29,7 +29,11 @@ def test_a_whole_upload_is_answered_as_ever(client: Resuming) -> None:
     for data in (DATA, iter([DATA[:1000], DATA[1000:]])):
         image_id = client.image()
         answer = client.put(image_id, data, "?1")
-        assert (answer.status_code, answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == (204, "?1", str(len(DATA)))
+        assert (answer.status_code, answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == (
+            204,
+            "?1",
+            str(len(DATA)),
+        )
         assert client.show(image_id)["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
         assert client.download(image_id).content == DATA
 
@@ -44,11 +48,20 @@ def test_without_the_header_it_is_the_cores(client: Resuming) -> None:
 def test_in_pieces(client: Resuming) -> None:
     url = client.begun()
     head = client.session.head(url)
-    assert (head.status_code, head.headers["Upload-Offset"], head.headers["Upload-Complete"], head.headers["Cache-Control"]) == (204, "1000", "?0", "no-store")
+    assert (
+        head.status_code,
+        head.headers["Upload-Offset"],
+        head.headers["Upload-Complete"],
+        head.headers["Cache-Control"],
+    ) == (204, "1000", "?0", "no-store")
     assert "Upload-Length" not in head.headers
     assert "max-size=" in head.headers["Upload-Limit"]
     answer = client.patched(url, 1000, DATA[1000:2_000_000], "?0", Upload_Length=str(len(DATA)))
-    assert (answer.status_code, answer.headers["Upload-Offset"], answer.headers["Upload-Complete"]) == (204, "2000000", "?0")
+    assert (answer.status_code, answer.headers["Upload-Offset"], answer.headers["Upload-Complete"]) == (
+        204,
+        "2000000",
+        "?0",
+    )
     assert client.session.head(url).headers["Upload-Length"] == str(len(DATA))
     answer = client.patched(url, 2_000_000, DATA[2_000_000:], "?1")
     assert (answer.status_code, answer.headers["Upload-Complete"]) == (204, "?1")
@@ -78,18 +91,35 @@ def test_what_is_refused(client: Resuming) -> None:
     url = client.begun()
     answer = client.patched(url, 999, b"x", "?0")
     assert (answer.status_code, answer.headers["Upload-Offset"]) == (409, "1000")
-    assert answer.json() == {"type": "https://iana.org/assignments/http-problem-types#mismatching-upload-offset", "title": answer.json()["title"], "status": 409,
-                             "expected-offset": 1000, "provided-offset": 999}
+    assert answer.json() == {
+        "type": "https://iana.org/assignments/http-problem-types#mismatching-upload-offset",
+        "title": answer.json()["title"],
+        "status": 409,
+        "expected-offset": 1000,
+        "provided-offset": 999,
+    }
     for offset in ("-1", "x", "1.0", "?1", ""):
         assert client.patched(url, offset, b"x", "?0").status_code == 400, offset
     assert client.patched(url, 1000, b"x", "").status_code == 400
     assert client.patched(url, 1000, b"x", "?0", Content_Type=OCTETS).status_code == 415
-    assert client.patched(url, 1000, b"x", "?1", Upload_Length="2000").json()["type"].endswith("#inconsistent-upload-length")
-    assert client.patched(url, 1000, b"x", "?0", Upload_Length="999").json()["type"].endswith("#inconsistent-upload-length")
+    assert (
+        client.patched(url, 1000, b"x", "?1", Upload_Length="2000")
+        .json()["type"]
+        .endswith("#inconsistent-upload-length")
+    )
+    assert (
+        client.patched(url, 1000, b"x", "?0", Upload_Length="999")
+        .json()["type"]
+        .endswith("#inconsistent-upload-length")
+    )
     assert client.session.head(url).headers["Upload-Offset"] == "1000"
     for method in ("HEAD", "PATCH", "DELETE"):
-        answer = client.session.request(method, f"{url}x", data=b"x" if method == "PATCH" else None, headers={
-            "Content-Type": PARTIAL, "Upload-Offset": "0", "Upload-Complete": "?0"})
+        answer = client.session.request(
+            method,
+            f"{url}x",
+            data=b"x" if method == "PATCH" else None,
+            headers={"Content-Type": PARTIAL, "Upload-Offset": "0", "Upload-Complete": "?0"},
+        )
         assert answer.status_code == 404
 
 
@@ -114,7 +144,12 @@ def test_others_learn_nothing(service: lab.Service, client: Resuming) -> None:
     url = client.begun(visibility="private")
     stranger, reader = Resuming(service.url, "strangers"), Resuming(service.url, "demo", "reader")
     for who, status in ((stranger, 404), (reader, 403)):
-        assert who.session.head(url).status_code == who.patched(url, 1000, b"x", "?1").status_code == who.session.delete(url).status_code == status
+        assert (
+            who.session.head(url).status_code
+            == who.patched(url, 1000, b"x", "?1").status_code
+            == who.session.delete(url).status_code
+            == status
+        )
         assert who.put(image_of(url), b"x", "?1").status_code == status
     assert client.session.head(url).headers["Upload-Offset"] == "1000"
 
@@ -150,8 +185,25 @@ def test_curl_copes_with_104(service: lab.Service, client: Resuming, tmp_path: P
     image_id, file = client.image(), tmp_path / "disk.img"
     file.write_bytes(DATA)
     words = [word for line in IDENTITY.strip().split("\r\n") for word in ("-H", line)]
-    subprocess.run(["curl", "-sSf", *words, "-H", f"Content-Type: {OCTETS}", "-H", "Upload-Complete: ?1", "-H", "Upload-Draft-Interop-Version: 8", "-T", str(file),
-                    f"{service.url}/v2/images/{image_id}/file"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            "curl",
+            "-sSf",
+            *words,
+            "-H",
+            f"Content-Type: {OCTETS}",
+            "-H",
+            "Upload-Complete: ?1",
+            "-H",
+            "Upload-Draft-Interop-Version: 8",
+            "-T",
+            str(file),
+            f"{service.url}/v2/images/{image_id}/file",
+        ],
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
     assert client.download(image_id).content == DATA
 
 

@@ -1,4 +1,5 @@
-"""The draft on ``PUT …/stage``, on a real server with two workers: it goes on where it broke off, and ends as ever, with data for an import."""
+"""The draft on ``PUT …/stage``, on a real server with two workers: it goes on where it broke off, and ends as ever,
+with data for an import."""
 
 from __future__ import annotations
 
@@ -40,7 +41,11 @@ def test_a_whole_one_is_answered_as_ever(service: lab.Service, client: Resuming)
     for data in (DATA, iter([DATA[:1000], DATA[1000:]])):
         image_id = client.image()
         answer = client.put(image_id, data, "?1")
-        assert (answer.status_code, answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == (204, "?1", str(len(DATA))), answer.text
+        assert (answer.status_code, answer.headers["Upload-Complete"], answer.headers["Upload-Offset"]) == (
+            204,
+            "?1",
+            str(len(DATA)),
+        ), answer.text
         assert len(files(service, image_id)) == 1
         imported(client, image_id)
         until(lambda image_id=image_id: files(service, image_id) == [image_id])  # type: ignore[misc]
@@ -58,7 +63,12 @@ def test_in_pieces_with_broken_connections(service: lab.Service, client: Resumin
     url = client.begun()
     image_id = image_of(url)
     head = client.head(url)
-    assert (head.status_code, head.headers["Upload-Offset"], head.headers["Upload-Complete"], head.headers["Cache-Control"]) == (204, "1000", "?0", "no-store")
+    assert (
+        head.status_code,
+        head.headers["Upload-Offset"],
+        head.headers["Upload-Complete"],
+        head.headers["Cache-Control"],
+    ) == (204, "1000", "?0", "no-store")
     assert client.show(image_id)["status"] == "uploading"
     for other in (client, Resuming(client.url)):
         assert other.put(image_id, b"x").status_code == other.put(image_id, b"x", "?1").status_code == 409, other.way
@@ -118,7 +128,10 @@ def test_what_is_refused(client: Resuming) -> None:
 
 def test_others_learn_nothing(service: lab.Service, client: Resuming) -> None:
     url = client.begun(visibility="private")
-    stranger, reader = Resuming(service.url, "strangers", way="stage"), Resuming(service.url, "demo", "reader", way="stage")
+    stranger, reader = (
+        Resuming(service.url, "strangers", way="stage"),
+        Resuming(service.url, "demo", "reader", way="stage"),
+    )
     for who, status in ((stranger, 404), (reader, 403)):
         assert who.head(url).status_code == who.patched(url, 1000, b"x", "?1").status_code == who.give_up(url) == status
         assert who.put(image_of(url), b"x", "?1").status_code == status
@@ -161,14 +174,33 @@ def test_curl_copes_with_104(service: lab.Service, client: Resuming, tmp_path: P
     image_id, file = client.image(), tmp_path / "disk.img"
     file.write_bytes(DATA)
     words = [word for line in IDENTITY.strip().split("\r\n") for word in ("-H", line)]
-    subprocess.run(["curl", "-sSf", *words, "-H", f"Content-Type: {OCTETS}", "-H", "Upload-Complete: ?1", "-H", "Upload-Draft-Interop-Version: 8", "-T", str(file),
-                    f"{service.url}/v2/images/{image_id}/stage"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            "curl",
+            "-sSf",
+            *words,
+            "-H",
+            f"Content-Type: {OCTETS}",
+            "-H",
+            "Upload-Complete: ?1",
+            "-H",
+            "Upload-Draft-Interop-Version: 8",
+            "-T",
+            str(file),
+            f"{service.url}/v2/images/{image_id}/stage",
+        ],
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
     imported(client, image_id)
 
 
 def test_it_counts_against_what_a_project_may_stage(tmp_path: Path) -> None:
     """While it comes against what is stored, in the end against what is staged: as in one request."""
-    with lab.service(lab.merged(CONFIG, {"DEFAULT": {"user_storage_quota": 3_000_000, "workers": 1}}), folder=tmp_path) as service:
+    with lab.service(
+        lab.merged(CONFIG, {"DEFAULT": {"user_storage_quota": 3_000_000, "workers": 1}}), folder=tmp_path
+    ) as service:
         client, admin = Resuming(service.url, way="stage"), Resuming(service.url, "admins", "admin,member,reader")
         answer = client.put(client.image(), DATA, "?1")
         assert (answer.status_code, "image_size_total" in answer.text) == (413, True)
@@ -178,7 +210,11 @@ def test_it_counts_against_what_a_project_may_stage(tmp_path: Path) -> None:
         until(lambda: client.call("GET", "/v2/info/usage").json()["usage"]["image_stage_total"]["limit"] == 1)
         answer = client.patched(url, 1_500_000, b"x", "?1")
         assert (answer.status_code, "image_stage_total" in answer.text) == (413, True), answer.text
-        assert (client.show(image_of(url))["status"], usage(service), files(service, image_of(url))) == ("queued", (0, 0, 0, 0), [])
+        assert (client.show(image_of(url))["status"], usage(service), files(service, image_of(url))) == (
+            "queued",
+            (0, 0, 0, 0),
+            [],
+        )
         image_id = client.image()
         assert client.put(image_id, DATA[:1000], "?1").status_code == 204
         assert usage(service) == (0, 1000, 1, 0)
@@ -187,7 +223,9 @@ def test_it_counts_against_what_a_project_may_stage(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_staged(tmp_path: Path) -> None:
-    with lab.service(lab.merged(CONFIG, {"DEFAULT": {"enabled_import_methods": "web-download"}}), folder=tmp_path) as service:
+    with lab.service(
+        lab.merged(CONFIG, {"DEFAULT": {"enabled_import_methods": "web-download"}}), folder=tmp_path
+    ) as service:
         client = Resuming(service.url, way="stage")
         image_id = client.image()
         assert client.put(image_id, b"x", "?1").status_code == client.put(image_id, b"x").status_code == 404
@@ -199,12 +237,17 @@ def nodes(tmp_path: Path) -> Iterator[list[lab.Service]]:
     """Two servers of one cloud."""
     (tmp_path / "images").mkdir()
     shared = lab.merged(CONFIG, {"file": {"filesystem_store_datadir": tmp_path / "images"}})
-    with lab.new_database("sqlite") as database, lab.service(shared, database=database) as one, lab.service(shared, database=database) as two:
+    with (
+        lab.new_database("sqlite") as database,
+        lab.service(shared, database=database) as one,
+        lab.service(shared, database=database) as two,
+    ):
         yield [one, two]
 
 
 def test_the_newest_request_wins_wherever_it_comes(nodes: list[lab.Service]) -> None:
-    """One is in the middle of its body at a node when another one goes on at the other; the first node dies, and what was told is there."""
+    """One is in the middle of its body at a node when another one goes on at the other; the first node dies, and what
+    was told is there."""
     one, two = (Resuming(x.url, way="stage") for x in nodes)
     image_id = one.image()
     with one.raw(image_id, "Upload-Draft-Interop-Version: 8") as raw:

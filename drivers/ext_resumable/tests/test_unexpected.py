@@ -18,7 +18,9 @@ def test_a_limit_that_no_structured_field_can_say() -> None:
 
 @pytest.mark.parametrize("way", ["file", "stage"])
 @pytest.mark.parametrize("where", ["append", "_told_early"])
-def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, way: str) -> None:
+def test_nothing_stays_of_an_upload_that_nobody_was_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, way: str
+) -> None:
     file = kit.written(kit.merged(kit.basic(tmp_path), {"DEFAULT": {"enabled_extensions": "resumable"}}), tmp_path)
     kit.synced(kit.read(file))
     with kit.built(kit.read(file)) as service:
@@ -31,6 +33,8 @@ def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monk
             raise RuntimeError("a driver is broken")
 
         monkeypatch.setattr(type(service.tools.kernel.uploads) if where == "append" else Routes, where, broken)
-        answer = owner.call("PUT", f"/v2/images/{image_id}/{way}", b"x", Content_Type="application/octet-stream", Upload_Complete="?1")
+        answer = owner.call(
+            "PUT", f"/v2/images/{image_id}/{way}", b"x", Content_Type="application/octet-stream", Upload_Complete="?1"
+        )
         assert answer.status_code == 500
         assert owner.call("GET", f"/v2/images/{image_id}").json["status"] == "queued"

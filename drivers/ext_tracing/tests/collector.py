@@ -63,8 +63,21 @@ class Collector:
                 for x in scope.spans:
                     attributes = {y.key: getattr(y.value, y.value.WhichOneof("value")) for y in x.attributes}
                     assert not x.events, "events may have texts of errors"
-                    self.spans.append(Seen(x.trace_id.hex(), x.span_id.hex(), x.parent_span_id.hex(), x.name, x.kind, x.start_time_unix_nano, x.end_time_unix_nano,
-                                           x.status.code == 2, attributes, about["service.name"].string_value, about["process.pid"].int_value))
+                    self.spans.append(
+                        Seen(
+                            x.trace_id.hex(),
+                            x.span_id.hex(),
+                            x.parent_span_id.hex(),
+                            x.name,
+                            x.kind,
+                            x.start_time_unix_nano,
+                            x.end_time_unix_nano,
+                            x.status.code == 2,
+                            attributes,
+                            about["service.name"].string_value,
+                            about["process.pid"].int_value,
+                        )
+                    )
 
 
 @contextmanager

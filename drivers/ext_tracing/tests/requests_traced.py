@@ -17,8 +17,13 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def traced(collector: Collector, **options: object) -> lab.Config:
-    return lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "tracing"},
-                                     "ext_tracing": {"endpoint": collector.url, "interval": 0.05, "headers": "x-secret:sesame", **options}})
+    return lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"enabled_extensions": "tracing"},
+            "ext_tracing": {"endpoint": collector.url, "interval": 0.05, "headers": "x-secret:sesame", **options},
+        },
+    )
 
 
 def new_trace() -> tuple[str, dict[str, str]]:

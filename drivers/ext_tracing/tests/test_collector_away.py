@@ -25,7 +25,11 @@ def collector(request: pytest.FixtureRequest) -> Iterator[Collector]:
 
 
 def counted(client: Client, outcome: str) -> float:
-    found = [x for x in client.call("GET", "/metrics").text.splitlines() if x.startswith(f'glance_tracing_spans_total{{outcome="{outcome}"}}')]
+    found = [
+        x
+        for x in client.call("GET", "/metrics").text.splitlines()
+        if x.startswith(f'glance_tracing_spans_total{{outcome="{outcome}"}}')
+    ]
     return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 

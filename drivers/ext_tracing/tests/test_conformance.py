@@ -10,7 +10,9 @@ from glancecore.testing.extension import ExtensionConformance, Running
 
 class TestTracing(ExtensionConformance):
     name = "tracing"
-    config: ClassVar[Mapping[str, Mapping[str, object]]] = {"ext_tracing": {"endpoint": "http://127.0.0.1:9/v1/traces", "drain_seconds": 0.0, "timeout": 0.2}}
+    config: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "ext_tracing": {"endpoint": "http://127.0.0.1:9/v1/traces", "drain_seconds": 0.0, "timeout": 0.2}
+    }
 
     def work(self, service: Running, image_id: str) -> None:
         """Any request is."""

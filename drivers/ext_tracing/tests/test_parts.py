@@ -31,8 +31,17 @@ def collector() -> Iterator[Collector]:
 
 
 def made(collector: Collector, ratio: float = 1.0) -> OtelTracer:
-    conf = SimpleNamespace(service_name="parts", queue_size=100, interval=0.05, timeout=5.0, headers={}, ca_file=None, sampling_ratio=ratio, follow_clients=True,
-                           drain_seconds=10.0)
+    conf = SimpleNamespace(
+        service_name="parts",
+        queue_size=100,
+        interval=0.05,
+        timeout=5.0,
+        headers={},
+        ca_file=None,
+        sampling_ratio=ratio,
+        follow_clients=True,
+        drain_seconds=10.0,
+    )
     return OtelTracer(Sending(collector.url, conf), conf)
 
 
@@ -67,7 +76,9 @@ def site() -> Iterator[tuple[str, list[str]]]:
     thread.join()
 
 
-def test_what_goes_out_by_requests_is_part_of_the_trace(tracer: OtelTracer, collector: Collector, site: tuple[str, list[str]]) -> None:
+def test_what_goes_out_by_requests_is_part_of_the_trace(
+    tracer: OtelTracer, collector: Collector, site: tuple[str, list[str]]
+) -> None:
     url, asked = site
     with tracing.span("top", parent={}):
         trace = tracing.trace_id()
@@ -171,14 +182,18 @@ def test_of_a_tracer_that_was_closed_nothing_is_told(collector: Collector, site:
 
 
 @pytest.mark.parametrize("sent", ["a" * 500, "a=\\", ",".join(f"k{x}=v" for x in range(40))])
-def test_a_tracestate_that_is_none_is_not_logged(tracer: OtelTracer, caplog: pytest.LogCaptureFixture, sent: str) -> None:
+def test_a_tracestate_that_is_none_is_not_logged(
+    tracer: OtelTracer, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
     parent = {"traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01", "tracestate": sent}
     with tracer.begin("top", SpanKind.SERVER, {}, parent).active():
         assert tracer.carrier()["traceparent"].startswith(f"00-{'4b' * 16}")
     assert caplog.text == ""
 
 
-def test_what_the_exporter_says_has_no_token_of_the_endpoint(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_exporter_says_has_no_token_of_the_endpoint(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sending, "_SELDOM", sending._Seldom())  # nothing was said yet, by tests before either
     for name in sending._WORDY:
         monkeypatch.setattr(logging.getLogger(name), "filters", [])

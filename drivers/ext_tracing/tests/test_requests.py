@@ -31,10 +31,6 @@ def client(service: lab.Service) -> Client:
     return Client(service.url)
 
 
-
-
-
-
 def test_a_request_is_a_trace_down_to_database_and_store(client: Client, collector: Collector) -> None:
     image_id = str(client.create(name="secret-name")["id"])
     trace, headers = new_trace()
@@ -42,8 +38,17 @@ def test_a_request_is_a_trace_down_to_database_and_store(client: Client, collect
     assert answer.status_code == 204
     [top] = collector.until(trace, "PUT /v2/images/{image_id}/file")
     assert (top.parent, top.kind, top.failed) == (PARENT, SERVER, False)
-    assert top.attributes | {"http.request.method": "PUT", "http.route": "/v2/images/{image_id}/file", "http.response.status_code": 204, "url.scheme": "http",
-                             "glance.request.id": answer.headers["X-OpenStack-Request-Id"]} == top.attributes
+    assert (
+        top.attributes
+        | {
+            "http.request.method": "PUT",
+            "http.route": "/v2/images/{image_id}/file",
+            "http.response.status_code": 204,
+            "url.scheme": "http",
+            "glance.request.id": answer.headers["X-OpenStack-Request-Id"],
+        }
+        == top.attributes
+    )
     spans = collector.of(trace)
     [use_case] = [x for x in spans if x.parent == top.id]
     assert use_case.attributes | {"glance.image.id": image_id, "glance.project.id": "demo"} == use_case.attributes
@@ -73,7 +78,12 @@ def test_a_download_lasts_until_its_last_byte(collector: Collector, *, sendfile:
 
 def test_nothing_is_told_that_is_not_an_id(client: Client, collector: Collector, service: lab.Service) -> None:
     trace, headers = new_trace()
-    answer = client.call("POST", "/v2/images", {"name": "secret-name", "disk_format": "raw", "container_format": "bare", "tags": ["secret-tag"]}, headers=headers)
+    answer = client.call(
+        "POST",
+        "/v2/images",
+        {"name": "secret-name", "disk_format": "raw", "container_format": "bare", "tags": ["secret-tag"]},
+        headers=headers,
+    )
     assert answer.status_code == 201
     client.call("GET", "/v2/images?name=secret-name&tag=secret-tag", headers=headers | {"X-Auth-Token": "secret-token"})
     client.call("GET", "/v2/images/secret-name", headers=headers)
@@ -107,12 +117,29 @@ def test_log_lines_have_the_trace(client: Client, service: lab.Service) -> None:
     until(lambda: f"[trace {trace}] " in service.log.read_text(), 20)
 
 
-@pytest.mark.parametrize("sent", [
-    "", "00", f"00-{TRACE}-{PARENT}-01\t", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE.upper()}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01",
-    f"00-{TRACE}-{PARENT}-01, 00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01;evil", "x" * 5000, "00-\xff" + TRACE[1:]])
-def test_a_traceparent_that_is_none_begins_a_trace(client: Client, collector: Collector, service: lab.Service, sent: str) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "00",
+        f"00-{TRACE}-{PARENT}-01\t",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01, 00-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01;evil",
+        "x" * 5000,
+        "00-\xff" + TRACE[1:],
+    ],
+)
+def test_a_traceparent_that_is_none_begins_a_trace(
+    client: Client, collector: Collector, service: lab.Service, sent: str
+) -> None:
     before = len(collector.spans)
-    answer = client.session.get(f"{client.url}/v2/schemas/image", headers={"traceparent": sent.encode("latin-1")}, timeout=30)
+    answer = client.session.get(
+        f"{client.url}/v2/schemas/image", headers={"traceparent": sent.encode("latin-1")}, timeout=30
+    )
     assert answer.status_code == 200
     until(lambda: any(x.kind == SERVER for x in collector.spans[before:]), 30)
     for span in collector.spans[before:]:

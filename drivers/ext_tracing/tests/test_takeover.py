@@ -1,5 +1,5 @@
-"""An import whose worker is killed with -9 and that a worker of another node takes over is one trace. The documents show it as it is drawn here:
-FIGURE=1 writes it there."""
+"""An import whose worker is killed with -9 and that a worker of another node takes over is one trace. The documents
+show it as it is drawn here: FIGURE=1 writes it there."""
 
 from __future__ import annotations
 
@@ -57,22 +57,40 @@ def slow_source(once: threading.Event) -> Iterator[tuple[str, list[dict[str, str
 
 
 def node(name: str, collector: Collector, shared: Path, url: str) -> lab.Config:
-    return lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"enabled_extensions": "tracing"}, "ext_tracing": {"endpoint": collector.url, "interval": 0.05, "service_name": name},
-        "database": {"connection": f"sqlite:///{shared}/shared.sqlite"}, "file": {"filesystem_store_datadir": shared / "images"},
-        "os_glance_staging_store": {"filesystem_store_datadir": shared / "staging"}, "imports": {"work_dir": shared / f"work-{name}"},
-        "lease": {"ttl": 2, "reap_interval": 0.2},
-        "import_filtering_opts": {"allowed_ports": f"[{url.rpartition(':')[2].partition('/')[0]}]", "trusted_networks": "[127.0.0.1]"}})
+    return lab.merged(
+        HEADERS_AUTH,
+        {
+            "DEFAULT": {"enabled_extensions": "tracing"},
+            "ext_tracing": {"endpoint": collector.url, "interval": 0.05, "service_name": name},
+            "database": {"connection": f"sqlite:///{shared}/shared.sqlite"},
+            "file": {"filesystem_store_datadir": shared / "images"},
+            "os_glance_staging_store": {"filesystem_store_datadir": shared / "staging"},
+            "imports": {"work_dir": shared / f"work-{name}"},
+            "lease": {"ttl": 2, "reap_interval": 0.2},
+            "import_filtering_opts": {
+                "allowed_ports": f"[{url.rpartition(':')[2].partition('/')[0]}]",
+                "trusted_networks": "[127.0.0.1]",
+            },
+        },
+    )
 
 
 def test_one_trace_over_a_kill_and_two_nodes(tmp_path: Path) -> None:
     let = threading.Event()
-    with collecting() as collector, slow_source(let) as (url, asked), lab.service(node("node-a", collector, tmp_path, url)) as first:
+    with (
+        collecting() as collector,
+        slow_source(let) as (url, asked),
+        lab.service(node("node-a", collector, tmp_path, url)) as first,
+    ):
         client = Client(first.url)
         image_id = str(client.create()["id"])
         trace = os.urandom(16).hex()
-        answer = client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": url}},
-                             headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+        answer = client.call(
+            "POST",
+            f"/v2/images/{image_id}/import",
+            {"method": {"name": "web-download", "uri": url}},
+            headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
+        )
         assert answer.status_code == 202, answer.text
         collector.until(trace, "POST /v2/images/{image_id}/import")
         collector.until(trace, "import")
@@ -89,10 +107,15 @@ def test_one_trace_over_a_kill_and_two_nodes(tmp_path: Path) -> None:
             second.stop()  # what waits is sent
         spans = collector.of(trace)
         begun = collector.named(trace, "import")
-        assert [(x.service, x.attributes["glance.import.stage"]) for x in begun] == [("node-a", "waiting"), ("node-b", "fetch")]
+        assert [(x.service, x.attributes["glance.import.stage"]) for x in begun] == [
+            ("node-a", "waiting"),
+            ("node-b", "fetch"),
+        ]
         assert len({x.pid for x in spans}) == 3
         assert {x.parent for x in begun} == {x.id for x in spans if x.name == "Import image data"}
-        assert not [x for x in asked if "traceparent" in {y.lower() for y in x}], "the context of the trace went to somebody's web server"
+        assert not [x for x in asked if "traceparent" in {y.lower() for y in x}], (
+            "the context of the trace went to somebody's web server"
+        )
         figure = drawn(spans)
         text = PAGE.read_text() if PAGE.exists() else BEGIN + END
         before, _, rest = text.partition(BEGIN)

@@ -21,8 +21,15 @@ def test_an_event_is_of_its_trace(tmp_path: Path, mode: str) -> None:
     receiver.start()
     try:
         with collecting() as collector:
-            config = lab.merged(traced(collector), {"DEFAULT": {"notifiers": "log, webhook"}, "notify_webhook": {"endpoints": "r"},
-                                                    "webhook_r": {"url": receiver.url, "mode": mode}, "outbox": {"interval": 0.1}})
+            config = lab.merged(
+                traced(collector),
+                {
+                    "DEFAULT": {"notifiers": "log, webhook"},
+                    "notify_webhook": {"endpoints": "r"},
+                    "webhook_r": {"url": receiver.url, "mode": mode},
+                    "outbox": {"interval": 0.1},
+                },
+            )
             with lab.service(config) as made:
                 trace, headers = new_trace()
                 client = Client(made.url)
@@ -38,7 +45,15 @@ def test_an_event_is_of_its_trace(tmp_path: Path, mode: str) -> None:
                 assert delivery.kind == PRODUCER
                 assert sent["traceparent"][:-2] == f"00-{trace}-{delivery.id}-"
                 assert top.parent == PARENT
-                assert client.call("POST", "/v2/images", {"name": "x"}, headers={"traceparent": "00-" + "1" * 32 + "-" + PARENT + "-00"}).status_code == 201
+                assert (
+                    client.call(
+                        "POST",
+                        "/v2/images",
+                        {"name": "x"},
+                        headers={"traceparent": "00-" + "1" * 32 + "-" + PARENT + "-00"},
+                    ).status_code
+                    == 201
+                )
                 until(lambda: len(receiver.got) == 2, 30)
                 assert collector.of("1" * 32) == []
     finally:

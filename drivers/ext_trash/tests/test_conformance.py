@@ -30,7 +30,11 @@ class TestTrash(ExtensionConformance):
             body = [{"op": "replace", "path": "/protected", "value": protected}]
             assert service.owner.call("PATCH", f"/v2/images/{image_id}", body, Content_Type=PATCH).status_code == 200
         until(lambda: service.owner.call("GET", f"/v2/images/{image_id}").status_code == 200)
-        self.arguments = {"list": ["--project", "owners"], "restore": [self._deleted(service)], "purge": [self._deleted(service)]}  # type: ignore[misc]
+        self.arguments = {
+            "list": ["--project", "owners"],
+            "restore": [self._deleted(service)],
+            "purge": [self._deleted(service)],
+        }  # type: ignore[misc]
 
     def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, str]:
         del image_id

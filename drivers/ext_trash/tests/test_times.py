@@ -15,7 +15,10 @@ from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image
 from glancecore.testing.service import Config, Person, basic, built, merged, read, synced, written
 
-TRASH = {"DEFAULT": {"enabled_extensions": "trash", "delayed_delete": True, "scrub_time": 3600}, "ext_trash": {"cooldown_minutes": 60}}
+TRASH = {
+    "DEFAULT": {"enabled_extensions": "trash", "delayed_delete": True, "scrub_time": 3600},
+    "ext_trash": {"cooldown_minutes": 60},
+}
 PATCH = "application/openstack-images-v2.1-json-patch"
 
 
@@ -28,7 +31,15 @@ def test_what_was_protected_is_deleted_when_its_time_is_over(tmp_path: Path, mon
         person = Person(service.app)
 
         def protect(image_id: str, value: bool) -> None:
-            assert person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/protected", "value": value}], Content_Type=PATCH).status_code == 200
+            assert (
+                person.call(
+                    "PATCH",
+                    f"/v2/images/{image_id}",
+                    [{"op": "replace", "path": "/protected", "value": value}],
+                    Content_Type=PATCH,
+                ).status_code
+                == 200
+            )
 
         image_id = str(person.create(protected=True)["id"])
         protect(image_id, False)
@@ -51,7 +62,8 @@ def test_a_trash_that_keeps_nothing_stops_the_start(tmp_path: Path, without: Con
 
 
 def test_nobody_takes_the_place_of_who_has_deleted_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The owner's request to delete it has seen the image before an admin has deleted it, and makes its note behind the admin's."""
+    """The owner's request to delete it has seen the image before an admin has deleted it, and makes its note behind the
+    admin's."""
     conf = read(written(merged(basic(tmp_path), TRASH), tmp_path))
     synced(conf)
     with built(conf) as service:
@@ -87,7 +99,9 @@ def test_the_operators_list_is_one_line_an_image_whatever_its_name(tmp_path: Pat
         said: list[str] = []
         trash: Any = service.extensions["trash"]
         assert commands._list(trash, argparse.Namespace(project="red", json=False), said.append) == 0
-        assert [x.split(", goes ")[0].split(" ", 1)[1].rpartition(" by ")[2] for x in said] == ["user-red of red"] * 2, said
+        assert [x.split(", goes ")[0].split(" ", 1)[1].rpartition(" by ")[2] for x in said] == [
+            "user-red of red"
+        ] * 2, said
         assert " without a name (1 byte), deleted " in said[0]
         assert " a b \\u202ered (1 byte), deleted " in said[1]
         assert all(x.isprintable() for x in said)

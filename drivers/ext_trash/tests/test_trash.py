@@ -13,8 +13,14 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 
-CONFIG = lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "trash", "workers": 2, "delayed_delete": True, "scrub_time": 86400}, "periodic": {"embedded": False},
-                                   "ext_trash": {"cooldown_minutes": 60}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "trash", "workers": 2, "delayed_delete": True, "scrub_time": 86400},
+        "periodic": {"embedded": False},
+        "ext_trash": {"cooldown_minutes": 60},
+    },
+)
 DATA = b"what must not be lost"
 
 
@@ -27,7 +33,11 @@ def service(request: pytest.FixtureRequest) -> Iterator[lab.Service]:
 class Project:
     def __init__(self, url: str) -> None:
         self.name = f"p-{uuid.uuid4().hex[:8]}"
-        self.owner, self.reader, self.stranger = Client(url, self.name), Client(url, self.name, "reader"), Client(url, f"x-{self.name}")
+        self.owner, self.reader, self.stranger = (
+            Client(url, self.name),
+            Client(url, self.name, "reader"),
+            Client(url, f"x-{self.name}"),
+        )
         self.admin = Client(url, f"a-{self.name}", "admin,member,reader")
 
     def deleted(self, by: Client | None = None, **fields: object) -> str:
@@ -124,7 +134,9 @@ def test_what_an_admin_of_another_project_has_deleted_is_restored_by_admins(proj
     assert project.trash()[0]["deleted_by"]["project"] == f"a-{project.name}"
     answer = project.owner.call("POST", f"/trash/{image_id}/actions/restore")
     assert (answer.status_code, "admin" in answer.text) == (403, True)
-    assert project.owner.call("DELETE", f"/v2/images/{image_id}").status_code == 404  # which would make it the project's own deletion
+    assert (
+        project.owner.call("DELETE", f"/v2/images/{image_id}").status_code == 404
+    )  # which would make it the project's own deletion
     assert project.owner.call("POST", f"/trash/{image_id}/actions/restore").status_code == 403
     assert project.admin.call("POST", f"/trash/{image_id}/actions/restore").status_code == 200
     assert project.owner.delete(image_id).status_code == 204
@@ -140,7 +152,10 @@ def test_many_restore_and_delete_at_once(project: Project) -> None:
         for _ in range(10):
             codes.add(client.call(method, path).status_code)
 
-    threads = [threading.Thread(target=go, args=x) for x in (("POST", f"/trash/{image_id}/actions/restore"), ("DELETE", f"/v2/images/{image_id}")) * 2]
+    threads = [
+        threading.Thread(target=go, args=x)
+        for x in (("POST", f"/trash/{image_id}/actions/restore"), ("DELETE", f"/v2/images/{image_id}")) * 2
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,7 +172,7 @@ def test_an_image_without_data_goes_at_once(project: Project) -> None:
     assert project.trash() == []
 
 
-# -- what was protected ----------------------------------------------------------------------------------------------------
+# -- what was protected ----------------------------------------------------------------------------
 def test_what_was_protected_is_not_deleted_at_once(project: Project) -> None:
     image_id = str(project.owner.create(protected=True)["id"])
     assert "deletable_at" not in project.owner.show(image_id)
@@ -168,7 +183,14 @@ def test_what_was_protected_is_not_deleted_at_once(project: Project) -> None:
         answer = client.delete(image_id)
         assert (answer.status_code, until in answer.text) == (409, True), answer.text
     assert project.admin.show(image_id)["deletable_at"] == until
-    assert project.owner.patch(image_id, {"op": "replace", "path": "/visibility", "value": "community"}).status_code == 200
+    assert (
+        project.owner.patch(image_id, {"op": "replace", "path": "/visibility", "value": "community"}).status_code == 200
+    )
     assert "deletable_at" not in project.stranger.show(image_id)
     assert project.owner.call("GET", "/v2/images").json()["images"][0]["deletable_at"] == until
-    assert project.owner.patch(image_id, {"op": "add", "path": "/deletable_at", "value": "2000-01-01T00:00:00Z"}).status_code == 403
+    assert (
+        project.owner.patch(
+            image_id, {"op": "add", "path": "/deletable_at", "value": "2000-01-01T00:00:00Z"}
+        ).status_code
+        == 403
+    )

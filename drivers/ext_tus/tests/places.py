@@ -29,11 +29,22 @@ class Bucket:
         gateway = lab.backend("rgw")
         access, secret = gateway.settings["S3_ACCESS_KEY"], gateway.settings["S3_SECRET_KEY"]
         self.name = f"tus-{os.urandom(4).hex()}"
-        self.client: Any = boto3.client("s3", endpoint_url=gateway.url, aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1",
-                                        config=Config(s3={"addressing_style": "path"}))
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=gateway.url,
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}),
+        )
         self.client.create_bucket(Bucket=self.name)
-        self.options: dict[str, object] = {"s3_store_host": gateway.url, "s3_store_access_key": access, "s3_store_secret_key": secret, "s3_store_bucket": self.name,
-                                           "s3_store_bucket_url_format": "path"}
+        self.options: dict[str, object] = {
+            "s3_store_host": gateway.url,
+            "s3_store_access_key": access,
+            "s3_store_secret_key": secret,
+            "s3_store_bucket": self.name,
+            "s3_store_bucket_url_format": "path",
+        }
 
     def names(self) -> list[str]:
         objects = self.client.list_objects_v2(Bucket=self.name).get("Contents", ())
@@ -51,13 +62,21 @@ class Pool:
     def __init__(self) -> None:
         lab.ceph_bindings()
         self.ceph = lab.backend("ceph").settings
-        self.options: dict[str, object] = {"rbd_store_ceph_conf": self.ceph["CEPH_CONF"], "rbd_store_user": self.ceph["CEPH_USER"],
-                                           "rbd_store_pool": self.ceph["CEPH_POOL"]}
+        self.options: dict[str, object] = {
+            "rbd_store_ceph_conf": self.ceph["CEPH_CONF"],
+            "rbd_store_user": self.ceph["CEPH_USER"],
+            "rbd_store_pool": self.ceph["CEPH_POOL"],
+        }
         self._before = set(self._all())
 
     def _all(self) -> list[str]:
-        return subprocess.run(["rbd", "--pool", self.ceph["CEPH_POOL"], "ls"], env={**os.environ, "CEPH_CONF": self.ceph["CEPH_CONF"]}, check=True, text=True,
-                              capture_output=True).stdout.split()
+        return subprocess.run(
+            ["rbd", "--pool", self.ceph["CEPH_POOL"], "ls"],
+            env={**os.environ, "CEPH_CONF": self.ceph["CEPH_CONF"]},
+            check=True,
+            text=True,
+            capture_output=True,
+        ).stdout.split()
 
     def names(self) -> list[str]:
         return sorted(set(self._all()) - self._before)

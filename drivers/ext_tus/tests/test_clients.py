@@ -21,7 +21,12 @@ from tusclient.exceptions import TusCommunicationError
 from tusing import CONFIG, DATA, OFFSET_OCTETS, Tus, staged, stored
 from waiting import until
 
-IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "user-demo", "X-Project-Id": "demo", "X-Roles": "member,reader"}
+IDENTITY = {
+    "X-Identity-Status": "Confirmed",
+    "X-User-Id": "user-demo",
+    "X-Project-Id": "demo",
+    "X-Roles": "member,reader",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,9 @@ def test_tuspy(service: lab.Service, tus: Tus, piece: int | None, verified: bool
     image_id = tus.image()
     client = TusClient(f"{service.url}/v2/images/{image_id}/uploads", headers=IDENTITY)
     more: dict[str, Any] = {"chunk_size": piece} if piece else {}
-    client.uploader(file_stream=io.BytesIO(DATA), metadata={"filename": "disk.img"}, upload_checksum=verified, **more).upload()
+    client.uploader(
+        file_stream=io.BytesIO(DATA), metadata={"filename": "disk.img"}, upload_checksum=verified, **more
+    ).upload()
     became_active(service, tus, image_id)
 
 
@@ -104,7 +111,14 @@ def test_aiotus(service: lab.Service, tus: Tus, piece: int) -> None:
         async with aiohttp.ClientSession(headers=IDENTITY) as session:
             endpoint = f"{service.url}/v2/images/{image_id}/uploads"
             config = await aiotus.core.configuration(session, endpoint)  # type: ignore[arg-type]
-            location = await aiotus.upload(endpoint, io.BytesIO(DATA), metadata={"filename": b"disk.img"}, client_session=session, config=retrying, chunksize=piece)
+            location = await aiotus.upload(
+                endpoint,
+                io.BytesIO(DATA),
+                metadata={"filename": b"disk.img"},
+                client_session=session,
+                config=retrying,
+                chunksize=piece,
+            )
             assert location is not None
             found = await aiotus.metadata(location, client_session=session, config=retrying)
             return config.protocol_extensions, location, found
@@ -121,13 +135,31 @@ def test_curl(service: lab.Service, tus: Tus, tmp_path: Path) -> None:
     image_id, identity = tus.image(), [word for name, value in IDENTITY.items() for word in ("-H", f"{name}: {value}")]
 
     def curl(*words: str) -> str:
-        return subprocess.run(["curl", "-sSf", *identity, "-H", "Tus-Resumable: 1.0.0", *words], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+        return subprocess.run(
+            ["curl", "-sSf", *identity, "-H", "Tus-Resumable: 1.0.0", *words],
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        ).stdout
 
-    head = curl("-D", "-", "-X", "POST", "-H", f"Upload-Length: {len(DATA)}", f"{service.url}/v2/images/{image_id}/uploads")
+    head = curl(
+        "-D", "-", "-X", "POST", "-H", f"Upload-Length: {len(DATA)}", f"{service.url}/v2/images/{image_id}/uploads"
+    )
     url = next(x.split(": ", 1)[1].strip() for x in head.splitlines() if x.lower().startswith("location:"))
     for offset in (0, 2_000_000):
         part = tmp_path / "part"
-        part.write_bytes(DATA[offset:offset + 2_000_000])
+        part.write_bytes(DATA[offset : offset + 2_000_000])
         assert f"upload-offset: {offset}" in curl("-I", url).lower()
-        curl("-X", "PATCH", "-T", str(part), "-H", f"Content-Type: {OFFSET_OCTETS}", "-H", f"Upload-Offset: {offset}", url)
+        curl(
+            "-X",
+            "PATCH",
+            "-T",
+            str(part),
+            "-H",
+            f"Content-Type: {OFFSET_OCTETS}",
+            "-H",
+            f"Upload-Offset: {offset}",
+            url,
+        )
     became_active(service, tus, image_id)

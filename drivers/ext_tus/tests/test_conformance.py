@@ -17,18 +17,31 @@ class TestTus(ExtensionConformance):
     name = "tus"
     values: ClassVar[Mapping[str, str]] = {"upload_id": "none"}
     public = frozenset({f"OPTIONS {UPLOADS}", f"OPTIONS {UPLOAD}"})
-    bodies: ClassVar[Mapping[str, object]] = {f"POST {UPLOADS}": b"some", f"PATCH {UPLOAD}": b"more", f"POST {UPLOAD}": b"more"}
+    bodies: ClassVar[Mapping[str, object]] = {
+        f"POST {UPLOADS}": b"some",
+        f"PATCH {UPLOAD}": b"more",
+        f"POST {UPLOAD}": b"more",
+    }
     headers: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        f"POST {UPLOADS}": {"Tus_Resumable": "1.0.0", "Upload_Length": "10"}, f"HEAD {UPLOAD}": {"Tus_Resumable": "1.0.0"},
-        f"DELETE {UPLOAD}": {"Tus_Resumable": "1.0.0"}, f"PATCH {UPLOAD}": {"Tus_Resumable": "1.0.0", "Upload_Offset": "0"},
-        f"POST {UPLOAD}": {"Tus_Resumable": "1.0.0", "Upload_Offset": "0", "X_HTTP_Method_Override": "PATCH"}}
+        f"POST {UPLOADS}": {"Tus_Resumable": "1.0.0", "Upload_Length": "10"},
+        f"HEAD {UPLOAD}": {"Tus_Resumable": "1.0.0"},
+        f"DELETE {UPLOAD}": {"Tus_Resumable": "1.0.0"},
+        f"PATCH {UPLOAD}": {"Tus_Resumable": "1.0.0", "Upload_Offset": "0"},
+        f"POST {UPLOAD}": {"Tus_Resumable": "1.0.0", "Upload_Offset": "0", "X_HTTP_Method_Override": "PATCH"},
+    }
 
     def work(self, service: Running, image_id: str) -> None:
         """An upload, to another image: an active one has its data."""
         del image_id
         other = str(service.owner.create()["id"])
-        answer = service.owner.call("POST", f"/v2/images/{other}/uploads", b"data", Tus_Resumable="1.0.0", Upload_Length="4",
-                                    Content_Type="application/offset+octet-stream")
+        answer = service.owner.call(
+            "POST",
+            f"/v2/images/{other}/uploads",
+            b"data",
+            Tus_Resumable="1.0.0",
+            Upload_Length="4",
+            Content_Type="application/offset+octet-stream",
+        )
         assert answer.status_code == 201, answer.text
         assert service.row(other).status.value == "active"
 

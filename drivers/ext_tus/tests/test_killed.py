@@ -1,4 +1,5 @@
-"""kill -9 at every step of an upload in pieces: it goes on behind the last acknowledged byte, or nothing of it is there. And from node to node."""
+"""kill -9 at every step of an upload in pieces: it goes on behind the last acknowledged byte, or nothing of it is
+there. And from node to node."""
 
 from __future__ import annotations
 
@@ -26,8 +27,6 @@ def stopped() -> Iterator[lab.Service]:
 def service(stopped: lab.Service) -> Iterator[lab.Service]:
     yield stopped
     stopped.stop(signal.SIGKILL)
-
-
 
 
 def sent(tus: Tus, image_id: str, acknowledged: list[int]) -> None:
@@ -66,7 +65,10 @@ def test_killed_at(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: 
     assert offset >= acknowledged[0]
     if offset < len(DATA):
         assert tus.patch(url, offset, DATA[offset:]).status_code == 204
-    until(lambda: tus.client.show(image_id)["status"] == "active", lambda: f"{tus.client.show(image_id)}\n{service.tail()}")
+    until(
+        lambda: tus.client.show(image_id)["status"] == "active",
+        lambda: f"{tus.client.show(image_id)}\n{service.tail()}",
+    )
     assert tus.client.download(image_id).content == DATA
     until(lambda: usage(service) == (len(DATA), 0, 0), lambda: str(usage(service)))
     assert (staged(service), growing(service), len(stored(service))) == ([], [], 1)
@@ -97,8 +99,6 @@ def test_killed_while_it_is_given_up(service: lab.Service, monkeypatch: pytest.M
     assert tus.client.delete(image_of(url)).status_code == 204
 
 
-
-
 def test_from_node_to_node(nodes: list[lab.Service]) -> None:
     """Each request at the other one; the one that had the last is killed, and comes back later."""
     clients = [Tus(x.url) for x in nodes]
@@ -121,10 +121,12 @@ def test_from_node_to_node(nodes: list[lab.Service]) -> None:
     until(lambda: clients[0].client.show(image_id)["status"] == "active")
     assert clients[1].client.download(image_id).content == DATA
     until(lambda: staged(nodes[0]) == [])
-    assert clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA) >> 20
+    assert (
+        clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA) >> 20
+    )
 
 
 def dying(node: lab.Service, data: bytes) -> Iterator[bytes]:
-    yield data[:len(data) // 2]
+    yield data[: len(data) // 2]
     node.stop(signal.SIGKILL)
-    yield data[len(data) // 2:]
+    yield data[len(data) // 2 :]

@@ -1,4 +1,5 @@
-"""kill -9 at the steps of an upload whose parts another service takes: nothing that was acknowledged is lost, and nothing is left."""
+"""kill -9 at the steps of an upload whose parts another service takes: nothing that was acknowledged is lost, and
+nothing is left."""
 
 from __future__ import annotations
 
@@ -22,7 +23,14 @@ MIB = 1 << 20
 DATA = os.urandom(19 * MIB + 7)
 #: Where the service wants large parts: one of its own, bytes that wait, a part of these and others, and the rest.
 CUTS = [0, 9 * MIB, 10 * MIB, 18 * MIB, len(DATA)]
-STEPS = ("session.part_stored*1", "session.part_stored*3", "session.part_noted*3", "session.commit_begun", "session.completed", "session.after_finish")
+STEPS = (
+    "session.part_stored*1",
+    "session.part_stored*3",
+    "session.part_noted*3",
+    "session.commit_begun",
+    "session.completed",
+    "session.after_finish",
+)
 #: In a pool of Ceph nothing waits: parts are of any size.
 KILLED = [("s3", step) for step in (*STEPS, *SESSION_REST_STEPS)] + [("rbd", step) for step in STEPS]
 
@@ -36,9 +44,12 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def stopped(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
-    config: lab.Config = {"os_glance_staging_store": {"filesystem_store_datadir": tmp_path_factory.mktemp("staging")},
-                          "DEFAULT": {"workers": 1, "enabled_backends": f"file:file,remote:{place.driver}"}, "glance_store": {"default_backend": "remote"},
-                          "remote": place.options}
+    config: lab.Config = {
+        "os_glance_staging_store": {"filesystem_store_datadir": tmp_path_factory.mktemp("staging")},
+        "DEFAULT": {"workers": 1, "enabled_backends": f"file:file,remote:{place.driver}"},
+        "glance_store": {"default_backend": "remote"},
+        "remote": place.options,
+    }
     with lab.service(lab.merged(CONFIG, config), start=False) as made:
         yield made
 
@@ -74,11 +85,11 @@ def test_killed_in_the_middle_of_a_part(service: lab.Service, place: Place) -> N
     url = tus.begun(len(DATA))
 
     def half() -> Iterator[bytes]:
-        yield DATA[CUTS[1]:CUTS[1] + MIB // 2]
+        yield DATA[CUTS[1] : CUTS[1] + MIB // 2]
         service.stop(signal.SIGKILL)
-        yield DATA[CUTS[1] + MIB // 2:CUTS[2]]
+        yield DATA[CUTS[1] + MIB // 2 : CUTS[2]]
 
-    assert tus.patch(url, 0, DATA[:CUTS[1]]).status_code == 204
+    assert tus.patch(url, 0, DATA[: CUTS[1]]).status_code == 204
     with contextlib.suppress(*BROKEN_OFF):
         tus.patch(url, CUTS[1], half())
     goes_on(service, place, image_of(url), url.removeprefix(service.url), CUTS[1])
@@ -94,10 +105,16 @@ def goes_on(service: lab.Service, place: Place, image_id: str, path: str, acknow
         end = next(x for x in CUTS if x > offset)
         assert tus.patch(f"{service.url}{path}", offset, DATA[offset:end]).status_code == 204
         offset = end
-    until(lambda: tus.client.show(image_id)["status"] == "active", lambda: f"{tus.client.show(image_id)}\n{service.tail()}")
+    until(
+        lambda: tus.client.show(image_id)["status"] == "active",
+        lambda: f"{tus.client.show(image_id)}\n{service.tail()}",
+    )
     assert tus.client.download(image_id).content == DATA
     until(lambda: usage(service) == (len(DATA), 0, 0), lambda: str(usage(service)))
-    until(lambda: place.names() == [image_id] and waiting(service, image_id) == [], lambda: str((place.names(), waiting(service, image_id))))
+    until(
+        lambda: place.names() == [image_id] and waiting(service, image_id) == [],
+        lambda: str((place.names(), waiting(service, image_id))),
+    )
     assert tus.client.delete(image_id).status_code == 204
     until(lambda: place.names() == [])
 

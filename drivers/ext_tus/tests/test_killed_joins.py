@@ -17,7 +17,15 @@ from glancecore.sdk.checkpoints import JOIN_END_STEPS, JOIN_STEPS, SESSION_COPY_
 
 CUTS = [(0, 1_500_000), (1_500_000, len(DATA))]
 #: Those of the pass that makes the image, and of the transfer of a partial upload.
-OTHERS = ("session.part_stored", "session.part_noted", "session.rested", *SESSION_COPY_STEPS, "upload.first_piece", "upload.all_pieces", "upload.after_put")
+OTHERS = (
+    "session.part_stored",
+    "session.part_noted",
+    "session.rested",
+    *SESSION_COPY_STEPS,
+    "upload.first_piece",
+    "upload.all_pieces",
+    "upload.after_put",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,8 @@ def service(stopped: lab.Service) -> Iterator[lab.Service]:
 
 @pytest.mark.parametrize("step", [*JOIN_STEPS, *OTHERS])
 def test_killed_at(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """As a client does that was told of what it had begun: it goes on with that, and joins. What it was not told of goes with the rest."""
+    """As a client does that was told of what it had begun: it goes on with that, and joins. What it was not told of
+    goes with the rest."""
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     tus, urls = Tus(service.url), []
@@ -49,15 +58,20 @@ def test_killed_at(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: 
     monkeypatch.delenv(VARIABLE)
     service.start()
     tus = Tus(service.url)
-    if tus.client.show(image_id)["status"] == "saving" and not any(x["concat"] == "final" for x in tus.uploads(image_id)):
+    if tus.client.show(image_id)["status"] == "saving" and not any(
+        x["concat"] == "final" for x in tus.uploads(image_id)
+    ):
         for at, (first, end) in enumerate(CUTS):
             if at == len(urls):
                 urls += tus.partials(image_id, [(first, end)], sent=False)
             offset = tus.offset(urls[at])
             if offset < end - first:
-                assert tus.patch(urls[at], offset, DATA[first + offset:end]).status_code == 204
+                assert tus.patch(urls[at], offset, DATA[first + offset : end]).status_code == 204
         assert tus.join(image_id, urls).status_code == 201
-    until(lambda: tus.client.show(image_id)["status"] == "active", lambda: f"{tus.client.show(image_id)}\n{service.tail()}")
+    until(
+        lambda: tus.client.show(image_id)["status"] == "active",
+        lambda: f"{tus.client.show(image_id)}\n{service.tail()}",
+    )
     assert tus.client.download(image_id).content == DATA
     assert tus.join(image_id, urls).status_code == 201, "who was not told asks again"
     until(lambda: usage(service) == (len(DATA), 0, 0), lambda: str(usage(service)))
@@ -85,7 +99,10 @@ def test_killed_while_they_are_given_up(service: lab.Service, monkeypatch: pytes
     tus = Tus(service.url)
 
     def given_up() -> bool:
-        return all(tus.call("DELETE", url).status_code in (204, 404) for url in urls) and tus.client.show(image_id)["status"] == "queued"
+        return (
+            all(tus.call("DELETE", url).status_code in (204, 404) for url in urls)
+            and tus.client.show(image_id)["status"] == "queued"
+        )
 
     until(given_up, service.tail)
     until(lambda: usage(service) == (0, 0, 0), lambda: str(usage(service)))
@@ -111,7 +128,12 @@ def test_from_node_to_node(nodes: list[lab.Service]) -> None:
             for turn, begun in enumerate(range(first, end, 300_000)):
                 node = (at + turn) % 2
                 assert mine[node].offset(f"{nodes[node].url}{paths[at]}") == begun - first
-                assert mine[node].patch(f"{nodes[node].url}{paths[at]}", begun - first, DATA[begun:min(begun + 300_000, end)]).status_code == 204
+                assert (
+                    mine[node]
+                    .patch(f"{nodes[node].url}{paths[at]}", begun - first, DATA[begun : min(begun + 300_000, end)])
+                    .status_code
+                    == 204
+                )
         except BaseException as exc:
             raised.append(exc)
 
@@ -126,8 +148,12 @@ def test_from_node_to_node(nodes: list[lab.Service]) -> None:
     answer = clients[1].join(image_id, urls)
     assert answer.status_code == 201, answer.text
     nodes[0].start()
-    assert clients[0].join(image_id, urls).headers["Location"].removeprefix(nodes[0].url) == answer.headers["Location"].removeprefix(nodes[1].url)
+    assert clients[0].join(image_id, urls).headers["Location"].removeprefix(nodes[0].url) == answer.headers[
+        "Location"
+    ].removeprefix(nodes[1].url)
     until(lambda: clients[0].client.show(image_id)["status"] == "active")
     assert clients[0].client.download(image_id).content == DATA
     until(lambda: staged(nodes[0]) == [])
-    assert clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA) >> 20
+    assert (
+        clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA) >> 20
+    )

@@ -32,9 +32,20 @@ def service() -> Iterator[lab.Service]:
         yield made
 
 
-def client(service: lab.Service, image_id: str, file: Path, *, piece: int = 4_000_000, parallel: int = 4, give_up: int = 0) -> subprocess.Popen[str]:
+def client(
+    service: lab.Service, image_id: str, file: Path, *, piece: int = 4_000_000, parallel: int = 4, give_up: int = 0
+) -> subprocess.Popen[str]:
     folder = lab.npm("tus-js", CLIENT)
-    words = [folder / "node", SCRIPT, folder, f"{service.url}/v2/images/{image_id}/uploads", file, str(piece), str(parallel), str(give_up)]
+    words = [
+        folder / "node",
+        SCRIPT,
+        folder,
+        f"{service.url}/v2/images/{image_id}/uploads",
+        file,
+        str(piece),
+        str(parallel),
+        str(give_up),
+    ]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
 

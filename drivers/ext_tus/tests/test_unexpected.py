@@ -12,7 +12,9 @@ from glancecore.testing import service as kit
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
+def test_nothing_stays_of_an_upload_that_nobody_was_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
     """``away``: it can't be ended at once; the answer is the same."""
     file = kit.written(kit.merged(kit.basic(tmp_path), {"DEFAULT": {"enabled_extensions": "tus"}}), tmp_path)
     kit.synced(kit.read(file))
@@ -30,6 +32,13 @@ def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monk
         monkeypatch.setattr(uploads, "append", broken)
         if away:
             monkeypatch.setattr(uploads, "terminate", unavailable)
-        answer = owner.call("POST", f"/v2/images/{image_id}/uploads", b"x", Tus_Resumable="1.0.0", Upload_Length="1", Content_Type="application/offset+octet-stream")
+        answer = owner.call(
+            "POST",
+            f"/v2/images/{image_id}/uploads",
+            b"x",
+            Tus_Resumable="1.0.0",
+            Upload_Length="1",
+            Content_Type="application/offset+octet-stream",
+        )
         assert answer.status_code == 500
         assert owner.call("GET", f"/v2/images/{image_id}").json["status"] == ("saving" if away else "queued")

@@ -14,9 +14,15 @@ from client import HEADERS_AUTH, Client
 from waiting import until
 
 OFFSET_OCTETS = "application/offset+octet-stream"
-CONFIG = lab.merged(HEADERS_AUTH, {
-    "DEFAULT": {"enabled_extensions": "tus", "workers": 2, "user_storage_quota": 50_000_000}, "lease": {"ttl": 2, "reap_interval": 0.2},
-    "periodic": {"embedded": False}, "uploads": {"part_size": 1 << 20}})
+CONFIG = lab.merged(
+    HEADERS_AUTH,
+    {
+        "DEFAULT": {"enabled_extensions": "tus", "workers": 2, "user_storage_quota": 50_000_000},
+        "lease": {"ttl": 2, "reap_interval": 0.2},
+        "periodic": {"embedded": False},
+        "uploads": {"part_size": 1 << 20},
+    },
+)
 DATA = os.urandom(3_500_000)
 
 
@@ -24,11 +30,15 @@ class Tus:
     def __init__(self, url: str, project: str = "demo", roles: str = "member,reader") -> None:
         self.client = Client(url, project, roles)
 
-    def call(self, method: str, path: str, data: bytes | Iterable[bytes] | None = None, **headers: str) -> requests.Response:
+    def call(
+        self, method: str, path: str, data: bytes | Iterable[bytes] | None = None, **headers: str
+    ) -> requests.Response:
         """``path``, or a URL; ``headers`` with underscores."""
         named = {"Tus-Resumable": "1.0.0", **{name.replace("_", "-"): value for name, value in headers.items()}}
         url = path if "://" in path else f"{self.client.url}{path}"
-        return self.client.session.request(method, url, data=data, timeout=120, headers={k: v for k, v in named.items() if v})
+        return self.client.session.request(
+            method, url, data=data, timeout=120, headers={k: v for k, v in named.items() if v}
+        )
 
     def image(self, **fields: object) -> str:
         return str(self.client.create(**fields)["id"])
@@ -61,7 +71,8 @@ class Tus:
         return self.call("PATCH", url, data, **{"Upload_Offset": str(offset), "Content_Type": OFFSET_OCTETS, **headers})
 
     def offset(self, url: str) -> int:
-        """Asked for again, as clients do, while the service does not know yet that whoever sent has died: until the lease has ended."""
+        """Asked for again, as clients do, while the service does not know yet that whoever sent has died: until the
+        lease has ended."""
         answers: list[requests.Response] = []
 
         def told() -> bool:
@@ -101,6 +112,8 @@ def growing(service: lab.Service) -> list[str]:
 def usage(service: lab.Service) -> tuple[int, int, int]:
     """Bytes used, images that are uploading, leases."""
     with sqlite3.connect(service.folder / "glance.sqlite") as connection:
-        [[used, uploading]] = connection.execute("select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage").fetchall()
+        [[used, uploading]] = connection.execute(
+            "select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage"
+        ).fetchall()
         [[reserved, leases]] = connection.execute("select coalesce(sum(reserved), 0), count(*) from leases").fetchall()
         return used + reserved, uploading, leases

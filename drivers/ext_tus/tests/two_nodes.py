@@ -27,8 +27,14 @@ def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[lab.S
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
             node = lab.Service(tmp_path / name, lab.free_port(), {})
-            node.config = lab.merged({"DEFAULT": {"bind_port": node.port, "enabled_backends": "file:file"}, "glance_store": {"default_backend": "file"},
-                                      "database": served.client}, shared)
+            node.config = lab.merged(
+                {
+                    "DEFAULT": {"bind_port": node.port, "enabled_backends": "file:file"},
+                    "glance_store": {"default_backend": "file"},
+                    "database": served.client,
+                },
+                shared,
+            )
             node.config_file.write_text(lab.config_text(node.config))
             node.start()
             stack.callback(node.stop)

@@ -1,4 +1,5 @@
-"""What is refused at once. The method itself is tested against a real Keystone with two regions, by tests/e2e and tempest."""
+"""What is refused at once. The method itself is tested against a real Keystone with two regions, by tests/e2e and
+tempest."""
 
 from __future__ import annotations
 
@@ -33,9 +34,16 @@ def make(folder: Path | None = None, text: str | None = None, /, **options: obje
     return method
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"glance_region": None}, "glance_region"), ({"glance_region": 5}, "glance_region"), ({"glance_image_id": None}, "glance_image_id"),
-    ({"glance_image_id": "foo"}, "image id does not look like a UUID"), ({"glance_service_interface": 5}, "interface")])
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"glance_region": None}, "glance_region"),
+        ({"glance_region": 5}, "glance_region"),
+        ({"glance_image_id": None}, "glance_image_id"),
+        ({"glance_image_id": "foo"}, "image id does not look like a UUID"),
+        ({"glance_service_interface": 5}, "interface"),
+    ],
+)
 def test_a_wrong_request(change: Mapping[str, object], word: str) -> None:
     with pytest.raises(errors.Invalid, match=word):
         make(auth_url="http://keystone").check(MethodRequest({**GOOD, **change}, (), {"token": "t"}))
@@ -53,9 +61,15 @@ def test_without_keystone_it_does_not_start(text: str | None, tmp_path: Path) ->
         make(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["[keystone_authtoken]\nauth_url = http://keystone/\nwww_authenticate_uri = http://other\n",
-                                  "[keystone_authtoken]\nwww_authenticate_uri = http://keystone\n", "[keystone_authtoken]\nauth_uri = http://keystone\n",
-                                  "[keystone_authtoken]\nauth_section = glance\n[glance]\nauth_url = http://keystone\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[keystone_authtoken]\nauth_url = http://keystone/\nwww_authenticate_uri = http://other\n",
+        "[keystone_authtoken]\nwww_authenticate_uri = http://keystone\n",
+        "[keystone_authtoken]\nauth_uri = http://keystone\n",
+        "[keystone_authtoken]\nauth_section = glance\n[glance]\nauth_url = http://keystone\n",
+    ],
+)
 def test_keystone_is_known_where_no_requests_are_served(text: str, tmp_path: Path) -> None:
     """Nobody has declared the options of that section there."""
     assert make(tmp_path, text)._keystone == "http://keystone"

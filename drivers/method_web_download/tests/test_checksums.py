@@ -13,17 +13,41 @@ SHA = hashlib.sha256(b"x").hexdigest()
 MD5 = hashlib.md5(b"x").hexdigest()
 
 
-@pytest.mark.parametrize("text", [
-    f"{SHA}  disk.img\n", f"{SHA} *disk.img\r\n", f"{SHA.upper()}  ./disk.img", f"SHA256 (disk.img) = {SHA}\n", f"SHA2-256 (disk.img) = {SHA}\n{SHA}  disk.img",
-    f"{'0' * 64}  other.img\n{SHA}  disk.img\n{'1' * 64}  disk.img.sig\n", f"{SHA}\n",
-    f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{SHA}  disk.img\n-----BEGIN PGP SIGNATURE-----\n\niQIz\n-----END PGP SIGNATURE-----\n",
-    f"# disk.img: 5 bytes\nSHA256 (disk.img) = {SHA}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SHA}  disk.img\n",
+        f"{SHA} *disk.img\r\n",
+        f"{SHA.upper()}  ./disk.img",
+        f"SHA256 (disk.img) = {SHA}\n",
+        f"SHA2-256 (disk.img) = {SHA}\n{SHA}  disk.img",
+        f"{'0' * 64}  other.img\n{SHA}  disk.img\n{'1' * 64}  disk.img.sig\n",
+        f"{SHA}\n",
+        (
+            f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{SHA}  disk.img\n-----BEGIN PGP"
+            " SIGNATURE-----\n\niQIz\n-----END PGP SIGNATURE-----\n"
+        ),
+        f"# disk.img: 5 bytes\nSHA256 (disk.img) = {SHA}\n",
+    ],
+)
 def test_the_digest_is_found(text: str) -> None:
     assert find(text, "disk.img") == {"sha256": SHA}
 
 
-@pytest.mark.parametrize("text", ["", "disk.img", f"{SHA}  disk.img.sig", f"{SHA[:-1]}  disk.img", f"SHA512 (disk.img) = {SHA}", f"{SHA} disk.img",
-                                  f"{SHA}  a disk.img", f"CRC (disk.img) = {SHA}", "<html>not found</html>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "disk.img",
+        f"{SHA}  disk.img.sig",
+        f"{SHA[:-1]}  disk.img",
+        f"SHA512 (disk.img) = {SHA}",
+        f"{SHA} disk.img",
+        f"{SHA}  a disk.img",
+        f"CRC (disk.img) = {SHA}",
+        "<html>not found</html>",
+    ],
+)
 def test_nothing_is_made_up(text: str) -> None:
     assert find(text, "disk.img") == {}
 

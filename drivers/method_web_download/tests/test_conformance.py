@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         data = web.data[begin:]
         try:
-            self.wfile.write(data if web.after is None else data[:web.after])
+            self.wfile.write(data if web.after is None else data[: web.after])
         except ConnectionError:
             pass
         self.close_connection = True
@@ -60,9 +60,18 @@ class Web(Source):
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/secret/name?token=hidden"
         self.good = MethodRequest({"name": "web-download", "uri": self.url})
-        self.bad = tuple(MethodRequest({"name": "web-download", **more}) for more in (
-            {}, {"uri": ""}, {"uri": 5}, {"uri": "ftp://127.0.0.1/x"}, {"uri": "http://10.0.0.1/"}, {"uri": self.url, "checksum_url": 5},
-            {"uri": self.url, "checksum_url": "http://10.0.0.1/"}))
+        self.bad = tuple(
+            MethodRequest({"name": "web-download", **more})
+            for more in (
+                {},
+                {"uri": ""},
+                {"uri": 5},
+                {"uri": "ftp://127.0.0.1/x"},
+                {"uri": "http://10.0.0.1/"},
+                {"uri": self.url, "checksum_url": 5},
+                {"uri": self.url, "checksum_url": "http://10.0.0.1/"},
+            )
+        )
 
     def cut(self, after: int) -> None:
         self.after = after
@@ -82,7 +91,9 @@ class Web(Source):
 
 def method_for(web: Web, **options: Any) -> WebDownload:
     port = web.server.server_address[1]
-    return make_method(WebDownload, **{"trusted_networks": ["127.0.0.1"], "allowed_ports": [port], "timeout": 2.0, **options})
+    return make_method(
+        WebDownload, **{"trusted_networks": ["127.0.0.1"], "allowed_ports": [port], "timeout": 2.0, **options}
+    )
 
 
 class TestRanges(ImportMethodConformance):
@@ -97,7 +108,6 @@ class TestRanges(ImportMethodConformance):
     @pytest.fixture
     def method(self, source: Web) -> WebDownload:
         return method_for(source)
-
 
     def test_data_whose_end_is_not_proved_needs_a_digest(self, source: Web, method: WebDownload) -> None:
         """Or half of it would become an image when the connection breaks."""
@@ -116,26 +126,42 @@ class TestNoValidator(TestRanges):
     etag = ""
 
 
-@pytest.mark.parametrize(("options", "uri", "taken"), [
-    ({}, "http://8.8.8.8/x", True), ({}, "https://8.8.8.8/x", True), ({}, "http://8.8.8.8:443/x", True), ({}, "http://8.8.8.8:8080/x", False),
-    ({"allowed_ports": [8080]}, "http://8.8.8.8:8080/x", True), ({"allowed_ports": [8080]}, "http://8.8.8.8/x", False),
-    ({"allowed_ports": [80]}, "https://8.8.8.8/x", False), ({"allowed_ports": [], "disallowed_ports": [443]}, "https://8.8.8.8/x", False),
-    ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:22/x", False),
-    ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:23/x", True),
-    ({"allowed_ports": [80], "disallowed_ports": [80]}, "http://8.8.8.8:80/x", True),
-    ({"allowed_schemes": ["https"]}, "http://8.8.8.8/x", False), ({"allowed_schemes": [], "disallowed_schemes": ["http"]}, "http://8.8.8.8/x", False),
-    ({"allowed_schemes": [], "disallowed_schemes": ["http"]}, "https://8.8.8.8/x", True),
-    ({"allowed_hosts": ["8.8.8.8"]}, "http://8.8.8.8/x", True), ({"allowed_hosts": ["8.8.8.8"]}, "http://8.8.4.4/x", False),
-    ({"allowed_hosts": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True), ({"allowed_hosts": ["10.0.0.0/8"]}, "http://8.8.8.8/x", False),
-    ({"allowed_hosts": ["localhost"]}, "http://localhost/x", True), ({"allowed_hosts": ["localhost"]}, "http://127.0.0.1/x", False),
-    ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.8.8/x", False), ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.4.4/x", True),
-    ({"disallowed_hosts": ["8.8.8.0/24"]}, "http://8.8.8.8/x", False), ({"disallowed_hosts": ["nowhere.invalid"]}, "http://8.8.8.8/x", True),
-    ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost/x", False),
-    ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.2/x", True),
-    ({"disallowed_hosts": ["localhost"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.1/x", False),
-    ({"disallowed_hosts": ["LocalHost."], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost./x", False),
-    ({"trusted_networks": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True), ({"trusted_networks": ["10.0.0.0/8"]}, "http://8.8.8.8/x", True),
-    ({}, "http://10.1.2.3/x", False)])
+@pytest.mark.parametrize(
+    ("options", "uri", "taken"),
+    [
+        ({}, "http://8.8.8.8/x", True),
+        ({}, "https://8.8.8.8/x", True),
+        ({}, "http://8.8.8.8:443/x", True),
+        ({}, "http://8.8.8.8:8080/x", False),
+        ({"allowed_ports": [8080]}, "http://8.8.8.8:8080/x", True),
+        ({"allowed_ports": [8080]}, "http://8.8.8.8/x", False),
+        ({"allowed_ports": [80]}, "https://8.8.8.8/x", False),
+        ({"allowed_ports": [], "disallowed_ports": [443]}, "https://8.8.8.8/x", False),
+        ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:22/x", False),
+        ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:23/x", True),
+        ({"allowed_ports": [80], "disallowed_ports": [80]}, "http://8.8.8.8:80/x", True),
+        ({"allowed_schemes": ["https"]}, "http://8.8.8.8/x", False),
+        ({"allowed_schemes": [], "disallowed_schemes": ["http"]}, "http://8.8.8.8/x", False),
+        ({"allowed_schemes": [], "disallowed_schemes": ["http"]}, "https://8.8.8.8/x", True),
+        ({"allowed_hosts": ["8.8.8.8"]}, "http://8.8.8.8/x", True),
+        ({"allowed_hosts": ["8.8.8.8"]}, "http://8.8.4.4/x", False),
+        ({"allowed_hosts": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True),
+        ({"allowed_hosts": ["10.0.0.0/8"]}, "http://8.8.8.8/x", False),
+        ({"allowed_hosts": ["localhost"]}, "http://localhost/x", True),
+        ({"allowed_hosts": ["localhost"]}, "http://127.0.0.1/x", False),
+        ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.8.8/x", False),
+        ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.4.4/x", True),
+        ({"disallowed_hosts": ["8.8.8.0/24"]}, "http://8.8.8.8/x", False),
+        ({"disallowed_hosts": ["nowhere.invalid"]}, "http://8.8.8.8/x", True),
+        ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost/x", False),
+        ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.2/x", True),
+        ({"disallowed_hosts": ["localhost"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.1/x", False),
+        ({"disallowed_hosts": ["LocalHost."], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost./x", False),
+        ({"trusted_networks": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True),
+        ({"trusted_networks": ["10.0.0.0/8"]}, "http://8.8.8.8/x", True),
+        ({}, "http://10.1.2.3/x", False),
+    ],
+)
 def test_the_operators_lists(options: dict[str, Any], uri: str, taken: bool) -> None:
     method = make_method(WebDownload, **options)
     if taken:
@@ -145,17 +171,34 @@ def test_the_operators_lists(options: dict[str, Any], uri: str, taken: bool) -> 
             method.check(MethodRequest({"uri": uri}))
 
 
-@pytest.mark.parametrize(("options", "word"), [
-    ({"allowed_hosts": ["127.1"]}, "allowed_hosts"), ({"disallowed_hosts": ["*.example.org"]}, "disallowed_hosts"), ({"trusted_networks": ["10.0.0.0/99"]}, "trusted_networks"),
-    ({"allowed_schemes": ["ftp"]}, "ftp"), ({"ca_file": "/nowhere"}, "ca_file"), ({"proxy": "nothing"}, "proxy")])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"allowed_hosts": ["127.1"]}, "allowed_hosts"),
+        ({"disallowed_hosts": ["*.example.org"]}, "disallowed_hosts"),
+        ({"trusted_networks": ["10.0.0.0/99"]}, "trusted_networks"),
+        ({"allowed_schemes": ["ftp"]}, "ftp"),
+        ({"ca_file": "/nowhere"}, "ca_file"),
+        ({"proxy": "nothing"}, "proxy"),
+    ],
+)
 def test_a_wrong_setting_stops_the_start(options: dict[str, Any], word: str) -> None:
     with pytest.raises(errors.ConfigError, match=word):
         make_method(WebDownload, **options)
 
 
-@pytest.mark.parametrize(("method", "pinned"), [
-    ({}, False), ({"expected": {}}, False), ({"expected": {"sha256": "0" * 64}}, True), ({"checksum_url": "https://8.8.8.8/SHA256SUMS"}, True),
-    ({"checksum_url": "HTTPS://8.8.8.8/SHA256SUMS"}, True), ({"checksum_url": "http://8.8.8.8/SHA256SUMS"}, False), ({"signature": "x"}, False)])
+@pytest.mark.parametrize(
+    ("method", "pinned"),
+    [
+        ({}, False),
+        ({"expected": {}}, False),
+        ({"expected": {"sha256": "0" * 64}}, True),
+        ({"checksum_url": "https://8.8.8.8/SHA256SUMS"}, True),
+        ({"checksum_url": "HTTPS://8.8.8.8/SHA256SUMS"}, True),
+        ({"checksum_url": "http://8.8.8.8/SHA256SUMS"}, False),
+        ({"signature": "x"}, False),
+    ],
+)
 def test_what_lets_a_redirect_lead_to_http(method: dict[str, Any], pinned: bool) -> None:
     """A digest that nobody on the way can choose."""
     assert _pinned(MethodRequest({"uri": "https://8.8.8.8/x", **method})) is pinned

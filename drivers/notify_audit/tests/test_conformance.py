@@ -67,4 +67,6 @@ class TestAudit(DurableNotifierConformance):
         key = tmp_path / "key"
         key.touch(mode=0o600)
         key.write_bytes(KEY)
-        return lambda: notifier(tmp_path, folder=receiver.path, timeout=1, file_size=8192, **({"key_file": key} if keyed else {}))
+        return lambda: notifier(
+            tmp_path, folder=receiver.path, timeout=1, file_size=8192, **({"key_file": key} if keyed else {})
+        )

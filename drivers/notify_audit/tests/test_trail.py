@@ -35,9 +35,21 @@ def opened(folder: Path, key: bytes = KEY, file_size: int = 4096) -> Trail:
 
 
 def told(number: int, **more: object) -> dict[str, object]:
-    return {"id": f"e{number}", "at": "2026-01-02T03:04:05+00:00", "type": "image.create", "subject": f"i{number}",
-            "who": {"user": f"u{number % 2}", "project": "p", "address": "192.0.2.7", "request": "POST /v2/images", "request_id": "req-1"},
-            "data": {"name": "x" * 200}, **more}
+    return {
+        "id": f"e{number}",
+        "at": "2026-01-02T03:04:05+00:00",
+        "type": "image.create",
+        "subject": f"i{number}",
+        "who": {
+            "user": f"u{number % 2}",
+            "project": "p",
+            "address": "192.0.2.7",
+            "request": "POST /v2/images",
+            "request_id": "req-1",
+        },
+        "data": {"name": "x" * 200},
+        **more,
+    }
 
 
 def kept(folder: Path, key: bytes = KEY) -> list[object]:
@@ -64,7 +76,7 @@ def test_the_same_event_is_one_line(tmp_path: Path) -> None:
     assert kept(tmp_path) == ["e1", "e2"]
 
 
-# -- whoever changes it is seen ----------------------------------------------------------------------------------------------
+# -- whoever changes it is seen --------------------------------------------------------------------
 def _change(lines: list[bytes]) -> None:
     lines[3] = lines[3].replace(b'"u1"', b'"u2"')
 
@@ -96,7 +108,9 @@ def _begin_anew(lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("harm", [_change, _cut_out, _swap, _repeat, _from_another_trail, _begin_anew])
-def test_harm_is_seen_and_named(tmp_path: Path, harm: Callable[[list[bytes]], None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_harm_is_seen_and_named(
+    tmp_path: Path, harm: Callable[[list[bytes]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     made = opened(tmp_path / "trail", file_size=1 << 20)
     for number in range(8):
         made.append(told(number))
@@ -115,7 +129,9 @@ def test_harm_is_seen_and_named(tmp_path: Path, harm: Callable[[list[bytes]], No
 
 
 @pytest.mark.parametrize("gone", ["the last lines", "a file between"])
-def test_what_was_cut_off_is_seen_by_whoever_kept_the_end(tmp_path: Path, gone: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_cut_off_is_seen_by_whoever_kept_the_end(
+    tmp_path: Path, gone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = opened(tmp_path, key=b"")
     for number in range(40):
         made.append(told(number))
@@ -127,7 +143,9 @@ def test_what_was_cut_off_is_seen_by_whoever_kept_the_end(tmp_path: Path, gone: 
         assert command.run(["verify", str(tmp_path)]) == command.BROKEN
     else:
         path = files(tmp_path)[-1]
-        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1])) if path.read_bytes().count(b"\n") > 1 else path.unlink()
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1])) if path.read_bytes().count(
+            b"\n"
+        ) > 1 else path.unlink()
         assert command.run(["verify", str(tmp_path)]) == 0, "nobody can see that"
         assert command.run(["verify", str(tmp_path), "--end", end]) == command.BROKEN
         assert f"a line is missing that was there: {end}" in capsys.readouterr().out
@@ -142,7 +160,7 @@ def test_older_files_may_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFix
     assert "from 1 on" not in capsys.readouterr().out
 
 
-# -- whatever dies -----------------------------------------------------------------------------------------------------------
+# -- whatever dies ---------------------------------------------------------------------------------
 def test_what_a_dead_writer_left_of_a_line_is_cut_off(tmp_path: Path) -> None:
     opened(tmp_path).append(told(1))
     path = tmp_path / CURRENT
@@ -174,7 +192,7 @@ def test_a_full_disk_loses_no_line_and_adds_none(tmp_path: Path, monkeypatch: py
     def full(descriptor: int, data: bytes) -> int:
         if len(data) < 200:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(descriptor, data[:len(data) - 150])
+        return real(descriptor, data[: len(data) - 150])
 
     with monkeypatch.context() as during:
         during.setattr(trail.os, "write", full)
@@ -324,7 +342,7 @@ def test_processes_that_write_at_once_and_are_killed_leave_one_chain(tmp_path: P
     assert len(found) == len(set(found))
 
 
-# -- looking at it -----------------------------------------------------------------------------------------------------------
+# -- looking at it ---------------------------------------------------------------------------------
 def test_show_finds_whose_and_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = opened(tmp_path, key=b"", file_size=1 << 20)
     for number in range(4):
@@ -332,14 +350,20 @@ def test_show_finds_whose_and_what(tmp_path: Path, capsys: pytest.CaptureFixture
     made.append(told(9, subject="evil\n9 forged", who=None))
     assert command.run(["show", str(tmp_path), "--user", "u1"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown == [f"{x + 1} 2026-01-02T03:04:05+00:00 image.create i{x} by u1 of p from 192.0.2.7: POST /v2/images req-1" for x in (1, 3)]
+    assert shown == [
+        f"{x + 1} 2026-01-02T03:04:05+00:00 image.create i{x} by u1 of p from 192.0.2.7: POST /v2/images req-1"
+        for x in (1, 3)
+    ]
     assert command.run(["--json", "show", str(tmp_path), "--subject", "i2"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "e2"
     assert command.run(["show", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
-@pytest.mark.parametrize("words", [["verify", "HERE/empty"], ["verify", "HERE/nowhere"], ["verify", "HERE/trail", "--key-file", "HERE/nowhere"]])
+@pytest.mark.parametrize(
+    "words",
+    [["verify", "HERE/empty"], ["verify", "HERE/nowhere"], ["verify", "HERE/trail", "--key-file", "HERE/nowhere"]],
+)
 def test_what_is_not_there_is_said(tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     opened(tmp_path / "trail").append(told(1))

@@ -37,7 +37,11 @@ class Bus(Receiver):
 
             def enough() -> bool:
                 while (message := channel.basic_get(f"{self.topic}.info", no_ack=True)) is not None:
-                    self.came.append(kombu.serialization.loads(message.body, message.content_type, message.content_encoding)["event_type"])
+                    self.came.append(
+                        kombu.serialization.loads(message.body, message.content_type, message.content_encoding)[
+                            "event_type"
+                        ]
+                    )
                 return len(self.came) >= number
 
             until(enough)
@@ -57,8 +61,15 @@ class TestMessaging(NotifierConformance):
     @pytest.fixture
     def make(self, receiver: Bus, tmp_path: Path) -> Callable[[], MessagingNotifier]:
         file = tmp_path / "conf"
-        file.write_text(lab.config_text({"DEFAULT": {"transport_url": receiver.url}, "oslo_messaging_rabbit": {"kombu_reconnect_delay": 0.1},
-                                         "oslo_messaging_notifications": {"driver": "messaging", "topics": receiver.topic, "retry": 1}}))
+        file.write_text(
+            lab.config_text(
+                {
+                    "DEFAULT": {"transport_url": receiver.url},
+                    "oslo_messaging_rabbit": {"kombu_reconnect_delay": 0.1},
+                    "oslo_messaging_notifications": {"driver": "messaging", "topics": receiver.topic, "retry": 1},
+                }
+            )
+        )
 
         def made() -> MessagingNotifier:
             conf = cfg.ConfigOpts()

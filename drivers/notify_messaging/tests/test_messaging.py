@@ -63,9 +63,15 @@ def topic() -> str:
 @pytest.fixture
 def make(url: str, topic: str, tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as stack:
-        def made(default: dict[str, object] | None = None, own: dict[str, object] | None = None, **notifications: object) -> MessagingNotifier:
-            config = _config(tmp_path / "conf", DEFAULT={"transport_url": url, **(default or {})},
-                             oslo_messaging_notifications={"driver": "messagingv2", "topics": topic, **notifications})
+
+        def made(
+            default: dict[str, object] | None = None, own: dict[str, object] | None = None, **notifications: object
+        ) -> MessagingNotifier:
+            config = _config(
+                tmp_path / "conf",
+                DEFAULT={"transport_url": url, **(default or {})},
+                oslo_messaging_notifications={"driver": "messagingv2", "topics": topic, **notifications},
+            )
             return stack.enter_context(closing(MessagingNotifier(make_section(OPTIONS, **(own or {})), config)))
 
         yield made
@@ -77,12 +83,23 @@ def _listening(url: str, topic: str, folder: Path) -> Iterator[queue.Queue[dict[
     heard: queue.Queue[dict[str, Any]] = queue.Queue()
 
     class Endpoint:
-        def info(self, ctxt: dict[str, Any], publisher_id: str, event_type: str, payload: Any, metadata: dict[str, Any]) -> None:
-            heard.put({"publisher_id": publisher_id, "event_type": event_type, "payload": payload, "context": ctxt, **metadata})
+        def info(
+            self, ctxt: dict[str, Any], publisher_id: str, event_type: str, payload: Any, metadata: dict[str, Any]
+        ) -> None:
+            heard.put(
+                {
+                    "publisher_id": publisher_id,
+                    "event_type": event_type,
+                    "payload": payload,
+                    "context": ctxt,
+                    **metadata,
+                }
+            )
 
     transport = oslo_messaging.get_notification_transport(_config(folder / "listener", DEFAULT={"transport_url": url}))
     listener = oslo_messaging.get_notification_listener(
-        transport, [oslo_messaging.Target(exchange="glance", topic=topic)], [Endpoint()], executor="threading")
+        transport, [oslo_messaging.Target(exchange="glance", topic=topic)], [Endpoint()], executor="threading"
+    )
     listener.start()
     try:
         yield heard
@@ -95,14 +112,22 @@ def _listening(url: str, topic: str, folder: Path) -> Iterator[queue.Queue[dict[
 def test_a_listener_is_told_in_order(make: Make, url: str, topic: str, tmp_path: Path) -> None:
     notifier = make({"default_publisher_id": "image.here"})
     with _listening(url, topic, tmp_path) as heard:
-        order = [EventType.IMAGE_CREATE, EventType.IMAGE_PREPARE, EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE, EventType.IMAGE_DELETE]
+        order = [
+            EventType.IMAGE_CREATE,
+            EventType.IMAGE_PREPARE,
+            EventType.IMAGE_UPLOAD,
+            EventType.IMAGE_ACTIVATE,
+            EventType.IMAGE_DELETE,
+        ]
         for event in order:
             notifier.notify(_event("ünïcode", event))
         told = [heard.get(timeout=60) for _ in order]
     assert [x["event_type"] for x in told] == [x.value for x in order]
     assert {x["publisher_id"] for x in told} == {"image.here"}
     assert {x["payload"]["name"] for x in told} == {"ünïcode"}
-    assert {(x["context"]["user"], x["context"]["project_id"], x["context"]["request_id"]) for x in told} == {("ann", "project", "req-1")}
+    assert {(x["context"]["user"], x["context"]["project_id"], x["context"]["request_id"]) for x in told} == {
+        ("ann", "project", "req-1")
+    }
     assert len({x["message_id"] for x in told}) == len(order)
     assert told[0]["timestamp"].startswith("20")
 
@@ -139,7 +164,12 @@ def test_without_a_publisher_the_host_is_named(make: Make, url: str, topic: str)
 def test_while_the_bus_is_away_events_wait(make: Make, url: str, topic: str) -> None:
     """It is reached by a port behind which nothing listens at first; a new one there finds all events, in order."""
     port = lab.free_port()
-    line = NotifierQueue("messaging", make({"transport_url": url.replace(f":{urlsplit(url).port}/", f":{port}/")}, driver="messaging"), 10, 60)
+    line = NotifierQueue(
+        "messaging",
+        make({"transport_url": url.replace(f":{urlsplit(url).port}/", f":{port}/")}, driver="messaging"),
+        10,
+        60,
+    )
     for number in range(5):
         line.put(_event(str(number)))
     assert _taken(url, topic) == []
@@ -151,6 +181,7 @@ def test_while_the_bus_is_away_events_wait(make: Make, url: str, topic: str) -> 
 @contextmanager
 def _forwarded(port: int, to: int) -> Iterator[None]:
     """What comes to ``port`` is taken on to ``to``."""
+
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection(("127.0.0.1", to)) as there:
@@ -179,8 +210,14 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "the password is wrong"])
-def test_what_the_bus_refuses_is_raised_and_logged(make: Make, url: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
-    wrong = f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/" if how == "nobody listens" else url.replace("secret", "wrong")
+def test_what_the_bus_refuses_is_raised_and_logged(
+    make: Make, url: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = (
+        f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/"
+        if how == "nobody listens"
+        else url.replace("secret", "wrong")
+    )
     notifier = make({"transport_url": wrong}, retry=0 if how == "nobody listens" else -1)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
@@ -195,14 +232,33 @@ def test_audit_tools_get_cadf(make: Make, url: str, topic: str) -> None:
     notifier.notify(_event("x", EventType.IMAGE_CREATE))
     notifier.notify(Notification(TaskEvent(EventType.TASK_FAILURE, failed), NOW))
     plain, audit, _, failure = _taken(url, topic)
-    assert (plain["event_type"], audit["event_type"], failure["event_type"]) == ("image.create", "audit.image.create", "audit.task.failure")
+    assert (plain["event_type"], audit["event_type"], failure["event_type"]) == (
+        "image.create",
+        "audit.image.create",
+        "audit.task.failure",
+    )
     told = audit["payload"]
-    assert (told["action"], told["outcome"], told["target"]["id"], told["eventType"]) == ("create", "success", "i", "activity")
-    assert told["initiator"] == {**told["initiator"], "typeURI": "service/security/account/user", "id": "ann", "project_id": "project",
-                                 "request_id": "req-1", "host": {"address": "192.0.2.1"}, "roles": ["admin", "member"]}
+    assert (told["action"], told["outcome"], told["target"]["id"], told["eventType"]) == (
+        "create",
+        "success",
+        "i",
+        "activity",
+    )
+    assert told["initiator"] == {
+        **told["initiator"],
+        "typeURI": "service/security/account/user",
+        "id": "ann",
+        "project_id": "project",
+        "request_id": "req-1",
+        "host": {"address": "192.0.2.1"},
+        "roles": ["admin", "member"],
+    }
     assert told["requestPath"] == "/v2/images/x/file"
     assert told["attachments"][0]["content"]["name"] == "x"
-    assert (failure["payload"]["outcome"], failure["payload"]["initiator"]["typeURI"]) == ("failure", "service/storage/image")
+    assert (failure["payload"]["outcome"], failure["payload"]["initiator"]["typeURI"]) == (
+        "failure",
+        "service/storage/image",
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Invalid uuid")
@@ -213,17 +269,36 @@ def test_each_event_is_valid(kind: EventType) -> None:
         assert _event_of(_event("x", kind, who), "image.here").is_valid()
 
 
-@pytest.mark.parametrize(("sections", "words"), [
-    ({"oslo_messaging_notifications": {}}, ("[oslo_messaging_notifications] driver", "messagingv2")),
-    ({"oslo_messaging_notifications": {"driver": "mesagingv2"}}, ("[oslo_messaging_notifications] driver = mesagingv2", "messagingv2")),
-    ({"oslo_messaging_notifications": {"driver": "messagingv2", "topics": ""}}, ("[oslo_messaging_notifications] topics",)),
-    ({"DEFAULT": {"transport_url": "rabbot://glance:sesame@bus/"}}, ("[DEFAULT] transport_url", "rabbot", "rabbit")),
-    ({"DEFAULT": {"transport_url": "glance:sesame"}}, ("[DEFAULT] transport_url", "choose one of", "rabbit")),
-    ({"DEFAULT": {"transport_url": "rabbit://glance:sesame@bus:many/"}}, ("[DEFAULT] transport_url", "many", "rabbit://")),
-    ({"oslo_messaging_notifications": {"driver": "messagingv2", "transport_url": "//glance:sesame@bus"}},
-     ("[oslo_messaging_notifications] transport_url",)),
-])
-def test_wrong_settings_stop_the_start(sections: dict[str, dict[str, object]], words: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"oslo_messaging_notifications": {}}, ("[oslo_messaging_notifications] driver", "messagingv2")),
+        (
+            {"oslo_messaging_notifications": {"driver": "mesagingv2"}},
+            ("[oslo_messaging_notifications] driver = mesagingv2", "messagingv2"),
+        ),
+        (
+            {"oslo_messaging_notifications": {"driver": "messagingv2", "topics": ""}},
+            ("[oslo_messaging_notifications] topics",),
+        ),
+        (
+            {"DEFAULT": {"transport_url": "rabbot://glance:sesame@bus/"}},
+            ("[DEFAULT] transport_url", "rabbot", "rabbit"),
+        ),
+        ({"DEFAULT": {"transport_url": "glance:sesame"}}, ("[DEFAULT] transport_url", "choose one of", "rabbit")),
+        (
+            {"DEFAULT": {"transport_url": "rabbit://glance:sesame@bus:many/"}},
+            ("[DEFAULT] transport_url", "many", "rabbit://"),
+        ),
+        (
+            {"oslo_messaging_notifications": {"driver": "messagingv2", "transport_url": "//glance:sesame@bus"}},
+            ("[oslo_messaging_notifications] transport_url",),
+        ),
+    ],
+)
+def test_wrong_settings_stop_the_start(
+    sections: dict[str, dict[str, object]], words: tuple[str, ...], tmp_path: Path
+) -> None:
     config = _config(tmp_path / "conf", **{"oslo_messaging_notifications": {"driver": "messagingv2"}, **sections})
     with pytest.raises(ConfigError) as caught:
         MessagingNotifier(make_section(OPTIONS), config)

@@ -25,7 +25,9 @@ class Web(Receiver):
 
     def heard(self, number: int) -> Sequence[str]:
         self.inner.wait(lambda got: len([x for x in got if x.status < 300]) >= number)
-        return [(x.headers.get("ce-type") or x.event["type"]).removeprefix(PREFIX) for x in self.inner.got if x.status < 300]
+        return [
+            (x.headers.get("ce-type") or x.event["type"]).removeprefix(PREFIX) for x in self.inner.got if x.status < 300
+        ]
 
     def stop(self) -> None:
         self.inner.stop()
@@ -65,7 +67,13 @@ class TestWebhook(DurableNotifierConformance):
 
     @pytest.fixture
     def make(self, receiver: Web, tmp_path: Path) -> Callable[[], DurableNotifier]:
-        section = {"url": f"{receiver.inner.url}?key=url-s3cret", "secrets": SECRET, "timeout": 2, "mode": self.mode, "authorization": "Bearer t0ken-of-the-receiver"}
+        section = {
+            "url": f"{receiver.inner.url}?key=url-s3cret",
+            "secrets": SECRET,
+            "timeout": 2,
+            "mode": self.mode,
+            "authorization": "Bearer t0ken-of-the-receiver",
+        }
 
         def made() -> WebhookNotifier:
             return notifier(tmp_path, {"notify_webhook": {"endpoints": "here"}, "webhook_here": section})

@@ -27,8 +27,14 @@ from .certificates import make as make_certificate
 from .conftest import NEW_SECRET, SECRET
 
 Make = Callable[..., Endpoint]
-DATA = {"id": "i", "name": "ä 😀 \" \\ %", "size": None, "properties": {"k": "v"}, "tags": ["t"], "deleted": False}
-EVENT = make_event("6ba7b810-9dad-11d1-80b4-00c04fd430c8", 1.25, type="image.create", data=DATA, initiator=Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file"))
+DATA = {"id": "i", "name": 'ä 😀 " \\ %', "size": None, "properties": {"k": "v"}, "tags": ["t"], "deleted": False}
+EVENT = make_event(
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    1.25,
+    type="image.create",
+    data=DATA,
+    initiator=Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file"),
+)
 
 
 def _parsed(got: Got) -> tuple[dict[str, Any], Any]:
@@ -42,12 +48,31 @@ def test_an_event_is_a_cloud_event(receiver: Receiver, endpoint: Make, mode: str
     (got,) = receiver.got
     attributes, data = _parsed(got)
     assert data == DATA
-    assert attributes == {"specversion": "1.0", "id": EVENT.id, "source": "/image", "type": "org.openstack.glance.image.create",
-                          "subject": EVENT.subject, "time": EVENT.at, "datacontenttype": "application/json", "authtype": "user",
-                          "authid": "ann", "projectid": "project", "requestid": "req-1", "clientaddress": "192.0.2.1", "roles": "admin,member",
-                          "request": "PUT /v2/images/x/file", "traceparent": EVENT.traceparent}
-    assert (got.path, got.headers["authorization"], got.headers["user-agent"]) == ("/events?tenant=7", "Bearer t0ken", "glancecore")
-    assert got.headers["content-type"] == ("application/cloudevents+json" if mode == "structured" else "application/json")
+    assert attributes == {
+        "specversion": "1.0",
+        "id": EVENT.id,
+        "source": "/image",
+        "type": "org.openstack.glance.image.create",
+        "subject": EVENT.subject,
+        "time": EVENT.at,
+        "datacontenttype": "application/json",
+        "authtype": "user",
+        "authid": "ann",
+        "projectid": "project",
+        "requestid": "req-1",
+        "clientaddress": "192.0.2.1",
+        "roles": "admin,member",
+        "request": "PUT /v2/images/x/file",
+        "traceparent": EVENT.traceparent,
+    }
+    assert (got.path, got.headers["authorization"], got.headers["user-agent"]) == (
+        "/events?tenant=7",
+        "Bearer t0ken",
+        "glancecore",
+    )
+    assert got.headers["content-type"] == (
+        "application/cloudevents+json" if mode == "structured" else "application/json"
+    )
 
 
 def test_an_event_of_no_trace_says_nothing_of_one(receiver: Receiver, endpoint: Make) -> None:
@@ -56,9 +81,13 @@ def test_an_event_of_no_trace_says_nothing_of_one(receiver: Receiver, endpoint: 
     assert "traceparent" not in receiver.got[0].headers
 
 
-@pytest.mark.parametrize(("initiator", "said"), [
-    (None, {"authtype": "system"}), (Initiator(request_id="req-2"), {"authtype": "unknown", "requestid": "req-2"})])
-def test_who_is_not_known_is_said_so(receiver: Receiver, endpoint: Make, initiator: Initiator | None, said: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("initiator", "said"),
+    [(None, {"authtype": "system"}), (Initiator(request_id="req-2"), {"authtype": "unknown", "requestid": "req-2"})],
+)
+def test_who_is_not_known_is_said_so(
+    receiver: Receiver, endpoint: Make, initiator: Initiator | None, said: dict[str, str]
+) -> None:
     endpoint(url=receiver.url).deliver(replace(EVENT, initiator=initiator))
     attributes, _ = _parsed(receiver.got[0])
     known = {"authtype", "authid", "projectid", "requestid", "clientaddress", "roles", "request"}
@@ -82,8 +111,12 @@ def test_the_signature_is_what_openssl_makes(receiver: Receiver, endpoint: Make)
     (got,) = receiver.got
     key = base64.b64decode(SECRET.removeprefix("whsec_")).hex()
     signed = f"{EVENT.id}.{got.headers['webhook-timestamp']}.".encode() + got.body
-    made = subprocess.run(["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key}", "-binary"], input=signed,
-                          capture_output=True, check=True).stdout
+    made = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key}", "-binary"],
+        input=signed,
+        capture_output=True,
+        check=True,
+    ).stdout
     assert got.headers["webhook-signature"] == f"v1,{base64.b64encode(made).decode()}"
 
 
@@ -107,18 +140,21 @@ def test_the_same_event_keeps_its_id_and_its_body(receiver: Receiver, endpoint: 
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
 
 
-@pytest.mark.parametrize(("wanted", "yes", "no"), [
-    ("", ["image.create", "task.failure", "metadef_tag.delete"], []),
-    ("image", ["image.create", "image.member.create"], ["task.failure", "metadef_namespace.create"]),
-    ("image.member, task.failure", ["image.member.delete", "task.failure"], ["image.create", "task.success"]),
-    ("image.delete", ["image.delete"], ["image.create"]),
-])
+@pytest.mark.parametrize(
+    ("wanted", "yes", "no"),
+    [
+        ("", ["image.create", "task.failure", "metadef_tag.delete"], []),
+        ("image", ["image.create", "image.member.create"], ["task.failure", "metadef_namespace.create"]),
+        ("image.member, task.failure", ["image.member.delete", "task.failure"], ["image.create", "task.success"]),
+        ("image.delete", ["image.delete"], ["image.create"]),
+    ],
+)
 def test_an_endpoint_gets_what_it_wants(endpoint: Make, wanted: str, yes: list[str], no: list[str]) -> None:
     here = endpoint(url="http://127.0.0.1:1/", events=wanted)
     assert [x for x in yes + no if here.wants(x)] == yes
 
 
-# -- answers -----------------------------------------------------------------------------------------------------------
+# -- answers ---------------------------------------------------------------------------------------
 def _refused(here: Endpoint) -> NotDelivered:
     with pytest.raises(NotDelivered) as told:
         here.deliver(EVENT)
@@ -146,7 +182,12 @@ def test_a_busy_receiver_is_left_alone_for_as_long_as_it_asks(receiver: Receiver
     assert (_refused(here).unreachable, _refused(here).retry_after) == (True, None)
     receiver.behave({"status": status, "headers": {"Retry-After": "17"}})
     assert _refused(here).retry_after == 17
-    receiver.behave({"status": status, "headers": {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)}})
+    receiver.behave(
+        {
+            "status": status,
+            "headers": {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)},
+        }
+    )
     assert 60 < (_refused(here).retry_after or 0) <= 100
     receiver.behave({"status": status, "headers": {"Retry-After": "99999999"}})
     assert _refused(here).retry_after == 3600
@@ -173,13 +214,15 @@ def test_redirects_are_not_followed(receiver: Receiver, endpoint: Make, tmp_path
         other.stop()
 
 
-def test_a_proxy_of_the_environment_is_not_asked(receiver: Receiver, endpoint: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_asked(
+    receiver: Receiver, endpoint: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     endpoint(url=receiver.url).deliver(EVENT)
 
 
-# -- receivers that are away, slow, or dying -----------------------------------------------------------------------------
+# -- receivers that are away, slow, or dying -------------------------------------------------------
 def test_a_receiver_that_is_away_is_unreachable_and_found_again(receiver: Receiver, endpoint: Make) -> None:
     here = endpoint(url=receiver.url)
     here.deliver(EVENT)
@@ -220,10 +263,12 @@ def test_one_that_dies_in_the_middle_of_its_answer_has_not_taken_it(receiver: Re
     receiver.behave()
     receiver.start()
     here.deliver(EVENT)
-    assert [x.headers["webhook-id"] for x in receiver.got] == [EVENT.id, EVENT.id], "it may come twice, with the same id"
+    assert [x.headers["webhook-id"] for x in receiver.got] == [EVENT.id, EVENT.id], (
+        "it may come twice, with the same id"
+    )
 
 
-# -- TLS -----------------------------------------------------------------------------------------------------------------
+# -- TLS -------------------------------------------------------------------------------------------
 def test_the_receivers_certificate_is_checked(endpoint: Make, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path / "receiver", "receiver")
     other = make_certificate(tmp_path / "other", "other")
@@ -247,7 +292,9 @@ def test_a_receiver_that_wants_our_certificate_gets_it(endpoint: Make, tmp_path:
     receiver = Receiver(tmp_path / "receiver", tls=True)
     receiver.start()
     try:
-        endpoint(url=receiver.url, ca_file=certificate, cert_file=ours, key_file=ours.with_name("key.pem")).deliver(EVENT)
+        endpoint(url=receiver.url, ca_file=certificate, cert_file=ours, key_file=ours.with_name("key.pem")).deliver(
+            EVENT
+        )
         assert _refused(endpoint(url=receiver.url, ca_file=certificate)).unreachable
         assert len(receiver.got) == 1
     finally:

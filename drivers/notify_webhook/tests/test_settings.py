@@ -18,23 +18,26 @@ from .conftest import SECRET, notifier
 GOOD = {"url": "https://receiver.example.org/events", "secrets": SECRET}
 
 
-@pytest.mark.parametrize(("options", "told"), [
-    ({"url": ""}, r"\[webhook_a\] url: not set"),
-    ({"url": "ftp://receiver/"}, r"\[webhook_a\] url: it is no http or https URL"),
-    ({"url": "https:///x"}, r"\[webhook_a\] url"),
-    ({"url": "https://h:99999/"}, r"\[webhook_a\] url: .*[Pp]ort"),
-    ({"url": "https://user:pa55@h/"}, r"\[webhook_a\] url: .*authorization"),
-    ({"url": "https://h/a b"}, r"\[webhook_a\] url: .*blanks"),
-    ({"events": "image.creat"}, r"\[webhook_a\] events: there is no 'image.creat'; did you mean image.create\?"),
-    ({"secrets": "pa55word"}, r"\[webhook_a\] secrets: .*whsec_.*openssl rand"),
-    ({"secrets": "whsec_pa55***"}, r"\[webhook_a\] secrets: .*not base64"),
-    ({"secrets": f"whsec_{base64.b64encode(b'pa55' * 5).decode()}"}, r"\[webhook_a\] secrets: .*20 bytes"),
-    ({"authorization": "Bearer pa55 ä"}, r"\[webhook_a\] authorization"),
-    ({"ca_file": "/nowhere/pem"}, r"\[webhook_a\] ca_file = /nowhere/pem: no such file"),
-    ({"ca_file": __file__}, r"\[webhook_a\] ca_file"),
-    ({"cert_file": __file__}, r"\[webhook_a\] cert_file"),
-    ({"key_file": "/k"}, r"\[webhook_a\] key_file: cert_file is not set"),
-])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"url": ""}, r"\[webhook_a\] url: not set"),
+        ({"url": "ftp://receiver/"}, r"\[webhook_a\] url: it is no http or https URL"),
+        ({"url": "https:///x"}, r"\[webhook_a\] url"),
+        ({"url": "https://h:99999/"}, r"\[webhook_a\] url: .*[Pp]ort"),
+        ({"url": "https://user:pa55@h/"}, r"\[webhook_a\] url: .*authorization"),
+        ({"url": "https://h/a b"}, r"\[webhook_a\] url: .*blanks"),
+        ({"events": "image.creat"}, r"\[webhook_a\] events: there is no 'image.creat'; did you mean image.create\?"),
+        ({"secrets": "pa55word"}, r"\[webhook_a\] secrets: .*whsec_.*openssl rand"),
+        ({"secrets": "whsec_pa55***"}, r"\[webhook_a\] secrets: .*not base64"),
+        ({"secrets": f"whsec_{base64.b64encode(b'pa55' * 5).decode()}"}, r"\[webhook_a\] secrets: .*20 bytes"),
+        ({"authorization": "Bearer pa55 ä"}, r"\[webhook_a\] authorization"),
+        ({"ca_file": "/nowhere/pem"}, r"\[webhook_a\] ca_file = /nowhere/pem: no such file"),
+        ({"ca_file": __file__}, r"\[webhook_a\] ca_file"),
+        ({"cert_file": __file__}, r"\[webhook_a\] cert_file"),
+        ({"key_file": "/k"}, r"\[webhook_a\] key_file: cert_file is not set"),
+    ],
+)
 def test_a_mistake_names_its_option(tmp_path: Path, options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told) as error:
         notifier(tmp_path, {"notify_webhook": {"endpoints": "a"}, "webhook_a": {**GOOD, **options}}).destinations()
@@ -55,7 +58,11 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_endpoint_has_a_section_and_a_name_of_its_own(tmp_path: Path) -> None:
-    config = {"notify_webhook": {"endpoints": "a, b"}, "webhook_a": {**GOOD, "timeout": 3}, "webhook_b": {**GOOD, "events": "task"}}
+    config = {
+        "notify_webhook": {"endpoints": "a, b"},
+        "webhook_a": {**GOOD, "timeout": 3},
+        "webhook_b": {**GOOD, "events": "task"},
+    }
     first, second = notifier(tmp_path, config).destinations()
     assert (first.name, first.timeout, second.name, second.timeout) == ("webhook:a", 3, "webhook:b", 10)
     assert (first.wants("image.create"), second.wants("image.create")) == (True, False)

@@ -25,7 +25,9 @@ def cloud() -> tuple[str, str]:
     """Keystone's URL, and a region of our own with limits."""
     url, region = lab.keystone().url, f"kit-{secrets.token_hex(4)}"
     keystone_setup.image_service(keystone_setup.Keystone(url), url, region, "http://127.0.0.1:1", None)
-    keystone_setup.set_limits(url, region, image_size_total=100, image_stage_total=50, image_count_total=10, image_count_uploading=-1)
+    keystone_setup.set_limits(
+        url, region, image_size_total=100, image_stage_total=50, image_count_total=10, image_count_uploading=-1
+    )
     keystone_setup.set_limits(url, region, "demo", image_count_total=2, image_size_total=-1)
     return url, region
 
@@ -43,16 +45,31 @@ class KeystoneKit(QuotaConformance):
     def expected(self, cloud: tuple[str, str]) -> Mapping[str | None, Limits]:
         url, _ = cloud
         everybody = Limits(bytes=100 * MIB, staged_bytes=50 * MIB, images=10, uploading=None)
-        demo, other = (str(keystone_setup.Keystone(url).ensure("project", {"name": x, "domain_id": "default"})) for x in ("demo", "alt_demo"))
-        return {demo: Limits(bytes=None, staged_bytes=50 * MIB, images=2, uploading=None), other: everybody, "0" * 32: everybody, None: everybody}
+        demo, other = (
+            str(keystone_setup.Keystone(url).ensure("project", {"name": x, "domain_id": "default"}))
+            for x in ("demo", "alt_demo")
+        )
+        return {
+            demo: Limits(bytes=None, staged_bytes=50 * MIB, images=2, uploading=None),
+            other: everybody,
+            "0" * 32: everybody,
+            None: everybody,
+        }
 
     @pytest.fixture
     def away(self, tmp_path: Path) -> Callable[[], UnifiedQuota]:
         return lambda: self.made(tmp_path, f"http://127.0.0.1:{lab.free_port()}/v3", "0" * 32)
 
     def made(self, folder: Path, url: str, endpoint: str) -> UnifiedQuota:
-        section = {"auth_type": "password", "auth_url": url, "username": "glance", "password": "secret", "user_domain_id": "default", "system_scope": "all",
-                   "endpoint_id": endpoint}
+        section = {
+            "auth_type": "password",
+            "auth_url": url,
+            "username": "glance",
+            "password": "secret",
+            "user_domain_id": "default",
+            "system_scope": "all",
+            "endpoint_id": endpoint,
+        }
         file = folder / f"{secrets.token_hex(4)}.conf"
         file.write_text(lab.config_text({"oslo_limit": section}))
         conf = cfg.ConfigOpts()

@@ -133,11 +133,15 @@ def test_memory_stays_small(tmp_path: Path, kind: str) -> None:
     """A bomb of 1 GiB is read to its end in a process of its own; a smaller one where packing takes minutes."""
     path, whole = tmp_path / "bomb", 1 << (27 if kind in ("bzip2", "lzma") else 30)
     path.write_bytes(packed(kind, bytes(whole)))
-    code = ("import resource, sys; from pathlib import Path; from glancecore_step_decompress.formats import opened\n"
-            "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "size = sum(map(len, opened(sys.argv[1], Path(sys.argv[2]), 256 << 20, lambda: None)))\n"
-            "print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)")
-    out = subprocess.run([sys.executable, "-c", code, kind, str(path)], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import resource, sys; from pathlib import Path; from glancecore_step_decompress.formats import opened\n"
+        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "size = sum(map(len, opened(sys.argv[1], Path(sys.argv[2]), 256 << 20, lambda: None)))\n"
+        "print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, kind, str(path)], capture_output=True, text=True, check=True
+    ).stdout
     size, grown = map(int, out.split())
     assert size == whole
     assert grown < 64 << 10, "KiB"
@@ -159,8 +163,11 @@ def test_a_zip_with_two_files_or_a_password_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_window_beyond_max_memory_is_refused(tmp_path: Path) -> None:
-    options = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.enable_long_distance_matching: 1,
-               zstd.CompressionParameter.content_size_flag: 0}
+    options = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.enable_long_distance_matching: 1,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
     engine = zstd.ZstdCompressor(options=options)
     data = engine.compress(DATA) + engine.flush()
     with pytest.raises(errors.DecompressionRefused):
@@ -180,7 +187,16 @@ def test_plain_data_is_recognised_as_such(tmp_path: Path) -> None:
     assert list(opened("xz", tmp_path / "y", 1 << 28, lambda: None)) == []
 
 
-@pytest.mark.parametrize("data", [b"BZh9 plain text", b"BZh", b"\x5d\x00\x00\x05\x00" + b"\xff" * 20, b"\x5d\x00\x00\x80\x00" + b"\x7f" * 20, b"\x5d\x00\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"BZh9 plain text",
+        b"BZh",
+        b"\x5d\x00\x00\x05\x00" + b"\xff" * 20,
+        b"\x5d\x00\x00\x80\x00" + b"\x7f" * 20,
+        b"\x5d\x00\x00",
+    ],
+)
 def test_what_only_looks_like_it_stays(tmp_path: Path, data: bytes) -> None:
     assert run(tmp_path, data).data == data
 
@@ -194,9 +210,9 @@ def empties(kind: str, size: int) -> bytes:
             archive.writestr("disk", blocks)
         raw = bytearray(out.getvalue())
         for entry, method, sizes in ((0, 8, 22), (raw.index(b"PK\x01\x02"), 10, 24)):
-            raw[entry + method:entry + method + 2] = b"\x08\x00"  # deflated, after all
-            raw[entry + sizes:entry + sizes + 4] = b"\x01\0\0\0"  # a byte that never comes
-            raw[entry + sizes - 8:entry + sizes - 4] = bytes(4)
+            raw[entry + method : entry + method + 2] = b"\x08\x00"  # deflated, after all
+            raw[entry + sizes : entry + sizes + 4] = b"\x01\0\0\0"  # a byte that never comes
+            raw[entry + sizes - 8 : entry + sizes - 4] = bytes(4)
         return bytes(raw)
     return packed(kind, b"") * (size // len(packed(kind, b"")))
 
@@ -217,6 +233,7 @@ def test_a_cancel_ends_what_brings_nothing(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["gzip", "xz", "zstd", "bzip2"])
 def test_many_small_members_cost_their_number(tmp_path: Path, kind: str) -> None:
     """Not its square: processor time of eight times as many, in the same process, with a wide margin."""
+
     def cost(size: int) -> float:
         path = tmp_path / str(size)
         path.write_bytes(empties(kind, size))

@@ -38,7 +38,9 @@ class Signer:
         self.export()
 
     def export(self) -> None:
-        self.keyring.write_bytes(self.gpg("--export", "trusted@example.org", "revoked@example.org", "expired@example.org"))
+        self.keyring.write_bytes(
+            self.gpg("--export", "trusted@example.org", "revoked@example.org", "expired@example.org")
+        )
 
     def revoke(self, who: str) -> None:
         """By the certificate that gpg makes with each key; a colon guards it against use by mistake."""
@@ -49,7 +51,12 @@ class Signer:
         self.export()
 
     def gpg(self, *words: str, data: bytes = b"") -> bytes:
-        return subprocess.run(["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", *words], input=data, capture_output=True, check=True).stdout
+        return subprocess.run(
+            ["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", *words],
+            input=data,
+            capture_output=True,
+            check=True,
+        ).stdout
 
     def sign(self, data: bytes, who: str = "trusted", *words: str) -> str:
         return self.gpg(*words, "--detach-sign", "--armor", "--local-user", f"{who}@example.org", data=data).decode()
@@ -79,7 +86,9 @@ class TestVerify(ImportStepConformance):
 
 def run(tmp_path: Path, signer: Signer, signature: str | None, data: bytes = DATA, **options: object) -> None:
     work = Bench(tmp_path, data, make_image())
-    work.request = MethodRequest({"name": "web-download", **({"signature": signature} if signature is not None else {})})
+    work.request = MethodRequest(
+        {"name": "web-download", **({"signature": signature} if signature is not None else {})}
+    )
     make_step(Verify, keyring=str(signer.keyring), **options).run(work)
 
 
@@ -87,8 +96,9 @@ def test_a_trusted_signature(tmp_path: Path, signer: Signer) -> None:
     run(tmp_path, signer, signer.sign(DATA))
 
 
-@pytest.mark.parametrize(("who", "data", "words"), [
-    ("trusted", b"other", "not what was signed"), ("stranger", DATA, "not trusted")])
+@pytest.mark.parametrize(
+    ("who", "data", "words"), [("trusted", b"other", "not what was signed"), ("stranger", DATA, "not trusted")]
+)
 def test_a_wrong_signature(tmp_path: Path, signer: Signer, who: str, data: bytes, words: str) -> None:
     with pytest.raises(errors.SignatureInvalid, match=words):
         run(tmp_path, signer, signer.sign(data, who))
@@ -123,7 +133,15 @@ def _made(signer: Signer, signature: str) -> int:
 
 
 def test_one_good_signature_of_two_is_not_enough(tmp_path: Path, signer: Signer) -> None:
-    both = signer.gpg("--detach-sign", "--armor", "--local-user", "trusted@example.org", "--local-user", "stranger@example.org", data=DATA).decode()
+    both = signer.gpg(
+        "--detach-sign",
+        "--armor",
+        "--local-user",
+        "trusted@example.org",
+        "--local-user",
+        "stranger@example.org",
+        data=DATA,
+    ).decode()
     with pytest.raises(errors.SignatureInvalid, match="not trusted"):
         run(tmp_path, signer, both)
 
@@ -136,8 +154,17 @@ def test_a_signature_with_its_own_data(tmp_path: Path, signer: Signer, how: str)
         run(tmp_path, signer, text)
 
 
-@pytest.mark.parametrize("status", ["GOODSIG 1 x", "VALIDSIG 1", *(f"GOODSIG 1 x\\n[GNUPG:] VALIDSIG 1\\n[GNUPG:] {x} 1" for x in (
-    "BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "GOODSIG 1 x",
+        "VALIDSIG 1",
+        *(
+            f"GOODSIG 1 x\\n[GNUPG:] VALIDSIG 1\\n[GNUPG:] {x} 1"
+            for x in ("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG")
+        ),
+    ],
+)
 def test_what_the_program_must_say(tmp_path: Path, signer: Signer, status: str) -> None:
     """Whatever its exit code."""
     program = tmp_path / "gpgv"

@@ -34,7 +34,7 @@ def names(folder):
     return sorted(entry.name for entry in Path(folder).iterdir())
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------
 def test_folder_is_made_when_its_parent_exists(tmp_path):
     at(tmp_path / "new")
     assert (tmp_path / "new").is_dir()
@@ -102,25 +102,33 @@ def test_place_is_the_folder_under_any_name(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert at(tmp_path / "real").place == at(tmp_path / "link").place
-    assert at(tmp_path / "real").place == make_store(FileStore, filesystem_store_datadirs=[f"{tmp_path}/real/../real:9"]).place
+    assert (
+        at(tmp_path / "real").place
+        == make_store(FileStore, filesystem_store_datadirs=[f"{tmp_path}/real/../real:9"]).place
+    )
     assert at(tmp_path / "real").place != at(tmp_path / "other").place
 
 
 def test_properties_are_those_of_glance(tmp_path):
     assert at(tmp_path).properties == {"data_dir": str(tmp_path), "chunk_size": CHUNK, "thin_provisioning": False}
-    assert make_store(FileStore, filesystem_store_datadirs=[f"{tmp_path}/a", f"{tmp_path}/b"]).properties["data_dir"] == [
-        f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert make_store(FileStore, filesystem_store_datadirs=[f"{tmp_path}/a", f"{tmp_path}/b"]).properties[
+        "data_dir"
+    ] == [f"{tmp_path}/a", f"{tmp_path}/b"]
 
 
 def test_options_need_no_driver():
     """Samples are built without what the driver imports."""
-    loaded = subprocess.run([sys.executable, "-c", "import sys, glancecore_store_file.options; print('glancecore' in sys.modules)"],
-                            capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, glancecore_store_file.options; print('glancecore' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert loaded.stdout == "False\n"
     assert options.list_opts() == [("file", list(FileStore.options))]
 
 
-# -- locations ---------------------------------------------------------------------------------------------------------------
+# -- locations -------------------------------------------------------------------------------------
 def test_locations_of_glance_are_read(tmp_path):
     """It wrote the folder's name unquoted, and had a second scheme."""
     folder = tmp_path / "a b%41"
@@ -157,7 +165,7 @@ def test_only_regular_files_are_blobs(tmp_path):
     assert secret.read_bytes() == b"secret"
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 @pytest.fixture
 def calls(monkeypatch):
     """The order of the calls that make a file durable; they are done, too."""
@@ -169,6 +177,7 @@ def calls(monkeypatch):
             result = function(*args, **kwargs)
             seen.append(f"fsync {kind}" if name == "fsync" else name)
             return result
+
         monkeypatch.setattr(os, name, call)
 
     for name in ("fsync", "link", "unlink"):
@@ -246,6 +255,7 @@ def test_of_two_writers_of_one_key_one_wins(tmp_path):
             for _ in range(3):
                 together.wait()
                 yield bytes([number]) * MIB
+
         try:
             return store.put("key", source())
         except errors.BlobExists:
@@ -305,13 +315,16 @@ def test_full_store_starts_and_is_read(mount):
 
 def test_file_larger_than_the_limit_is_store_full(tmp_path):
     """RLIMIT_FSIZE and small file systems: EFBIG."""
-    script = ("import sys, resource, signal; from glancecore.testing.store import make_store; from glancecore_store_file.driver import FileStore\n"
-              "from glancecore.domain import errors\n"
-              "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-              "store = make_store(FileStore, filesystem_store_datadir=sys.argv[1])\n"
-              "try: store.put('key', [bytes(1 << 20)] * 2)\n"
-              "except errors.StoreFull: print('full')")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    script = (
+        "import sys, resource, signal; from glancecore.testing.store import make_store; from"
+        " glancecore_store_file.driver import FileStore\nfrom glancecore.domain import"
+        " errors\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1"
+        " << 20))\nstore = make_store(FileStore, filesystem_store_datadir=sys.argv[1])\ntry: store.put('key', [bytes(1"
+        " << 20)] * 2)\nexcept errors.StoreFull: print('full')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, tmp_path], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "full\n", done.stderr
     assert names(tmp_path) == []
 
@@ -322,7 +335,12 @@ def test_file_system_that_turns_read_only_still_reads(mount):
     store = at(folder)
     url = store.put("key", [b"kept"])
     run("mount", "-o", "remount,ro", folder)
-    for operation in (lambda: store.put("other", [b"x"]), lambda: store.delete(url), lambda: store.discard("key"), store.ping):
+    for operation in (
+        lambda: store.put("other", [b"x"]),
+        lambda: store.delete(url),
+        lambda: store.discard("key"),
+        store.ping,
+    ):
         with pytest.raises(errors.StoreForbidden):
             operation()
     assert b"".join(store.open(url)) == b"kept"
@@ -339,11 +357,22 @@ def test_folder_that_loses_its_permission_is_forbidden(open_folder):
     assert b"".join(store.open(url)) == b"kept"
 
 
-@pytest.mark.parametrize(("number", "kind"), [
-    (errno.ENOSPC, errors.StoreFull), (errno.EDQUOT, errors.StoreFull), (errno.EFBIG, errors.StoreFull),
-    (errno.EACCES, errors.StoreForbidden), (errno.EPERM, errors.StoreForbidden), (errno.EROFS, errors.StoreForbidden),
-    (errno.EIO, errors.StoreUnavailable), (errno.ESTALE, errors.StoreUnavailable), (errno.ETIMEDOUT, errors.StoreUnavailable),
-    (errno.EMFILE, errors.StoreUnavailable), (errno.EEXIST, errors.BlobExists)])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, errors.StoreFull),
+        (errno.EDQUOT, errors.StoreFull),
+        (errno.EFBIG, errors.StoreFull),
+        (errno.EACCES, errors.StoreForbidden),
+        (errno.EPERM, errors.StoreForbidden),
+        (errno.EROFS, errors.StoreForbidden),
+        (errno.EIO, errors.StoreUnavailable),
+        (errno.ESTALE, errors.StoreUnavailable),
+        (errno.ETIMEDOUT, errors.StoreUnavailable),
+        (errno.EMFILE, errors.StoreUnavailable),
+        (errno.EEXIST, errors.BlobExists),
+    ],
+)
 def test_error_numbers(number, kind):
     error = store_error(OSError(number, os.strerror(number), "/secret/path"), "fast", "put")
     assert type(error) is kind
@@ -359,12 +388,12 @@ def test_read_error_is_unavailable():
     reader.close()
 
 
-# -- holes -------------------------------------------------------------------------------------------------------------------
+# -- holes -----------------------------------------------------------------------------------------
 def test_runs_of_zeros_become_holes(tmp_path):
     store = at(tmp_path, filesystem_thin_provisioning=True)
     parts = [os.urandom(MIB), bytes(8 * MIB), os.urandom(100), bytes(3 * MIB), os.urandom(MIB), bytes(8 * MIB + 11)]
     data = b"".join(parts)
-    url = store.put("thin", (data[start:start + 1_000_003] for start in range(0, len(data), 1_000_003)), len(data))
+    url = store.put("thin", (data[start : start + 1_000_003] for start in range(0, len(data), 1_000_003)), len(data))
     assert b"".join(store.open(url)) == data
     status = (tmp_path / "thin").stat()
     assert status.st_size == len(data)
@@ -388,7 +417,7 @@ def test_data_runs():
     assert list(data_runs(memoryview(x + zero + bytes(7)))) == [(0, BLOCK)]
 
 
-# -- several folders ---------------------------------------------------------------------------------------------------------
+# -- several folders -------------------------------------------------------------------------------
 def test_image_goes_to_the_highest_priority_that_has_room(mount):
     small, large = mount("tmpfs", "size=2m"), mount("tmpfs", "size=8m")
     store = make_store(FileStore, filesystem_store_datadirs=[f"{large}:100", f"{small}:200"])
@@ -428,15 +457,22 @@ def test_adopt_that_can_not_link_is_unsupported(tmp_path, mount):
     assert names(tmp_path / "store") == []
 
 
-# -- a disk that is away, or hangs -------------------------------------------------------------------------------------------
+# -- a disk that is away, or hangs -----------------------------------------------------------------
 def test_unmounted_disk_is_unavailable_and_not_empty(mount):
-    """Without its disk the folder is there and empty: images are not lost, and new ones must not go to the disk below."""
+    """Without its disk the folder is there and empty: images are not lost, and new ones must not go to the disk
+    below."""
     folder = mount("tmpfs", "size=2m")
     store = at(folder)
     url = store.put("key", [b"x"])
     run("umount", folder)
-    for operation in (store.ping, lambda: store.open(url), lambda: store.size(url), lambda: store.put("other", [b"x"]),
-                      lambda: store.discard("key"), lambda: list(store.list())):
+    for operation in (
+        store.ping,
+        lambda: store.open(url),
+        lambda: store.size(url),
+        lambda: store.put("other", [b"x"]),
+        lambda: store.discard("key"),
+        lambda: list(store.list()),
+    ):
         with pytest.raises(errors.StoreUnavailable):
             operation()
     assert names(folder) == []

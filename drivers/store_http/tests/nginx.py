@@ -41,12 +41,40 @@ class Nginx:
         self.port, self.tls_port = lab.free_port(), lab.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://localhost:{self.tls_port}"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost", "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-                       check=True, capture_output=True)
-        statuses = "".join(f"location = /status/{status} {{ return {status}; }}\n" for status in (401, 403, 404, 410, 500, 503))
-        (folder / "nginx.conf").write_text(CONFIG.format(
-            folder=folder, port=self.port, tls_port=self.tls_port, statuses=statuses, user="user root;" if os.geteuid() == 0 else ""))
+        subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-days",
+                "2",
+                "-keyout",
+                folder / "key.pem",
+                "-out",
+                folder / "cert.pem",
+            ],
+            check=True,
+            capture_output=True,
+        )
+        statuses = "".join(
+            f"location = /status/{status} {{ return {status}; }}\n" for status in (401, 403, 404, 410, 500, 503)
+        )
+        (folder / "nginx.conf").write_text(
+            CONFIG.format(
+                folder=folder,
+                port=self.port,
+                tls_port=self.tls_port,
+                statuses=statuses,
+                user="user root;" if os.geteuid() == 0 else "",
+            )
+        )
         subprocess.run([*self.command, "-t", "-q"], check=True)
         self.process = None
 

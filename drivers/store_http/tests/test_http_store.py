@@ -28,7 +28,8 @@ def blob(nginx):
 
 @pytest.fixture
 def answering():
-    """answering(*answers) -> URL of a server that gives these bytes, one answer a connection, and keeps what it was asked."""
+    """answering(*answers) -> URL of a server that gives these bytes, one answer a connection, and keeps what it was
+    asked."""
     servers = []
 
     def answering(*answers, hang=False, asked=None):
@@ -68,20 +69,24 @@ def read(store, url, *what):
     return b"".join(store.open(url, *what))
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"https_ca_certificates_file": "/nowhere"}, r"\[kit\] https_ca_certificates_file = /nowhere can't be read"),
-    ({"https_ca_certificates_file": __file__}, r"https_ca_certificates_file"),
-    ({"http_proxy_information": {"ftp": "10.0.0.1:21"}}, r"http_proxy_information"),
-    ({"http_proxy_information": {"http": "10.0.0.1"}}, r"http_proxy_information"),
-    ({"http_store_allowed_hosts": ["10.0.0.1/8"]}, r"http_store_allowed_hosts: 10.0.0.1/8"),
-    ({"http_store_allowed_hosts": ["http://x"]}, r"http_store_allowed_hosts")])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"https_ca_certificates_file": "/nowhere"}, r"\[kit\] https_ca_certificates_file = /nowhere can't be read"),
+        ({"https_ca_certificates_file": __file__}, r"https_ca_certificates_file"),
+        ({"http_proxy_information": {"ftp": "10.0.0.1:21"}}, r"http_proxy_information"),
+        ({"http_proxy_information": {"http": "10.0.0.1"}}, r"http_proxy_information"),
+        ({"http_store_allowed_hosts": ["10.0.0.1/8"]}, r"http_store_allowed_hosts: 10.0.0.1/8"),
+        ({"http_store_allowed_hosts": ["http://x"]}, r"http_store_allowed_hosts"),
+    ],
+)
 def test_wrong_settings_are_config_errors(settings, message):
     with pytest.raises(errors.ConfigError, match=message):
         make_store(HttpStore, **settings)
 
 
-# -- where it goes -----------------------------------------------------------------------------------------------------------
+# -- where it goes ---------------------------------------------------------------------------------
 def test_local_addresses_are_refused_unless_allowed(blob):
     store = make_store(HttpStore)
     for operation in (store.open, store.size):
@@ -90,8 +95,15 @@ def test_local_addresses_are_refused_unless_allowed(blob):
 
 
 def test_redirects_are_checked_like_the_first_url(nginx, store):
-    for there in ("http://169.254.169.254/latest/meta-data", "http://127.0.0.2/", "http://[::1]/", "http://2130706433/", "file:///etc/passwd",
-                  "gopher://127.0.0.1/", "http://user:password@127.0.0.1/"):
+    for there in (
+        "http://169.254.169.254/latest/meta-data",
+        "http://127.0.0.2/",
+        "http://[::1]/",
+        "http://2130706433/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://user:password@127.0.0.1/",
+    ):
         with pytest.raises(errors.BadLocation):
             store.open(f"{nginx.url}/to?url={there}")
 
@@ -137,7 +149,7 @@ def test_request_names_the_host_and_carries_no_secret(store, answering):
     assert not any(header.startswith(("cookie", "authorization")) for header in headers)
 
 
-# -- https -------------------------------------------------------------------------------------------------------------------
+# -- https -----------------------------------------------------------------------------------------
 def test_certificates_are_checked(nginx, store, blob):
     with pytest.raises(errors.StoreUnavailable, match="certificate verify failed"):
         store.open(f"{nginx.tls_url}/blob")
@@ -156,7 +168,7 @@ def test_redirect_from_https_to_http_is_refused(nginx):
         store.open(f"{nginx.tls_url}/to?url=http://localhost/")
 
 
-# -- proxies -----------------------------------------------------------------------------------------------------------------
+# -- proxies ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_proxy_is_told_the_checked_address(nginx, blob, scheme):
     """A proxy that connects to what it is told, and keeps what it was told; the server still hears the name."""
@@ -181,8 +193,12 @@ def test_proxy_is_told_the_checked_address(nginx, blob, scheme):
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        store = make_store(HttpStore, http_proxy_information={scheme: f"127.0.0.1:{server.getsockname()[1]}"},
-                           https_ca_certificates_file=str(nginx.folder / "cert.pem"), http_store_allowed_hosts=["localhost"])
+        store = make_store(
+            HttpStore,
+            http_proxy_information={scheme: f"127.0.0.1:{server.getsockname()[1]}"},
+            https_ca_certificates_file=str(nginx.folder / "cert.pem"),
+            http_store_allowed_hosts=["localhost"],
+        )
         assert read(store, f"{scheme}://localhost:{port}/blob") == DATA
         thread.join(10)
     assert asked[0].split(b"\r\n")[0] in {f"CONNECT {host}:{port} HTTP/1.1".encode() for host in ("127.0.0.1", "[::1]")}
@@ -200,10 +216,18 @@ def test_proxy_that_refuses_is_unavailable(answering):
         store.open("https://127.0.0.1/")
 
 
-# -- answers -----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("status", "kind"), [
-    (404, errors.BlobNotFound), (410, errors.BlobNotFound), (401, errors.StoreForbidden), (403, errors.StoreForbidden),
-    (500, errors.StoreUnavailable), (503, errors.StoreUnavailable)])
+# -- answers ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (404, errors.BlobNotFound),
+        (410, errors.BlobNotFound),
+        (401, errors.StoreForbidden),
+        (403, errors.StoreForbidden),
+        (500, errors.StoreUnavailable),
+        (503, errors.StoreUnavailable),
+    ],
+)
 def test_statuses_become_store_errors(nginx, store, status, kind):
     for operation in (store.open, store.size):
         with pytest.raises(kind) as caught:
@@ -218,7 +242,7 @@ SHORT = [
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxx",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\nxxx",
-    b"HTTP/1.1 200 OK\r\n\r\nxxxxx",   # ends with the connection: proves nothing
+    b"HTTP/1.1 200 OK\r\n\r\nxxxxx",  # ends with the connection: proves nothing
     b"HTTP/1.0 200 OK\r\n\r\nxxxxx",
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\nxxxxx",
     b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -234,17 +258,27 @@ def test_body_whose_end_is_not_proved_is_unavailable(store, answering, answer):
 
 
 def test_chunked_body_is_read_to_its_end(store, answering):
-    assert read(store, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n2\r\nyy\r\n0\r\n\r\n")) == b"xxxxxyy"
+    assert (
+        read(
+            store, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n2\r\nyy\r\n0\r\n\r\n")
+        )
+        == b"xxxxxyy"
+    )
 
 
-@pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/100\r\nContent-Length: 5\r\n\r\nxxxxx",
-    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-13/100\r\nContent-Length: 4\r\n\r\nxxxx",
-    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-14/*\r\nContent-Length: 5\r\n\r\nxxxxx",
-    b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nxxxxx",
-    b"HTTP/1.1 416 No\r\nContent-Range: bytes */100\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nxxxxxxxxx"], ids=range(7))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/100\r\nContent-Length: 5\r\n\r\nxxxxx",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-13/100\r\nContent-Length: 4\r\n\r\nxxxx",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-14/*\r\nContent-Length: 5\r\n\r\nxxxxx",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nxxxxx",
+        b"HTTP/1.1 416 No\r\nContent-Range: bytes */100\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nxxxxxxxxx",
+    ],
+    ids=range(7),
+)
 def test_wrong_range_is_unavailable(store, answering, answer):
     with pytest.raises(errors.StoreUnavailable):
         read(store, answering(answer), 10, 5)
@@ -259,8 +293,10 @@ def test_silent_server_is_unavailable(store, answering):
 
 @pytest.fixture
 def trickling():
-    """The URL of a server that sends ``begin`` and then a byte now and then, for as long as it is listened to; and whether that has ended."""
+    """The URL of a server that sends ``begin`` and then a byte now and then, for as long as it is listened to; and
+    whether that has ended."""
     with contextlib.ExitStack() as stack:
+
         def trickling(begin, byte=b"x"):
             server, gone = stack.enter_context(socket.create_server(("127.0.0.1", 0))), threading.Event()
 
@@ -283,7 +319,9 @@ def trickling():
 
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP", b"HTTP/1.1 100 Continue\r\nX: "])
 def test_a_header_that_never_ends_is_unavailable(trickling, begin):
-    store = make_store(HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3)
+    store = make_store(
+        HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3
+    )
     url, gone = trickling(begin)
     with pytest.raises(errors.StoreUnavailable):
         store.size(url)
@@ -291,7 +329,9 @@ def test_a_header_that_never_ends_is_unavailable(trickling, begin):
 
 
 def test_endless_informal_answers_are_unavailable(trickling):
-    store = make_store(HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3)
+    store = make_store(
+        HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3
+    )
     url, gone = trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
     with pytest.raises(errors.StoreUnavailable):
         store.open(url)
@@ -329,8 +369,15 @@ def test_size_without_a_length_is_unavailable(store, answering):
 
 def test_size_of_a_range_is_the_whole(store, answering):
     no_head = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n"
-    assert store.size(answering(no_head, b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/123\r\nContent-Length: 1\r\n\r\nx")) == 123
-    assert store.size(answering(no_head, b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\nContent-Length: 0\r\n\r\n")) == 0
+    assert (
+        store.size(
+            answering(no_head, b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/123\r\nContent-Length: 1\r\n\r\nx")
+        )
+        == 123
+    )
+    assert (
+        store.size(answering(no_head, b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\nContent-Length: 0\r\n\r\n")) == 0
+    )
     assert store.size(answering(no_head, b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nxxxxxxx")) == 7
 
 

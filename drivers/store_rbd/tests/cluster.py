@@ -15,7 +15,9 @@ POOL = lab.backend("ceph").settings["CEPH_POOL"]
 
 
 def ceph(*command, data=None):
-    return subprocess.run(command, env={**os.environ, "CEPH_CONF": CONF}, check=True, capture_output=True, input=data).stdout
+    return subprocess.run(
+        command, env={**os.environ, "CEPH_CONF": CONF}, check=True, capture_output=True, input=data
+    ).stdout
 
 
 def rbd(*words, pool=POOL, data=None):
@@ -31,7 +33,10 @@ def administrator():
     import rados
 
     handle = rados.Rados(conffile=CONF, rados_id="admin")
-    for option in ("rados_osd_op_timeout", "rados_mon_op_timeout"):  # a cluster that is dead ends a test instead of stopping it
+    for option in (
+        "rados_osd_op_timeout",
+        "rados_mon_op_timeout",
+    ):  # a cluster that is dead ends a test instead of stopping it
         handle.conf_set(option, "60")
     handle.connect()
     return handle
@@ -53,7 +58,11 @@ def remove(pool, name):
 
 def pids(only=""):
     folder = Path(CONF).parent / "pid"
-    return [int(file.read_text().split()[0]) for file in sorted(folder.glob(f"{only}*.pid")) if not file.name.startswith("mgr")]
+    return [
+        int(file.read_text().split()[0])
+        for file in sorted(folder.glob(f"{only}*.pid"))
+        if not file.name.startswith("mgr")
+    ]
 
 
 def freeze(only=""):

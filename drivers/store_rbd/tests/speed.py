@@ -2,10 +2,10 @@
 
     python speed.py [MIB] [TIMES]      (default 1024, 5) on the cluster of tests/backends/ceph-up.sh; PYTHONPATH=tests
 
-The command makes what the driver makes: `rbd import`, and the protected snapshot, for which the monitors take up to a second, whatever the size
-(`import` alone is shown, too); it reads with `rbd export`. Each transfer is a process of its own; connecting to the cluster is measured on both sides. Driver and command go in turns, so that what else the
-machine does meets both: the ratio is the median of those of each turn.
-"""
+The command makes what the driver makes: `rbd import`, and the protected snapshot, for which the monitors take up to a
+second, whatever the size (`import` alone is shown, too); it reads with `rbd export`. Each transfer is a process of its
+own; connecting to the cluster is measured on both sides. Driver and command go in turns, so that what else the machine
+does meets both: the ratio is the median of those of each turn."""
 
 from __future__ import annotations
 
@@ -31,8 +31,15 @@ def driver(order: str, file: str, mib: int) -> None:
 
     from glancecore.testing.settings import make_section
 
-    store = RbdStore("speed", make_section(RbdStore.options, rbd_store_ceph_conf=CEPH["CEPH_CONF"], rbd_store_user=CEPH["CEPH_USER"],
-                                           rbd_store_pool=CEPH["CEPH_POOL"]))
+    store = RbdStore(
+        "speed",
+        make_section(
+            RbdStore.options,
+            rbd_store_ceph_conf=CEPH["CEPH_CONF"],
+            rbd_store_user=CEPH["CEPH_USER"],
+            rbd_store_pool=CEPH["CEPH_POOL"],
+        ),
+    )
     began = time.monotonic()
     store.start()
     if order == "put":
@@ -67,13 +74,20 @@ def command(order: str, file: str) -> tuple[float, float]:
 
 
 def rbd(*words: str) -> None:
-    subprocess.run(["rbd", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                   env={**os.environ, "CEPH_CONF": CEPH["CEPH_CONF"]})
+    subprocess.run(
+        ["rbd", *words],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "CEPH_CONF": CEPH["CEPH_CONF"]},
+    )
 
 
 def run(order: str, file: str, mib: int) -> tuple[float, float]:
     """Seconds, and the highest resident memory in MiB."""
-    done = subprocess.run([sys.executable, __file__, "driver", order, file, str(mib)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "driver", order, file, str(mib)], check=True, capture_output=True, text=True
+    )
     seconds, memory = map(float, done.stdout.split()[-2:])
     return seconds, memory
 
@@ -97,10 +111,15 @@ def main(mib: int, times: int) -> None:
     print(f"{mib} MiB   rbd command      driver       ratio (of each turn)   driver's memory")
     for order in ("put", "open"):
         ratios = [a / b for a, b in zip(theirs[order], ours[order], strict=True)]
-        print(f"{order:5}   {mib / statistics.median(theirs[order]):6.0f} MiB/s   {mib / statistics.median(ours[order]):6.0f} MiB/s   "
-              f"{statistics.median(ratios):5.2f} ({', '.join(f'{x:.2f}' for x in sorted(ratios))})   {max(memory[order]):4.0f} MiB")
-    print(f"import alone, which leaves nothing to clone from: {mib / statistics.median(bare):.0f} MiB/s, ratio "
-          f"{statistics.median(a / b for a, b in zip(bare, ours['put'], strict=True)):.2f}")
+        print(
+            f"{order:5}   {mib / statistics.median(theirs[order]):6.0f} MiB/s  "
+            f" {mib / statistics.median(ours[order]):6.0f} MiB/s   {statistics.median(ratios):5.2f}"
+            f" ({', '.join(f'{x:.2f}' for x in sorted(ratios))})   {max(memory[order]):4.0f} MiB"
+        )
+    print(
+        f"import alone, which leaves nothing to clone from: {mib / statistics.median(bare):.0f} MiB/s, ratio "
+        f"{statistics.median(a / b for a, b in zip(bare, ours['put'], strict=True)):.2f}"
+    )
 
 
 if __name__ == "__main__":
@@ -108,4 +127,4 @@ if __name__ == "__main__":
         driver(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         numbers = [*map(int, sys.argv[1:3])]
-        main(*numbers, *(1024, 5)[len(numbers):])
+        main(*numbers, *(1024, 5)[len(numbers) :])

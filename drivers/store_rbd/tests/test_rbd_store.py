@@ -111,10 +111,10 @@ def test_zeros_take_no_space_when_thin():
 
 def test_an_image_of_unknown_size_is_cut_to_what_came(store):
     data = os.urandom(WRITE * (WRITES + 2) + 12345)
-    url = store.put("grown", (data[x:x + 99999] for x in range(0, len(data), 99999)))
+    url = store.put("grown", (data[x : x + 99999] for x in range(0, len(data), 99999)))
     assert cluster.info("grown")["size"] == len(data)
     assert b"".join(store.open(url)) == data
-    assert b"".join(store.open(url, READ - 3, 7)) == data[READ - 3:READ + 4]
+    assert b"".join(store.open(url, READ - 3, 7)) == data[READ - 3 : READ + 4]
     store.delete(url)
 
 
@@ -135,9 +135,19 @@ def test_many_transfers_share_one_connection(store):
         list(pool.map(store.delete, urls))
 
 
-@pytest.mark.parametrize("url", [
-    "rbd://{fsid}/images/{key}", "rbd://{fsid}/vms/{key}/snap", "rbd://{fsid}/images/{key}/backup", "rbd://other/images/{key}/snap",
-    "rbd://{key}", "rbd://{fsid}/images/%6bept/snap", "rbd://{fsid}/images/a/b/snap", "rbd://{fsid}/images//snap"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rbd://{fsid}/images/{key}",
+        "rbd://{fsid}/vms/{key}/snap",
+        "rbd://{fsid}/images/{key}/backup",
+        "rbd://other/images/{key}/snap",
+        "rbd://{key}",
+        "rbd://{fsid}/images/%6bept/snap",
+        "rbd://{fsid}/images/a/b/snap",
+        "rbd://{fsid}/images//snap",
+    ],
+)
 def test_only_its_own_locations_are_read(store, url):
     kept = store.put("kept", [b"x"])
     with pytest.raises(errors.BadLocation):
@@ -145,11 +155,14 @@ def test_only_its_own_locations_are_read(store, url):
     store.delete(kept)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"rbd_store_ceph_conf": "/nowhere/ceph.conf"}, ["[kit] rbd_store_ceph_conf", "/nowhere/ceph.conf"]),
-    ({"rbd_store_pool": "imagse"}, ["[kit] rbd_store_pool", "imagse", "rbd pool init"]),
-    ({"rbd_store_chunk_size": 3}, ["[kit] rbd_store_chunk_size", "power of two"]),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rbd_store_ceph_conf": "/nowhere/ceph.conf"}, ["[kit] rbd_store_ceph_conf", "/nowhere/ceph.conf"]),
+        ({"rbd_store_pool": "imagse"}, ["[kit] rbd_store_pool", "imagse", "rbd pool init"]),
+        ({"rbd_store_chunk_size": 3}, ["[kit] rbd_store_chunk_size", "power of two"]),
+    ],
+)
 def test_wrong_settings_are_named(options, words):
     with pytest.raises(errors.ConfigError) as told:
         made(**options)
@@ -186,7 +199,10 @@ def test_a_cluster_whose_data_does_not_answer_is_away(store):
 
 def test_without_the_bindings_the_packages_are_named(tmp_path):
     """In an interpreter that does not see them."""
-    code = "import sys; sys.modules['rados'] = None\ntry:\n import glancecore_store_rbd.driver\nexcept ImportError as exc:\n print(exc)"
+    code = (
+        "import sys; sys.modules['rados'] = None\ntry:\n import glancecore_store_rbd.driver\nexcept ImportError as"
+        " exc:\n print(exc)"
+    )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "python3-rados" in told
     assert "python3-rbd" in told

@@ -1,4 +1,5 @@
-"""What librbd must not be asked: it aborts the process when an image is closed behind a request that has failed and is not over yet."""
+"""What librbd must not be asked: it aborts the process when an image is closed behind a request that has failed and is
+not over yet."""
 
 import pytest
 from glancecore_store_rbd import transfer

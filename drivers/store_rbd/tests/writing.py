@@ -1,6 +1,7 @@
-"""A process that writes a part, or an image in one go, and says "writing" when it is in the middle; in the end what came of it. Its arguments are JSON.
+"""A process that writes a part, or an image in one go, and says "writing" when it is in the middle; in the end what
+came of it. Its arguments are JSON.
 
-    python writing.py '{"options": {…}, "key": …, "handle": …, "number": 1, "offset": 0, "size": …}'
+python writing.py '{"options": {…}, "key": …, "handle": …, "number": 1, "offset": 0, "size": …}'
 """
 
 from __future__ import annotations

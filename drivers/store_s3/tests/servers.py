@@ -1,4 +1,5 @@
-"""Two real S3 services to test with, each by a server process of our own that can be killed: Ceph's gateway, and Swift with its S3 interface."""
+"""Two real S3 services to test with, each by a server process of our own that can be killed: Ceph's gateway, and Swift
+with its S3 interface."""
 
 import os
 import re
@@ -33,7 +34,9 @@ class Server:
             return
         log = self.folder / f"{self.name}.log"
         with log.open("ab") as out:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.env())
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.env()
+            )
         deadline = time.monotonic() + 60
         while not self.answers():
             assert time.monotonic() < deadline, log.read_text()[-2000:]
@@ -57,14 +60,30 @@ class Server:
 
     def options(self, **more):
         """How a store reaches it."""
-        return {"s3_store_host": self.url, "s3_store_access_key": self.access, "s3_store_secret_key": self.secret, "s3_store_bucket_url_format": "path",
-                "s3_store_create_bucket_on_put": True, "s3_store_timeout": 20, **more}
+        return {
+            "s3_store_host": self.url,
+            "s3_store_access_key": self.access,
+            "s3_store_secret_key": self.secret,
+            "s3_store_bucket_url_format": "path",
+            "s3_store_create_bucket_on_put": True,
+            "s3_store_timeout": 20,
+            **more,
+        }
 
     def client(self):
         """Of the backend's own server, which stays up."""
-        return boto3.client("s3", endpoint_url=self.behind, aws_access_key_id=self.access, aws_secret_access_key=self.secret, region_name="us-east-1",
-                            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required",
-                                          response_checksum_validation="when_required"))
+        return boto3.client(
+            "s3",
+            endpoint_url=self.behind,
+            aws_access_key_id=self.access,
+            aws_secret_access_key=self.secret,
+            region_name="us-east-1",
+            config=Config(
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
 
 
 class Gateway(Server):
@@ -79,8 +98,22 @@ class Gateway(Server):
         self.access, self.secret = self.settings["S3_ACCESS_KEY"], self.settings["S3_SECRET_KEY"]
 
     def command(self):
-        return ["radosgw", "-n", self.settings["RGW_NAME"], "-f", "--rgw-frontends", f"beast endpoint=127.0.0.1:{self.port}", "--rgw-data", self.folder,
-                "--admin-socket", "", "--log-file", self.folder / "radosgw.log", "--rgw-thread-pool-size", "32"]
+        return [
+            "radosgw",
+            "-n",
+            self.settings["RGW_NAME"],
+            "-f",
+            "--rgw-frontends",
+            f"beast endpoint=127.0.0.1:{self.port}",
+            "--rgw-data",
+            self.folder,
+            "--admin-socket",
+            "",
+            "--log-file",
+            self.folder / "radosgw.log",
+            "--rgw-thread-pool-size",
+            "32",
+        ]
 
     def env(self):
         return {**os.environ, "CEPH_CONF": self.settings["RGW_CONF"]}
@@ -99,7 +132,9 @@ class Swift(Server):
         self.conf = folder / "proxy-server.conf"
         text = Path(self.settings["SWIFT_PROXY_CONF"]).read_text()
         text = re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1)
-        self.conf.write_text(text.replace("use = egg:swift#s3api\n", f"use = egg:swift#s3api\nstorage_domain = {self.domain}\n"))
+        self.conf.write_text(
+            text.replace("use = egg:swift#s3api\n", f"use = egg:swift#s3api\nstorage_domain = {self.domain}\n")
+        )
 
     def command(self):
         return [self.settings["SWIFT_PROXY"], self.conf]
@@ -124,7 +159,8 @@ class Room:
 
     def names(self):
         return {each["Key"] for each in self.pages("list_objects_v2", "Contents")} | {
-            f"{each['Key']} unfinished {each['UploadId']}" for each in self.pages("list_multipart_uploads", "Uploads")}
+            f"{each['Key']} unfinished {each['UploadId']}" for each in self.pages("list_multipart_uploads", "Uploads")
+        }
 
     def remove(self):
         for each in self.pages("list_multipart_uploads", "Uploads"):

@@ -2,8 +2,8 @@
 
     python speed.py [MIB]      (default 1024) on tests/backends/rgw-up.sh and swift-up.sh; PYTHONPATH=tests
 
-Each transfer is a process of its own, start included, on both sides, with parts of 10 MB and 10 threads. The best of three.
-"""
+Each transfer is a process of its own, start included, on both sides, with parts of 10 MB and 10 threads. The best of
+three."""
 
 from __future__ import annotations
 
@@ -34,8 +34,18 @@ def service(name: str) -> tuple[str, str, str]:
 def driver(name: str, order: str, file: str, mib: int) -> None:
     """What the measured process does."""
     host, access, secret = service(name)
-    store = S3Store("speed", make_section(S3Store.options, s3_store_host=host, s3_store_access_key=access, s3_store_secret_key=secret, s3_store_bucket=BUCKET,
-                                          s3_store_bucket_url_format="path", s3_store_create_bucket_on_put=True))
+    store = S3Store(
+        "speed",
+        make_section(
+            S3Store.options,
+            s3_store_host=host,
+            s3_store_access_key=access,
+            s3_store_secret_key=secret,
+            s3_store_bucket=BUCKET,
+            s3_store_bucket_url_format="path",
+            s3_store_create_bucket_on_put=True,
+        ),
+    )
     store.start()
     if order == "put":
         with Path(file).open("rb", buffering=0) as source:
@@ -49,8 +59,19 @@ def driver(name: str, order: str, file: str, mib: int) -> None:
 
 def manager(name: str, order: str, file: str) -> None:
     host, access, secret = service(name)
-    client = boto3.client("s3", endpoint_url=host, aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1", config=Config(
-        s3={"addressing_style": "path"}, request_checksum_calculation="when_required", response_checksum_validation="when_required", max_pool_connections=12))
+    client = boto3.client(
+        "s3",
+        endpoint_url=host,
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        config=Config(
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            max_pool_connections=12,
+        ),
+    )
     transfer = TransferConfig(multipart_threshold=100 << 20, multipart_chunksize=10 << 20, max_concurrency=10)
     if order == "put":
         client.upload_file(file, BUCKET, "image", Config=transfer)
@@ -87,8 +108,10 @@ def main(mib: int) -> None:
                     run(*me, "driver", name, "discard", file.name, str(mib))
             for order in ("put", "open"):
                 theirs, ours = seconds["manager", order], seconds["driver", order]
-                print(f"{order:5} {mib / theirs:6.0f} MiB/s  {mib / ours:6.0f}   {theirs / ours:5.2f}   "
-                      f"{memory['manager', order]:11.0f} MiB  {memory['driver', order]:.0f} MiB")
+                print(
+                    f"{order:5} {mib / theirs:6.0f} MiB/s  {mib / ours:6.0f}   {theirs / ours:5.2f}   "
+                    f"{memory['manager', order]:11.0f} MiB  {memory['driver', order]:.0f} MiB"
+                )
 
 
 if __name__ == "__main__":

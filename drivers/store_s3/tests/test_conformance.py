@@ -66,7 +66,8 @@ class TestCephGateway(OnS3):
 
 
 class TestSwift(OnS3):
-    """The options as they come: up to 100 MB of known size in one request. A server that is away is so by the same client."""
+    """The options as they come: up to 100 MB of known size in one request. A server that is away is so by the same
+    client."""
 
     reach = frozenset(Reach) - {Reach.BREAK}
     settings = {}

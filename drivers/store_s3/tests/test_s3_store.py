@@ -20,7 +20,12 @@ from glancecore.testing import relay as relays
 from glancecore.testing.store import make_store
 
 MIB = 1 << 20
-LOGIN = {"s3_store_host": "http://127.0.0.1:9", "s3_store_access_key": "access", "s3_store_secret_key": "top-secret", "s3_store_bucket": "glance"}
+LOGIN = {
+    "s3_store_host": "http://127.0.0.1:9",
+    "s3_store_access_key": "access",
+    "s3_store_secret_key": "top-secret",
+    "s3_store_bucket": "glance",
+}
 PARTS = {"s3_store_large_object_size": 1, "s3_store_large_object_chunk_size": 5}
 
 
@@ -29,7 +34,7 @@ def data_of(size, seed=1):
 
 
 def pieces(data, length=MIB):
-    return (data[start:start + length] for start in range(0, len(data), length))
+    return (data[start : start + length] for start in range(0, len(data), length))
 
 
 def read(store, url, *what):
@@ -60,18 +65,22 @@ def through(relay, **options):
     return {"s3_store_host": f"http://127.0.0.1:{relay.port}", **options}
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"s3_store_host": ""}, r"\[kit\] s3_store_host: it is empty; give"),
-    ({"s3_store_access_key": ""}, r"\[kit\] s3_store_access_key: it is empty; give"),
-    ({"s3_store_secret_key": ""}, r"\[kit\] s3_store_secret_key: it is empty; give"),
-    ({"s3_store_bucket": ""}, r"\[kit\] s3_store_bucket: it is empty; give"),
-    ({"s3_store_host": "ftp://x"}, r"\[kit\] s3_store_host: give the service's host"),
-    ({"s3_store_host": "http://me:password@x"}, r"s3_store_host: .* without user and password"),
-    ({"s3_store_host": "http://x:99999999"}, r"s3_store_host"),
-    ({"s3_store_presign_host": "http://["}, r"s3_store_presign_host"),
-    ({"s3_store_cacert": "/nowhere"}, r"s3_store_cacert = /nowhere can't be read"),
-    ({"s3_store_buffer_dir": "/nowhere"}, r"s3_store_buffer_dir = /nowhere can't be written to")])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"s3_store_host": ""}, r"\[kit\] s3_store_host: it is empty; give"),
+        ({"s3_store_access_key": ""}, r"\[kit\] s3_store_access_key: it is empty; give"),
+        ({"s3_store_secret_key": ""}, r"\[kit\] s3_store_secret_key: it is empty; give"),
+        ({"s3_store_bucket": ""}, r"\[kit\] s3_store_bucket: it is empty; give"),
+        ({"s3_store_host": "ftp://x"}, r"\[kit\] s3_store_host: give the service's host"),
+        ({"s3_store_host": "http://me:password@x"}, r"s3_store_host: .* without user and password"),
+        ({"s3_store_host": "http://x:99999999"}, r"s3_store_host"),
+        ({"s3_store_presign_host": "http://["}, r"s3_store_presign_host"),
+        ({"s3_store_cacert": "/nowhere"}, r"s3_store_cacert = /nowhere can't be read"),
+        ({"s3_store_buffer_dir": "/nowhere"}, r"s3_store_buffer_dir = /nowhere can't be written to"),
+    ],
+)
 def test_wrong_settings_are_config_errors(settings, message):
     with pytest.raises(errors.ConfigError, match=message) as caught:
         make_store(S3Store, **{**LOGIN, **settings})
@@ -101,8 +110,14 @@ def test_wrong_keys_are_forbidden(made, option):
     wrong._client.close()
     wrong._client = wrong._signing
     wrong._client._request_signer._credentials.secret_key = "wrong-key"
-    for operation in (lambda: wrong.open(url), lambda: wrong.size(url), lambda: wrong.delete(url), lambda: wrong.put("other", iter([b"x"])),
-                      lambda: list(wrong.list()), lambda: wrong.discard("image")):
+    for operation in (
+        lambda: wrong.open(url),
+        lambda: wrong.size(url),
+        lambda: wrong.delete(url),
+        lambda: wrong.put("other", iter([b"x"])),
+        lambda: list(wrong.list()),
+        lambda: wrong.discard("image"),
+    ):
         with pytest.raises(errors.StoreForbidden):
             operation()
     wrong.close()
@@ -118,20 +133,39 @@ def test_secrets_are_declared():
     assert {opt.name for opt in S3Store.options if opt.secret} == {"s3_store_access_key", "s3_store_secret_key"}
 
 
-@pytest.mark.parametrize(("status", "code", "kind"), [
-    (403, "SignatureDoesNotMatch", errors.StoreForbidden), (404, "NoSuchKey", errors.BlobNotFound), (404, "NoSuchBucket", errors.StoreUnavailable),
-    (404, "NoSuchUpload", errors.StoreUnavailable), (412, "PreconditionFailed", errors.BlobExists), (403, "QuotaExceeded", errors.StoreFull),
-    (507, "", errors.StoreFull), (400, "EntityTooLarge", errors.StoreFull), (503, "SlowDown", errors.StoreUnavailable), (500, "", errors.StoreUnavailable)])
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "SignatureDoesNotMatch", errors.StoreForbidden),
+        (404, "NoSuchKey", errors.BlobNotFound),
+        (404, "NoSuchBucket", errors.StoreUnavailable),
+        (404, "NoSuchUpload", errors.StoreUnavailable),
+        (412, "PreconditionFailed", errors.BlobExists),
+        (403, "QuotaExceeded", errors.StoreFull),
+        (507, "", errors.StoreFull),
+        (400, "EntityTooLarge", errors.StoreFull),
+        (503, "SlowDown", errors.StoreUnavailable),
+        (500, "", errors.StoreUnavailable),
+    ],
+)
 def test_answers_become_store_errors(status, code, kind):
     with pytest.raises(kind) as caught, store_errors("kit", "put"):
-        raise ClientError({"Error": {"Code": code, "Message": "http://secret.example.org/"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
+        raise ClientError(
+            {
+                "Error": {"Code": code, "Message": "http://secret.example.org/"},
+                "ResponseMetadata": {"HTTPStatusCode": status},
+            },
+            "PutObject",
+        )
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
 
 
-# -- how images lie there ------------------------------------------------------------------------------------------------------
+# -- how images lie there --------------------------------------------------------------------------
 @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
-@pytest.mark.parametrize(("size", "count"), [(MIB, 0), (MIB + 1, 1), (5 * MIB, 1), (5 * MIB + 1, 2), (10 * MIB, 2), (15 * MIB - 1, 3)])
+@pytest.mark.parametrize(
+    ("size", "count"), [(MIB, 0), (MIB + 1, 1), (5 * MIB, 1), (5 * MIB + 1, 2), (10 * MIB, 2), (15 * MIB - 1, 3)]
+)
 def test_parts_at_the_edges(made, room, bucket, size, count, told):
     store, data = made(**PARTS), data_of(size)
     url = store.put("image", pieces(data, 300_001), size if told else None)
@@ -143,7 +177,7 @@ def test_parts_at_the_edges(made, room, bucket, size, count, told):
     [blob] = store.list()
     assert (blob.key, blob.size) == ("image", size)
     if size > 5 * MIB:
-        assert read(store, url, 5 * MIB - 1, 2) == data[5 * MIB - 1:5 * MIB + 1]
+        assert read(store, url, 5 * MIB - 1, 2) == data[5 * MIB - 1 : 5 * MIB + 1]
     store.delete(url)
     assert room.names() == set()
 
@@ -175,6 +209,7 @@ def test_parts_grow_so_that_the_service_takes_them():
 
 def make_store_section(**options):
     from glancecore.testing.settings import make_section
+
     return make_section(S3Store.options, **LOGIN, **options)
 
 
@@ -215,7 +250,7 @@ def test_bucket_may_be_part_of_the_host(made, server, monkeypatch, bucket):
     assert set(asked) == {f"{bucket}.{server.domain}"}
 
 
-# -- trouble on the way --------------------------------------------------------------------------------------------------------
+# -- trouble on the way ----------------------------------------------------------------------------
 def test_failed_part_is_sent_again(made, relay):
     store, data = made(**through(relay, **PARTS)), data_of(12 * MIB)
     relay.word = re.compile(rb"PUT [^ ]*partNumber=2")
@@ -241,7 +276,9 @@ def test_part_that_can_not_be_sent_leaves_nothing(made, relay, room, monkeypatch
     assert room.names() == set()
 
 
-@pytest.mark.parametrize(("size", "word"), [(6 * MIB, rb"</CompleteMultipartUpload>"), (1000, rb"PUT [^ ]*/image")], ids=["parts", "object"])
+@pytest.mark.parametrize(
+    ("size", "word"), [(6 * MIB, rb"</CompleteMultipartUpload>"), (1000, rb"PUT [^ ]*/image")], ids=["parts", "object"]
+)
 def test_lost_answer_is_no_conflict(made, relay, room, size, word):
     """The request is repeated, and meets what it has made itself."""
     store, data = made(**through(relay, **PARTS)), data_of(size)
@@ -293,7 +330,7 @@ def test_download_is_taken_up_where_it_broke(made, server):
         server.kill()
         server.start()
         got += b"".join(reader)
-        assert got == (data[offset:] if length is None else data[offset:offset + length])
+        assert got == (data[offset:] if length is None else data[offset : offset + length])
 
 
 def test_download_is_never_of_two_objects(made, server, room, bucket):
@@ -311,7 +348,7 @@ def test_download_is_never_of_two_objects(made, server, room, bucket):
     assert next(reader, None) is None
 
 
-# -- locations -----------------------------------------------------------------------------------------------------------------
+# -- locations -------------------------------------------------------------------------------------
 def test_locations_of_glance_are_read(made, bucket):
     store = made()
     mine = store.put("image", iter([b"data"]))
@@ -320,7 +357,12 @@ def test_locations_of_glance_are_read(made, bucket):
         for who in ("", "access:secret@", "access:se/cr%40et+old@"):
             assert read(store, f"{scheme}://{who}{host}/{bucket}/image") == b"data"
             assert store.canonical(f"{scheme}://{who}{host}/{bucket}/image") == mine
-            for where in (f"other.example.org/{bucket}", f"{host}/{bucket}-other", f"{host}.example.org/{bucket}", f"{host}/x/{bucket}"):
+            for where in (
+                f"other.example.org/{bucket}",
+                f"{host}/{bucket}-other",
+                f"{host}.example.org/{bucket}",
+                f"{host}/x/{bucket}",
+            ):
                 with pytest.raises(errors.BadLocation) as caught:
                     store.open(f"{scheme}://{who}{where}/image")
                 assert "secret" not in str(caught.value)
@@ -328,7 +370,7 @@ def test_locations_of_glance_are_read(made, bucket):
     assert list(store.list()) == []
 
 
-# -- signed URLs -----------------------------------------------------------------------------------------------------------------
+# -- signed URLs -----------------------------------------------------------------------------------
 def test_url_is_for_that_object_and_for_reading(made, server):
     store = made(s3_store_presign_host=f"http://localhost:{server.port}/")
     signed = store.presign(store.put("image", iter([b"data"])), 60)
@@ -339,7 +381,9 @@ def test_url_is_for_that_object_and_for_reading(made, server):
         assert answer.read() == b"at"
     for url, method in ((signed.replace("/image?", "/other?"), "GET"), (signed, "DELETE"), (signed, "PUT")):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(urllib.request.Request(url, method=method, data=b"" if method == "PUT" else None), timeout=30)
+            urllib.request.urlopen(
+                urllib.request.Request(url, method=method, data=b"" if method == "PUT" else None), timeout=30
+            )
         assert caught.value.code == 403
         caught.value.close()
 
@@ -348,8 +392,17 @@ def test_a_marker_is_asked_for_as_a_ping_asks():
     """Once, and not for long: the check of a store's health has five seconds. Nothing answers here."""
     asked = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = _store_process.build(S3Store, "kit", {**LOGIN, "s3_store_host": f"http://127.0.0.1:{silent.getsockname()[1]}", "s3_store_timeout": 0.2, "s3_store_retries": 2,
-                                       "s3_store_bucket_url_format": "path"})
+        store = _store_process.build(
+            S3Store,
+            "kit",
+            {
+                **LOGIN,
+                "s3_store_host": f"http://127.0.0.1:{silent.getsockname()[1]}",
+                "s3_store_timeout": 0.2,
+                "s3_store_retries": 2,
+                "s3_store_bucket_url_format": "path",
+            },
+        )
         with pytest.raises(errors.StoreUnavailable):
             store.markers()
         store.close()
@@ -364,7 +417,7 @@ def test_a_marker_is_asked_for_as_a_ping_asks():
     assert len(asked) == 1
 
 
-# -- parts -------------------------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("server", ["gateway"], indirect=True)
 @pytest.mark.parametrize("step", ["_made_anew", "forget"])
 def test_parts_that_do_not_count_are_left_out_also_after_a_crash(made, room, monkeypatch, step):

@@ -1,9 +1,10 @@
-"""How fast against the `swift` command, with how much of the processor, and in how much memory? Not a test: prints a table.
+"""How fast against the `swift` command, with how much of the processor, and in how much memory? Not a test: prints a
+table.
 
     python speed.py [MIB]      (default 1024) on the Swift of tests/backends/swift-up.sh; PYTHONPATH=tests
 
-Each transfer is a process of its own, which measures the transfer alone, without start and login. The best of three, taken in turns.
-"""
+Each transfer is a process of its own, which measures the transfer alone, without start and login. The best of three,
+taken in turns."""
 
 from __future__ import annotations
 
@@ -26,10 +27,20 @@ SEGMENT = 200
 
 def driver(order: str, file: str, mib: int, how: str) -> None:
     swift = lab.backend("swift")
-    store = SwiftStore("speed", make_section(
-        SwiftStore.options, swift_store_auth_version="1", swift_store_auth_address=swift.url, swift_store_user=swift.settings["SWIFT_USER"],
-        swift_store_key=swift.settings["SWIFT_KEY"], swift_store_container=CONTAINER, swift_store_create_container_on_put=True,
-        swift_store_large_object_chunk_size=SEGMENT, swift_store_large_object_size=SEGMENT if how == "segments" else 5120))
+    store = SwiftStore(
+        "speed",
+        make_section(
+            SwiftStore.options,
+            swift_store_auth_version="1",
+            swift_store_auth_address=swift.url,
+            swift_store_user=swift.settings["SWIFT_USER"],
+            swift_store_key=swift.settings["SWIFT_KEY"],
+            swift_store_container=CONTAINER,
+            swift_store_create_container_on_put=True,
+            swift_store_large_object_chunk_size=SEGMENT,
+            swift_store_large_object_size=SEGMENT if how == "segments" else 5120,
+        ),
+    )
     store.start()
     began, cpu = time.monotonic(), time.process_time()
     if order == "put":
@@ -46,13 +57,21 @@ def driver(order: str, file: str, mib: int, how: str) -> None:
 def command(order: str, file: str, mib: int, how: str) -> None:
     """What the command does, in its own library."""
     swift = lab.backend("swift")
-    login = {"auth_version": "1", "auth": swift.url, "user": swift.settings["SWIFT_USER"], "key": swift.settings["SWIFT_KEY"]}
+    login = {
+        "auth_version": "1",
+        "auth": swift.url,
+        "user": swift.settings["SWIFT_USER"],
+        "key": swift.settings["SWIFT_KEY"],
+    }
     with SwiftService(options=login) as service:
         service.stat()
         options = {"segment_size": SEGMENT << 20, "use_slo": True} if how == "segments" else {}
         began, cpu = time.monotonic(), time.process_time()
         if order == "put":
-            assert all(done["success"] for done in service.upload(CONTAINER, [SwiftUploadObject(file, object_name="image")], options=options))
+            assert all(
+                done["success"]
+                for done in service.upload(CONTAINER, [SwiftUploadObject(file, object_name="image")], options=options)
+            )
         elif order == "open":
             [done] = service.download(CONTAINER, ["image"], options={"out_file": "/dev/null"})
             assert done["success"], done
@@ -88,9 +107,13 @@ def main(mib: int) -> None:
                     for order in ("put", "open"):
                         took[who, order].append(run(who, order, file.name, str(mib), how))
             for order in ("put", "open"):
-                (a, cpu_a, memory_a), (b, cpu_b, memory_b) = (map(min, zip(*took[who, order], strict=True)) for who in ("command", "driver"))
-                print(f"{order:5} {how:9} {mib / a:6.0f} MiB/s {cpu_a:4.1f} s   {mib / b:6.0f} MiB/s {cpu_b:4.1f} s   {a / b:5.2f}   "
-                      f"{memory_a:5.0f} MiB {memory_b:5.0f} MiB")
+                (a, cpu_a, memory_a), (b, cpu_b, memory_b) = (
+                    map(min, zip(*took[who, order], strict=True)) for who in ("command", "driver")
+                )
+                print(
+                    f"{order:5} {how:9} {mib / a:6.0f} MiB/s {cpu_a:4.1f} s   {mib / b:6.0f} MiB/s {cpu_b:4.1f} s  "
+                    f" {a / b:5.2f}   {memory_a:5.0f} MiB {memory_b:5.0f} MiB"
+                )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The store kit, on a real Swift: with Swift's own login and with Keystone's, in whole objects, in segments, in many containers."""
+"""The store kit, on a real Swift: with Swift's own login and with Keystone's, in whole objects, in segments, in many
+containers."""
 
 import pytest
 from glancecore_store_swift.driver import SMALL, SwiftStore
@@ -79,8 +80,12 @@ class TestWholeObjectsWithKeystone(OnSwift):
 
     def options(self, proxy):
         account = proxy.client("3").get_auth()[0].rpartition("/")[2]
-        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10,
-                              swift_store_multiple_containers_seed=2)
+        return proxy.keystone(
+            swift_store_endpoint=f"{proxy.url}/v1/{account}",
+            swift_store_create_container_on_put=True,
+            swift_store_timeout=10,
+            swift_store_multiple_containers_seed=2,
+        )
 
 
 class OwnerBackdoor(SwiftBackdoor):
@@ -104,7 +109,8 @@ OwnedStore.options = [*SwiftStore.options, cfg.StrOpt("kit_owner", help="The pro
 
 
 class TestOwners(OnSwift):
-    """Each image in a container of its own, in the account of another project; in segments. What is away is so in whichever container."""
+    """Each image in a container of its own, in the account of another project; in segments. What is away is so in
+    whichever container."""
 
     reach = frozenset(Reach) - {Reach.BREAK}
 
@@ -126,5 +132,12 @@ class TestOwners(OnSwift):
 
     def options(self, proxy):
         account, demo = (proxy.client("3", who).get_auth()[0].rpartition("/")[2] for who in ("", "demo"))
-        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10,
-                              swift_store_multi_tenant=True, kit_owner=demo.removeprefix("KEY_"), swift_store_large_object_size=1, swift_store_large_object_chunk_size=1)
+        return proxy.keystone(
+            swift_store_endpoint=f"{proxy.url}/v1/{account}",
+            swift_store_create_container_on_put=True,
+            swift_store_timeout=10,
+            swift_store_multi_tenant=True,
+            kit_owner=demo.removeprefix("KEY_"),
+            swift_store_large_object_size=1,
+            swift_store_large_object_chunk_size=1,
+        )

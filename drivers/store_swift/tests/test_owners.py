@@ -1,4 +1,5 @@
-"""Multi-tenant mode: each image in the account of the project that owns it. The rest is the kit's, which runs in this mode too."""
+"""Multi-tenant mode: each image in the account of the project that owns it. The rest is the kit's, which runs in this
+mode too."""
 
 import os
 import re
@@ -28,7 +29,9 @@ def made(proxy, container):
     stores = []
 
     def made(**options):
-        stores.append(make_store(SwiftStore, swift_store_container=container, **proxy.reseller(swift_store_timeout=10, **options)))
+        stores.append(
+            make_store(SwiftStore, swift_store_container=container, **proxy.reseller(swift_store_timeout=10, **options))
+        )
         return stores[-1]
 
     yield made
@@ -63,7 +66,7 @@ def changed(tmp_path_factory):
         proxy.close()
 
 
-# -- where images lie --------------------------------------------------------------------------------------------------------
+# -- where images lie ------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [1000, 3 * MIB + 1], ids=["one object", "segments"])
 def test_image_lies_with_its_owner(made, proxy, others, own, container, size):
     store, data = made(**SEGMENTS), os.urandom(size)
@@ -85,7 +88,9 @@ def test_image_lies_with_its_owner(made, proxy, others, own, container, size):
 
 def test_owners_do_not_meet(made, others, own, container):
     store = made()
-    urls = {owner: store.put_for(owner, "image", iter([str(owner).encode()])) for owner in ("other", None, "never-seen")}
+    urls = {
+        owner: store.put_for(owner, "image", iter([str(owner).encode()])) for owner in ("other", None, "never-seen")
+    }
     assert len(set(urls.values())) == 3
     assert all(read(store, url) == str(owner).encode() for owner, url in urls.items())
     assert others.names() == own.names() == {f"{container}_image/image"}
@@ -132,7 +137,10 @@ def test_account_that_swift_does_not_make_is_a_clear_error(changed, made, contai
     store = make_store(SwiftStore, swift_store_container=container, **proxy.reseller())
     try:
         owner = f"new{os.urandom(6).hex()}"
-        with pytest.raises(errors.StoreForbidden, match="has no account in Swift, and Swift makes none: make it, or set account_autocreate"):
+        with pytest.raises(
+            errors.StoreForbidden,
+            match="has no account in Swift, and Swift makes none: make it, or set account_autocreate",
+        ):
             store.put_for(owner, "image", iter([b"x"]))
         store.discard_for(owner, "image")
     finally:
@@ -144,15 +152,19 @@ def test_refused_token_is_renewed_for_the_same_account(made, others, own, contai
     store = made()
     url = store.put_for("other", "image", iter([b"data"]))
     session = store._account._session
-    for use in (lambda: store.size(url), lambda: read(store, url), lambda: store.put_for("other", "second", iter([b"x"])),
-                lambda: store.delete(url)):
+    for use in (
+        lambda: store.size(url),
+        lambda: read(store, url),
+        lambda: store.put_for("other", "second", iter([b"x"])),
+        lambda: store.delete(url),
+    ):
         session._got = session._both()[0], "AUTH_tk00000000000000000000000000000000"
         use()
     assert others.names() == {f"{container}_second/second"}
     assert own.containers() == []
 
 
-# -- who may read what -------------------------------------------------------------------------------------------------------
+# -- who may read what -----------------------------------------------------------------------------
 def test_admin_tenants_may_read_and_write(made, proxy, container):
     admin = proxy.logged_in("1")  # of the account glance
     places = {}
@@ -173,7 +185,9 @@ def test_admin_tenants_may_read_and_write(made, proxy, container):
 
 def test_owner_can_not_make_the_service_read_other_accounts(changed, container):
     """It may put a link in its image's place; the service's login may read all accounts."""
-    proxy = changed(r"(?s)(pipeline = [^\n]*)( proxy-server\n.*)", r"\1 symlink\2\n[filter:symlink]\nuse = egg:swift#symlink\n")
+    proxy = changed(
+        r"(?s)(pipeline = [^\n]*)( proxy-server\n.*)", r"\1 symlink\2\n[filter:symlink]\nuse = egg:swift#symlink\n"
+    )
     store = make_store(SwiftStore, swift_store_container=container, **proxy.reseller())
     try:
         store.put_for("victim", "secret", iter([b"secret"]))
@@ -186,7 +200,9 @@ def test_owner_can_not_make_the_service_read_other_accounts(changed, container):
         own_proxy.put_object(f"{container}_image", "image", b"", headers=link, content_type="application/symlink")
         reseller = proxy.client("1", "RESELLER")
         own_proxy.token = reseller.get_auth()[1]
-        assert own_proxy.get_object(f"{container}_image", "image")[1] == b"secret", "the link works for who may read both"
+        assert own_proxy.get_object(f"{container}_image", "image")[1] == b"secret", (
+            "the link works for who may read both"
+        )
         with pytest.raises(errors.StoreError):
             read(store, mine)
         with pytest.raises(urllib.error.HTTPError):
@@ -213,7 +229,7 @@ def test_accounts_can_not_be_walked_through(made):
         store.list()
 
 
-# -- locations ---------------------------------------------------------------------------------------------------------------
+# -- locations -------------------------------------------------------------------------------------
 def test_images_of_glance_are_read_and_deleted(made, proxy, others, container):
     """It writes large ones as dynamic large objects, in the image's container."""
     client, key = others.client, "fdae39a1-bac5-4c2e-8dcb-6d3f3a9f9c11"
@@ -236,11 +252,23 @@ def test_one_text_names_an_image(made, proxy, container):
     url = store.put_for("other", "image-1", iter([b"data"]))
     assert store.size(url) == 4
     host = proxy.url.partition("://")[2]
-    for wrong in (url.replace("swift+http:", "swift+https:"), url.replace("swift+http:", "swift:"), url.replace("image-1/", "image%2D1/"),
-                  url.replace("AUTH_other", "AUTH%5Fother"), url.replace("AUTH_other", "auth_other"), url.replace("AUTH_other", "AUTH_other/x"),
-                  url.replace("AUTH_other", "AUTH_other/../AUTH_other"), url.replace("AUTH_other", "other"), url.replace(host, "localhost:1"),
-                  url.replace("/image-1", "/image-2"), url.replace(f"{container}_", "x_"), f"{url}?x", f"{url}/", url.replace(host, f"me:pass@{host}"),
-                  f"swift+config://kit/{container}_image-1/image-1"):
+    for wrong in (
+        url.replace("swift+http:", "swift+https:"),
+        url.replace("swift+http:", "swift:"),
+        url.replace("image-1/", "image%2D1/"),
+        url.replace("AUTH_other", "AUTH%5Fother"),
+        url.replace("AUTH_other", "auth_other"),
+        url.replace("AUTH_other", "AUTH_other/x"),
+        url.replace("AUTH_other", "AUTH_other/../AUTH_other"),
+        url.replace("AUTH_other", "other"),
+        url.replace(host, "localhost:1"),
+        url.replace("/image-1", "/image-2"),
+        url.replace(f"{container}_", "x_"),
+        f"{url}?x",
+        f"{url}/",
+        url.replace(host, f"me:pass@{host}"),
+        f"swift+config://kit/{container}_image-1/image-1",
+    ):
         with pytest.raises((errors.BadLocation, errors.BlobNotFound)):
             store.size(wrong)
     with pytest.raises(errors.BadLocation):
@@ -266,21 +294,39 @@ def test_place(made, container, proxy):
     assert single.place != store.place
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"swift_store_create_container_on_put": False}, "swift_store_multi_tenant makes a container for each image: set"),
-    ({"swift_store_multiple_containers_seed": 2}, "swift_store_multiple_containers_seed spreads images in one account: set it to 0")])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"swift_store_create_container_on_put": False},
+            "swift_store_multi_tenant makes a container for each image: set",
+        ),
+        (
+            {"swift_store_multiple_containers_seed": 2},
+            "swift_store_multiple_containers_seed spreads images in one account: set it to 0",
+        ),
+    ],
+)
 def test_settings_that_do_not_go_together(made, settings, message):
     with pytest.raises(errors.ConfigError, match=message):
         made(**settings)
 
 
 def test_login_that_may_not_use_other_accounts_is_a_config_error(made, proxy, proxy_v3, container):
-    with pytest.raises(errors.ConfigError, match=r"Swift lets glance:store into no other project's account: give it the reseller admin role"):
+    with pytest.raises(
+        errors.ConfigError,
+        match=r"Swift lets glance:store into no other project's account: give it the reseller admin role",
+    ):
         made(swift_store_user=proxy.settings["SWIFT_USER"], swift_store_key=proxy.settings["SWIFT_KEY"])
     with pytest.raises(errors.ConfigError, match=r"Swift lets demo:demo into no other project's account"):
-        make_store(SwiftStore, swift_store_container=container, **proxy_v3.keystone(
-            swift_store_user="demo:demo", swift_store_multi_tenant=True, swift_store_create_container_on_put=True))
+        make_store(
+            SwiftStore,
+            swift_store_container=container,
+            **proxy_v3.keystone(
+                swift_store_user="demo:demo", swift_store_multi_tenant=True, swift_store_create_container_on_put=True
+            ),
+        )
 
 
 def test_account_that_does_not_tell_the_prefix(made, proxy, others):

@@ -25,7 +25,11 @@ from glancecore.testing.store import make_store
 from .proxy import Room
 
 MIB = 1 << 20
-LOGIN = {"swift_store_auth_address": "http://127.0.0.1:9/v3", "swift_store_user": "service:glance", "swift_store_key": "password"}
+LOGIN = {
+    "swift_store_auth_address": "http://127.0.0.1:9/v3",
+    "swift_store_user": "service:glance",
+    "swift_store_key": "password",
+}
 
 
 def data_of(size, seed=1):
@@ -33,7 +37,7 @@ def data_of(size, seed=1):
 
 
 def pieces(data, length=MIB):
-    return (data[start:start + length] for start in range(0, len(data), length))
+    return (data[start : start + length] for start in range(0, len(data), length))
 
 
 def read(store, url, *what):
@@ -46,8 +50,13 @@ def made(proxy, container):
     stores = []
 
     def made(**options):
-        stores.append(make_store(SwiftStore, swift_store_container=container, **{
-            **proxy.version_one(swift_store_create_container_on_put=True, swift_store_timeout=10), **options}))
+        stores.append(
+            make_store(
+                SwiftStore,
+                swift_store_container=container,
+                **{**proxy.version_one(swift_store_create_container_on_put=True, swift_store_timeout=10), **options},
+            )
+        )
         return stores[-1]
 
     yield made
@@ -73,35 +82,52 @@ def through(relay, **options):
 SEGMENTS = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_size": 1}
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"swift_store_auth_address": ""}, r"\[kit\] swift_store_auth_address: it is empty; give the URL"),
-    ({"swift_store_user": ""}, r"\[kit\] swift_store_user: it is empty"),
-    ({"swift_store_key": ""}, r"\[kit\] swift_store_key: it is empty"),
-    ({"swift_store_user": "glance"}, r"\[kit\] swift_store_user: give project:user"),
-    ({"swift_store_auth_address": "ftp://x/"}, r"swift_store_auth_address is no http or https URL"),
-    ({"swift_store_auth_address": "http://me:secret@x/"}, r"swift_store_auth_address is no .* without user and password"),
-    ({"swift_store_auth_address": "http://[x/"}, r"swift_store_auth_address"),
-    ({"swift_store_auth_address": "http://x:99999999/"}, r"swift_store_auth_address"),
-    ({"swift_store_container": "a/b"}, r"swift_store_container = 'a/b'"),
-    ({"swift_store_container": ""}, r"swift_store_container"),
-    ({"swift_store_container": "x" * 224}, r"swift_store_container"),
-    ({"swift_store_multiple_containers_seed": 2}, r"swift_store_create_container_on_put = true"),
-    ({"swift_store_large_object_chunk_size": 5121}, r"swift_store_large_object_chunk_size: .* set 5120 at most"),
-    ({"swift_store_cacert": "/nowhere"}, r"swift_store_cacert = /nowhere can't be read"),
-    ({"swift_upload_buffer_dir": "/nowhere"}, r"swift_upload_buffer_dir = /nowhere can't be written to"),
-    ({"swift_store_config_file": "/nowhere"}, r"swift_store_config_file = /nowhere can't be read"),
-    ({"swift_store_config_file": __file__}, r"swift_store_config_file = .* is not a file of sections")])
+# -- settings --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"swift_store_auth_address": ""}, r"\[kit\] swift_store_auth_address: it is empty; give the URL"),
+        ({"swift_store_user": ""}, r"\[kit\] swift_store_user: it is empty"),
+        ({"swift_store_key": ""}, r"\[kit\] swift_store_key: it is empty"),
+        ({"swift_store_user": "glance"}, r"\[kit\] swift_store_user: give project:user"),
+        ({"swift_store_auth_address": "ftp://x/"}, r"swift_store_auth_address is no http or https URL"),
+        (
+            {"swift_store_auth_address": "http://me:secret@x/"},
+            r"swift_store_auth_address is no .* without user and password",
+        ),
+        ({"swift_store_auth_address": "http://[x/"}, r"swift_store_auth_address"),
+        ({"swift_store_auth_address": "http://x:99999999/"}, r"swift_store_auth_address"),
+        ({"swift_store_container": "a/b"}, r"swift_store_container = 'a/b'"),
+        ({"swift_store_container": ""}, r"swift_store_container"),
+        ({"swift_store_container": "x" * 224}, r"swift_store_container"),
+        ({"swift_store_multiple_containers_seed": 2}, r"swift_store_create_container_on_put = true"),
+        ({"swift_store_large_object_chunk_size": 5121}, r"swift_store_large_object_chunk_size: .* set 5120 at most"),
+        ({"swift_store_cacert": "/nowhere"}, r"swift_store_cacert = /nowhere can't be read"),
+        ({"swift_upload_buffer_dir": "/nowhere"}, r"swift_upload_buffer_dir = /nowhere can't be written to"),
+        ({"swift_store_config_file": "/nowhere"}, r"swift_store_config_file = /nowhere can't be read"),
+        ({"swift_store_config_file": __file__}, r"swift_store_config_file = .* is not a file of sections"),
+    ],
+)
 def test_wrong_settings_are_config_errors(settings, message):
     with pytest.raises(errors.ConfigError, match=message) as caught:
         make_store(SwiftStore, **{**LOGIN, **settings})
     assert "password" not in str(caught.value).replace("without user and password", "").replace("give the password", "")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("[other]\nuser = a:b\nkey = c\nauth_address = http://x\n", "default_swift_reference = ref1 is not in .*there are: other"),
-    ("[ref1]\nuser = a:b\nauth_address = http://x\n", r"\[ref1\] key: it is empty"),
-    ("[ref1]\nuser = a:b\nkey = c\nauth_address = http://x\nauth_version = 2\n", r"\[ref1\] auth_version = 2: 1 and 3")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[other]\nuser = a:b\nkey = c\nauth_address = http://x\n",
+            "default_swift_reference = ref1 is not in .*there are: other",
+        ),
+        ("[ref1]\nuser = a:b\nauth_address = http://x\n", r"\[ref1\] key: it is empty"),
+        (
+            "[ref1]\nuser = a:b\nkey = c\nauth_address = http://x\nauth_version = 2\n",
+            r"\[ref1\] auth_version = 2: 1 and 3",
+        ),
+    ],
+)
 def test_wrong_references_are_config_errors(tmp_path, text, message):
     (tmp_path / "swift.conf").write_text(text)
     with pytest.raises(errors.ConfigError, match=message):
@@ -109,7 +135,9 @@ def test_wrong_references_are_config_errors(tmp_path, text, message):
 
 
 def test_too_large_an_object_for_the_cluster_is_a_config_error(made):
-    with pytest.raises(errors.ConfigError, match="swift_store_large_object_size = 6000: this Swift takes objects up to 5120 MB"):
+    with pytest.raises(
+        errors.ConfigError, match="swift_store_large_object_size = 6000: this Swift takes objects up to 5120 MB"
+    ):
         made(swift_store_large_object_size=6000)
 
 
@@ -128,7 +156,9 @@ def test_wrong_password_is_forbidden(made, proxy):
 
 
 def test_region_without_swift_is_a_config_error(made, proxy):
-    with pytest.raises(errors.ConfigError, match="no object-store at swift_store_endpoint_type = publicURL, swift_store_region = Mars"):
+    with pytest.raises(
+        errors.ConfigError, match="no object-store at swift_store_endpoint_type = publicURL, swift_store_region = Mars"
+    ):
         made(**proxy.keystone(swift_store_region="Mars"))
 
 
@@ -142,9 +172,21 @@ def test_secrets_are_declared():
     assert {opt.name for opt in SwiftStore.options if opt.secret} == {"swift_store_key", "swift_store_temp_url_key"}
 
 
-@pytest.mark.parametrize(("status", "kind"), [
-    (401, errors.StoreForbidden), (403, errors.StoreForbidden), (404, errors.BlobNotFound), (412, errors.BlobExists), (413, errors.StoreFull),
-    (507, errors.StoreFull), (409, errors.StoreUnavailable), (498, errors.StoreUnavailable), (503, errors.StoreUnavailable), (None, errors.StoreUnavailable)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, errors.StoreForbidden),
+        (403, errors.StoreForbidden),
+        (404, errors.BlobNotFound),
+        (412, errors.BlobExists),
+        (413, errors.StoreFull),
+        (507, errors.StoreFull),
+        (409, errors.StoreUnavailable),
+        (498, errors.StoreUnavailable),
+        (503, errors.StoreUnavailable),
+        (None, errors.StoreUnavailable),
+    ],
+)
 def test_answers_become_store_errors(status, kind):
     with pytest.raises(kind) as caught, store_errors("kit", "put"):
         raise ClientException("text", http_host="secret.example.org", http_path="/v1/AUTH_secret", http_status=status)
@@ -152,8 +194,13 @@ def test_answers_become_store_errors(status, kind):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("said", "kind"), [
-    (b"Errors:\n/c/.segments/image/x/00000001, Size Mismatch", errors.SizeMismatch), (b"Errors:\n/c/.segments/image/x/00000001, 503 Service Unavailable", errors.StoreUnavailable)])
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (b"Errors:\n/c/.segments/image/x/00000001, Size Mismatch", errors.SizeMismatch),
+        (b"Errors:\n/c/.segments/image/x/00000001, 503 Service Unavailable", errors.StoreUnavailable),
+    ],
+)
 def test_a_segment_on_a_server_that_is_away_is_no_other_size(made, monkeypatch, said, kind):
     """Both are a 400 of the manifest; what was acknowledged waits until the server is back."""
     store = made()
@@ -172,7 +219,7 @@ def test_a_segment_on_a_server_that_is_away_is_no_other_size(made, monkeypatch, 
     assert read(store, store.complete_parts("image", handle, [StoredPart(0, 4)])) == b"data"
 
 
-# -- how images lie in Swift ---------------------------------------------------------------------------------------------------
+# -- how images lie in Swift -----------------------------------------------------------------------
 @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
 @pytest.mark.parametrize(("size", "count"), [(MIB, 0), (MIB + 1, 2), (2 * MIB, 2), (2 * MIB + 1, 3), (4 * MIB - 1, 4)])
 def test_segments_at_the_edges(made, room, container, size, count, told):
@@ -183,7 +230,7 @@ def test_segments_at_the_edges(made, room, container, size, count, told):
     assert [name.rpartition("/")[2] for name in names] == [f"{number:08d}" for number in range(1, count + 1)]
     assert all(name.startswith(f"{container}/.segments/image/") for name in names)
     assert room.client.get_object(container, "image")[1] == data
-    assert read(store, url, MIB - 1, 2) == data[MIB - 1:MIB + 1]
+    assert read(store, url, MIB - 1, 2) == data[MIB - 1 : MIB + 1]
     [blob] = store.list()
     assert (blob.key, blob.size) == ("image", size)
     store.delete(url)
@@ -232,8 +279,10 @@ def test_listing_goes_over_pages(made, monkeypatch):
     assert sorted(blob.key for blob in store.list()) == keys
 
 
-# -- trouble on the way --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("word", [rb"\.segments/image/[0-9a-f]+/00000002 ", rb"^[^P].{5000}"], ids=["before it", "in the middle of one"])
+# -- trouble on the way ----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "word", [rb"\.segments/image/[0-9a-f]+/00000002 ", rb"^[^P].{5000}"], ids=["before it", "in the middle of one"]
+)
 def test_failed_segment_is_sent_again(made, relay, container, word):
     store, data = made(**through(relay, **SEGMENTS)), data_of(4 * MIB)
     relay.word = re.compile(word, re.DOTALL)
@@ -261,7 +310,9 @@ def test_segment_that_can_not_be_sent_leaves_nothing(made, relay, room, monkeypa
     assert room.names() == set()
 
 
-@pytest.mark.parametrize(("size", "word"), [(5 * MIB, rb'"size_bytes"'), (1000, rb"PUT [^ ]*/image ")], ids=["manifest", "object"])
+@pytest.mark.parametrize(
+    ("size", "word"), [(5 * MIB, rb'"size_bytes"'), (1000, rb"PUT [^ ]*/image ")], ids=["manifest", "object"]
+)
 def test_lost_answer_is_no_conflict(made, relay, room, size, word):
     """The request is repeated, and meets what it has made itself."""
     store, data = made(**through(relay, **SEGMENTS)), data_of(size)
@@ -287,7 +338,9 @@ def test_stream_that_breaks_leaves_nothing(made, relay, room):
     assert read(store, store.put("image", pieces(data), len(data))) == data
 
 
-@pytest.mark.parametrize("failure", [ConnectionResetError(104, "reset"), BrokenPipeError(32, "pipe"), TimeoutError()], ids=repr)
+@pytest.mark.parametrize(
+    "failure", [ConnectionResetError(104, "reset"), BrokenPipeError(32, "pipe"), TimeoutError()], ids=repr
+)
 def test_broken_source_is_not_taken_for_a_broken_connection(made, room, failure):
     """The client libraries swallow such errors, or wait for an answer that can't come."""
     store = made()
@@ -328,7 +381,7 @@ def test_download_is_taken_up_where_it_broke(made, proxy):
         proxy.kill()
         proxy.start()
         got += b"".join(reader)
-        assert got == (data[offset:] if length is None else data[offset:offset + length])
+        assert got == (data[offset:] if length is None else data[offset : offset + length])
 
 
 def test_download_is_never_of_two_objects(made, proxy, room, container):
@@ -357,10 +410,12 @@ def test_retries_of_a_download_are_bounded(made, proxy):
         list(reader)
 
 
-# -- logins ------------------------------------------------------------------------------------------------------------------
+# -- logins ----------------------------------------------------------------------------------------
 def forget_tokens():
     """Swift's own login keeps its tokens in memcached."""
-    with closing(socket.create_connection(("127.0.0.1", int((lab.LAB / "ports" / "swift-memcached").read_text())))) as memcached:
+    with closing(
+        socket.create_connection(("127.0.0.1", int((lab.LAB / "ports" / "swift-memcached").read_text())))
+    ) as memcached:
         memcached.sendall(b"flush_all\r\n")
         assert memcached.recv(100) == b"OK\r\n"
 
@@ -396,8 +451,8 @@ key = other-key
 auth_address = {proxy.url}/auth/v1.0
 auth_version = 1
 [ref2]
-user = {proxy.settings['SWIFT_USER']}
-key = {proxy.settings['SWIFT_KEY']}
+user = {proxy.settings["SWIFT_USER"]}
+key = {proxy.settings["SWIFT_KEY"]}
 auth_address = {proxy.url}/auth/v1.0
 auth_version = 1
 """)
@@ -424,8 +479,13 @@ auth_version = 1
 def test_references_that_lead_to_one_account_are_one_name(made, proxy, container, tmp_path):
     """Or else an image's data had a second location, which another image could be given."""
     file = tmp_path / "swift.conf"
-    one = f"user = {proxy.settings['SWIFT_USER']}\nkey = {proxy.settings['SWIFT_KEY']}\nauth_address = {proxy.url}/auth/v1.0\nauth_version = 1\n"
-    file.write_text(f"[b]\n{one}\n[a]\n{one}\n[c]\n{one.replace('glance:store', 'other:store').replace(proxy.settings['SWIFT_KEY'], 'other-key')}")
+    one = (
+        f"user = {proxy.settings['SWIFT_USER']}\nkey = {proxy.settings['SWIFT_KEY']}\nauth_address ="
+        f" {proxy.url}/auth/v1.0\nauth_version = 1\n"
+    )
+    file.write_text(
+        f"[b]\n{one}\n[a]\n{one}\n[c]\n{one.replace('glance:store', 'other:store').replace(proxy.settings['SWIFT_KEY'], 'other-key')}"
+    )
     store = made(swift_store_config_file=str(file), default_swift_reference="b")
     mine = store.put("image", iter([b"data"]))
     assert mine == f"swift+config://b/{container}/image"
@@ -436,24 +496,29 @@ def test_references_that_lead_to_one_account_are_one_name(made, proxy, container
     store.delete(mine)
 
 
-# -- what Glance left ----------------------------------------------------------------------------------------------------------
+# -- what Glance left ------------------------------------------------------------------------------
 def test_locations_of_glance_are_read(made, proxy, container):
     store = made()
     mine = store.put("image", iter([b"data"]))
     login, storage = f"127.0.0.1:{proxy.port}/auth/v1.0", urlsplit(store._account.storage_url)
     for scheme in ("swift", "swift+http", "swift+https"):
-        for url in (f"{scheme}://glance%3Astore:glance-key@{login}/{container}/image",
-                    f"{scheme}://glance%3Astore:a-password-of-old@{login}/{container}/image",
-                    f"{scheme}://{storage.netloc}{storage.path}/{container}/image"):
+        for url in (
+            f"{scheme}://glance%3Astore:glance-key@{login}/{container}/image",
+            f"{scheme}://glance%3Astore:a-password-of-old@{login}/{container}/image",
+            f"{scheme}://{storage.netloc}{storage.path}/{container}/image",
+        ):
             assert read(store, url) == b"data"
             assert store.size(url) == 4
             assert store.canonical(url) == mine
-        for url in (f"{scheme}://other%3Astore:glance-key@{login}/{container}/image",
-                    f"{scheme}://glance%3Astore:glance-key@127.0.0.2:{proxy.port}/auth/v1.0/{container}/image",
-                    f"{scheme}://glance%3Astore:glance-key@{login}/{container}-other/image",
-                    f"{scheme}://{storage.netloc}/v1/AUTH_other/{container}/image",
-                    f"{scheme}://{login}/{container}/image", f"{scheme}://@{login}/{container}/image",
-                    f"{scheme}://kit/{container}/image"):
+        for url in (
+            f"{scheme}://other%3Astore:glance-key@{login}/{container}/image",
+            f"{scheme}://glance%3Astore:glance-key@127.0.0.2:{proxy.port}/auth/v1.0/{container}/image",
+            f"{scheme}://glance%3Astore:glance-key@{login}/{container}-other/image",
+            f"{scheme}://{storage.netloc}/v1/AUTH_other/{container}/image",
+            f"{scheme}://{login}/{container}/image",
+            f"{scheme}://@{login}/{container}/image",
+            f"{scheme}://kit/{container}/image",
+        ):
             with pytest.raises(errors.BadLocation) as caught:
                 store.open(url)
             assert "glance-key" not in str(caught.value)
@@ -468,7 +533,9 @@ def test_locations_of_glance_with_keystone_are_read(made, proxy, container):
     store.put("image", iter([b"data"]))
     login = store.conf.swift_store_auth_address.partition("://")[2]
     assert read(store, f"swift+http://service%3Aglance:secret@{login}/{container}/image") == b"data"
-    assert read(store, f"swift+http://service%3Asomebody-else:secret@{login}/{container}/image") == b"data", "the account is the project"
+    assert read(store, f"swift+http://service%3Asomebody-else:secret@{login}/{container}/image") == b"data", (
+        "the account is the project"
+    )
     with pytest.raises(errors.BadLocation):
         store.open(f"swift+http://demo%3Aglance:secret@{login}/{container}/image")
     store.discard("image")
@@ -497,7 +564,9 @@ def test_static_large_objects_of_the_swift_command(made, room, container):
     parts = []
     for number in range(3):
         etag = client.put_object(f"{container}_segments", f"image/slo/1.5/3000/1000/{number:08d}", b"x" * 1000)
-        parts.append({"path": f"/{container}_segments/image/slo/1.5/3000/1000/{number:08d}", "etag": etag, "size_bytes": 1000})
+        parts.append(
+            {"path": f"/{container}_segments/image/slo/1.5/3000/1000/{number:08d}", "etag": etag, "size_bytes": 1000}
+        )
     client.put_object(container, "image", json.dumps(parts), query_string="multipart-manifest=put")
     url = f"swift+config://kit/{container}/image"
     assert store.size(url) == 3000
@@ -510,15 +579,19 @@ def test_manifest_that_names_other_images_deletes_none_of_them(made, room, conta
     store, client = made(), room.client
     etag = client.put_object(container, "other", b"x" * 100)
     if kind == "static":
-        client.put_object(container, "image", json.dumps([{"path": f"/{container}/other", "etag": etag, "size_bytes": 100}]),
-                          query_string="multipart-manifest=put")
+        client.put_object(
+            container,
+            "image",
+            json.dumps([{"path": f"/{container}/other", "etag": etag, "size_bytes": 100}]),
+            query_string="multipart-manifest=put",
+        )
     else:
         client.put_object(container, "image", b"", headers={"X-Object-Manifest": f"{container}/oth"})
     store.delete(f"swift+config://kit/{container}/image")
     assert room.names() == {f"{container}/other"}
 
 
-# -- temporary URLs ------------------------------------------------------------------------------------------------------------
+# -- temporary URLs --------------------------------------------------------------------------------
 def get(url, **headers):
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
         return answer.read()
@@ -563,6 +636,8 @@ def test_url_is_for_that_object_and_for_reading(made, proxy):
     assert get(signed) == b"data"
     for url, method in ((signed.replace("/image?", "/other?"), "GET"), (signed, "DELETE"), (signed, "PUT")):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(urllib.request.Request(url, method=method, data=b"" if method == "PUT" else None), timeout=30)
+            urllib.request.urlopen(
+                urllib.request.Request(url, method=method, data=b"" if method == "PUT" else None), timeout=30
+            )
         assert caught.value.code == 401
         caught.value.close()

@@ -1,4 +1,3 @@
-
 import lab
 import pytest
 
@@ -13,9 +12,16 @@ class Vcenter:
         self.datastores = lab.LAB / "vcsim" / "datastores"
 
     def options(self, *datastores, **more):
-        return {"vmware_server_host": self.host, "vmware_server_username": self.settings["VCSIM_USER"],
-                "vmware_server_password": self.settings["VCSIM_PASSWORD"], "vmware_ca_file": self.settings["VCSIM_CA"],
-                "vmware_datastores": list(datastores or ("DC0:LocalDS_0",)), "vmware_task_poll_interval": 0.01, "vmware_http_timeout": 3, **more}
+        return {
+            "vmware_server_host": self.host,
+            "vmware_server_username": self.settings["VCSIM_USER"],
+            "vmware_server_password": self.settings["VCSIM_PASSWORD"],
+            "vmware_ca_file": self.settings["VCSIM_CA"],
+            "vmware_datastores": list(datastores or ("DC0:LocalDS_0",)),
+            "vmware_task_poll_interval": 0.01,
+            "vmware_http_timeout": 3,
+            **more,
+        }
 
     def folder(self, center="DC0", name="LocalDS_0"):
         [found] = self.datastores.glob(f"govcsim-{center}-{name}-*")

@@ -16,13 +16,20 @@ class DatastoreBackdoor(Backdoor):
 
     def path(self, url):
         place = parse_qs(urlsplit(url).query)
-        return self.vcenter.folder(place["dcPath"][0], place["dsName"][0]) / unquote(urlsplit(url).path.removeprefix("/folder/"))
+        return self.vcenter.folder(place["dcPath"][0], place["dsName"][0]) / unquote(
+            urlsplit(url).path.removeprefix("/folder/")
+        )
 
     def read(self, url):
         return self.path(url).read_bytes() if self.path(url).exists() else None
 
     def names(self):
-        return {str(x) for center, name in self.datastores for x in self.vcenter.folder(center, name).rglob("*") if x.is_file()}
+        return {
+            str(x)
+            for center, name in self.datastores
+            for x in self.vcenter.folder(center, name).rglob("*")
+            if x.is_file()
+        }
 
     def unmark(self):
         for center, name in self.datastores:
@@ -36,8 +43,8 @@ class DatastoreBackdoor(Backdoor):
         self.vcenter.thaw()
 
 
-# pyVmomi leaves the socket of a call that was not answered in time to the garbage collector: collected here, and not held against
-# a later test
+# pyVmomi leaves the socket of a call that was not answered in time to the garbage collector: collected here, and not
+# held against a later test
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
 class TestVmwareStore(StoreConformance):
     @pytest.fixture(autouse=True)

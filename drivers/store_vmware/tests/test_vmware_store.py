@@ -56,8 +56,15 @@ def test_a_half_written_file_is_no_blob(vcenter):
 def test_a_ping_does_not_wait_for_the_timeout_of_requests():
     """Those that ask again meanwhile wait for the same question."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        conf = make_section(VmwareStore.options, vmware_server_host=f"127.0.0.1:{silent.getsockname()[1]}", vmware_server_username="u", vmware_server_password="p",
-                            vmware_datastores=["DC0:LocalDS_0"], vmware_insecure=True, vmware_http_timeout=3600)
+        conf = make_section(
+            VmwareStore.options,
+            vmware_server_host=f"127.0.0.1:{silent.getsockname()[1]}",
+            vmware_server_username="u",
+            vmware_server_password="p",
+            vmware_datastores=["DC0:LocalDS_0"],
+            vmware_insecure=True,
+            vmware_http_timeout=3600,
+        )
         store = VmwareStore("silent", conf)
         for _ in range(2):
             with pytest.raises(errors.StoreUnavailable, match="does not answer"):
@@ -75,8 +82,15 @@ def test_a_session_that_the_vcenter_has_ended_is_made_anew(vcenter):
     def end_session():
         store._session.content().sessionManager.Logout()
 
-    for operation in (lambda: store.size(url), lambda: b"".join(store.open(url, 10, 5)), store.ping, store.free, lambda: list(store.list()),
-                      lambda: store.delete(store.put("other", [b"y"])), lambda: store.delete(url)):
+    for operation in (
+        lambda: store.size(url),
+        lambda: b"".join(store.open(url, 10, 5)),
+        store.ping,
+        store.free,
+        lambda: list(store.list()),
+        lambda: store.delete(store.put("other", [b"y"])),
+        lambda: store.delete(url),
+    ):
         end_session()
         operation()
     assert files(vcenter) == set()
@@ -104,7 +118,9 @@ def sending_on():
         Path(env["LAB_DIR"], part).parent.mkdir(parents=True, exist_ok=True)
         if not Path(env["LAB_DIR"], part).exists():
             Path(env["LAB_DIR"], part).symlink_to(lab.LAB / part)
-    *settings, url = subprocess.run([script], env=env, check=True, capture_output=True, text=True).stdout.strip().splitlines()
+    *settings, url = (
+        subprocess.run([script], env=env, check=True, capture_output=True, text=True).stdout.strip().splitlines()
+    )
     yield dict(x.split("=", 1) for x in settings), url.removeprefix("https://").removesuffix("/sdk")
     subprocess.run([lab.BACKENDS / "vcsim-down.sh"], env=env, check=True, capture_output=True)
 
@@ -118,19 +134,27 @@ def test_reads_may_be_sent_on_to_a_host(vcenter, sending_on):
     store.close()
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    ({"vmware_server_host": None}, errors.ConfigError, ["[kit] vmware_server_host"]),
-    ({"vmware_server_password": None}, errors.ConfigError, ["[kit] vmware_server_password"]),
-    ({"vmware_datastores": []}, errors.ConfigError, ["[kit] vmware_datastores"]),
-    ({"vmware_datastores": ["LocalDS_0"]}, errors.ConfigError, ["[kit] vmware_datastores", "DATACENTER:DATASTORE"]),
-    ({"vmware_datastores": ["DC0:LocalDS_0:heavy"]}, errors.ConfigError, ["[kit] vmware_datastores", "WEIGHT"]),
-    ({"vmware_datastores": ["DC9:LocalDS_0"]}, errors.ConfigError, ["[kit] vmware_datastores", "DC9"]),
-    ({"vmware_datastores": ["DC0:Nowhere"]}, errors.ConfigError, ["[kit] vmware_datastores", "Nowhere", "LocalDS_0, LocalDS_1"]),
-    ({"vmware_ca_file": "/nowhere.pem"}, errors.ConfigError, ["[kit] vmware_ca_file", "/nowhere.pem"]),
-    ({"vmware_ca_file": None}, errors.ConfigError, ["[kit] vmware_ca_file", "authority"]),
-    ({"vmware_server_password": "wrong"}, errors.StoreForbidden, ["[kit] vmware_server_username"]),
-    ({"vmware_server_host": "127.0.0.1:1"}, errors.StoreUnavailable, ["kit"]),
-], ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"vmware_server_host": None}, errors.ConfigError, ["[kit] vmware_server_host"]),
+        ({"vmware_server_password": None}, errors.ConfigError, ["[kit] vmware_server_password"]),
+        ({"vmware_datastores": []}, errors.ConfigError, ["[kit] vmware_datastores"]),
+        ({"vmware_datastores": ["LocalDS_0"]}, errors.ConfigError, ["[kit] vmware_datastores", "DATACENTER:DATASTORE"]),
+        ({"vmware_datastores": ["DC0:LocalDS_0:heavy"]}, errors.ConfigError, ["[kit] vmware_datastores", "WEIGHT"]),
+        ({"vmware_datastores": ["DC9:LocalDS_0"]}, errors.ConfigError, ["[kit] vmware_datastores", "DC9"]),
+        (
+            {"vmware_datastores": ["DC0:Nowhere"]},
+            errors.ConfigError,
+            ["[kit] vmware_datastores", "Nowhere", "LocalDS_0, LocalDS_1"],
+        ),
+        ({"vmware_ca_file": "/nowhere.pem"}, errors.ConfigError, ["[kit] vmware_ca_file", "/nowhere.pem"]),
+        ({"vmware_ca_file": None}, errors.ConfigError, ["[kit] vmware_ca_file", "authority"]),
+        ({"vmware_server_password": "wrong"}, errors.StoreForbidden, ["[kit] vmware_server_username"]),
+        ({"vmware_server_host": "127.0.0.1:1"}, errors.StoreUnavailable, ["kit"]),
+    ],
+    ids=lambda x: str(x)[:40],
+)
 def test_wrong_settings_are_named(vcenter, change, error, words):
     options = {name: value for name, value in {**vcenter.options(), **change}.items() if value is not None}
     with pytest.raises(error) as told:

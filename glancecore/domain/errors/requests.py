@@ -1,4 +1,5 @@
-"""What is wrong with a request, or stands in its way: identity, permission, what is not there, what is not valid, conflicts, limits."""
+"""What is wrong with a request, or stands in its way: identity, permission, what is not there, what is not valid,
+conflicts, limits."""
 
 from __future__ import annotations
 
@@ -144,7 +145,8 @@ class UnknownMarker(Invalid):
 
 
 class TooBroad(Invalid):
-    """A list that more images would have to be looked through for than it is worth; the message says what would narrow it."""
+    """A list that more images would have to be looked through for than it is worth; the message says what would narrow
+    it."""
 
     code = "too_broad"
 
@@ -157,6 +159,8 @@ class PropertiesInvalid(Invalid):
     """Values that the metadata definitions refuse; the message names property, namespace and rule."""
 
     code = "properties_invalid"
+
+
 class UnknownMethod(Invalid):
     """An import method that this deployment has not switched on."""
 
@@ -221,6 +225,8 @@ class MetadefExists(Conflict):
     """The name of a namespace, or of a part of one, is in use."""
 
     code = "metadef_exists"
+
+
 class UnknownImportStore(Conflict):
     """As ``UnknownStore``, in an import: clients know a 409 there."""
 

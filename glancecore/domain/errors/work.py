@@ -1,4 +1,5 @@
-"""What goes wrong in the work on data: its content, imports, stores, the cache, the database, plugins, the configuration."""
+"""What goes wrong in the work on data: its content, imports, stores, the cache, the database, plugins, the
+configuration."""
 
 from __future__ import annotations
 
@@ -155,7 +156,8 @@ class StoreUnavailable(StoreError):
 
 
 class PlaceMissing(StoreUnavailable):
-    """The store's data is not where it is expected: a disk that is not mounted, or another one. Nothing is known of its blobs."""
+    """The store's data is not where it is expected: a disk that is not mounted, or another one. Nothing is known of its
+    blobs."""
 
 
 class DataDamaged(StoreError):
@@ -211,7 +213,8 @@ class JobStopped(GlanceError):
 
 
 class PluginBroken(GlanceError):
-    """A plugin is installed and can't be used. The message, which is the operator's, says which and why; ``__cause__`` is what it raised."""
+    """A plugin is installed and can't be used. The message, which is the operator's, says which and why; ``__cause__``
+    is what it raised."""
 
     code = "plugin_broken"
 
@@ -223,6 +226,7 @@ class ConfigError(GlanceError):
 
 
 class SchemaUnknown(ConfigError):
-    """The database's schema is of a newer release, or of another program: nothing that this release does to it can help."""
+    """The database's schema is of a newer release, or of another program: nothing that this release does to it can
+    help."""
 
     code = "schema_unknown"

@@ -19,7 +19,12 @@ class CacheApi:
 
     def list(self, _request: Request, ctx: Context) -> Response:
         found = self._caching.listing(ctx)
-        return json_response({"cached_images": [_row(entry, checksum) for entry, checksum in found.cached], "queued_images": list(found.queued)})
+        return json_response(
+            {
+                "cached_images": [_row(entry, checksum) for entry, checksum in found.cached],
+                "queued_images": list(found.queued),
+            }
+        )
 
     def queue(self, _request: Request, ctx: Context, image_id: str) -> Response:
         self._caching.queue(ctx, image_id)
@@ -34,7 +39,9 @@ class CacheApi:
         try:
             target = ClearTarget(text)
         except ValueError:
-            raise errors.Invalid(f"x-image-cache-clear-target: {text!r} is not one of cache, queue; without it both are cleared") from None
+            raise errors.Invalid(
+                f"x-image-cache-clear-target: {text!r} is not one of cache, queue; without it both are cleared"
+            ) from None
         self._caching.clear(ctx, target)
         return empty()
 
@@ -57,5 +64,12 @@ class CacheApi:
 
 
 def _row(entry: CachedImage, checksum: str | None) -> dict[str, object]:
-    return {"id": entry.image_id, "image_id": entry.image_id, "last_accessed": entry.accessed.timestamp(),
-            "last_modified": entry.stored.timestamp(), "size": entry.seal.size, "hits": entry.hits, "checksum": checksum}
+    return {
+        "id": entry.image_id,
+        "image_id": entry.image_id,
+        "last_accessed": entry.accessed.timestamp(),
+        "last_modified": entry.stored.timestamp(),
+        "size": entry.seal.size,
+        "hits": entry.hits,
+        "checksum": checksum,
+    }

@@ -38,8 +38,17 @@ class CacheExtension(CoreExtension):
         if cache is not None:
             images.downloads.use(cache)
             kernel.on.removed(cache.drop)
-            settings = CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.worker_self_reference_url)
-            self.caching = Caching(kernel.database, kernel.policy, images.downloads, cache, settings, lambda: kernel.hooks.run_job("cache_prefetcher"))
+            settings = CachingSettings(
+                conf.image_cache_max_size, conf.image_cache_stall_time, conf.worker_self_reference_url
+            )
+            self.caching = Caching(
+                kernel.database,
+                kernel.policy,
+                images.downloads,
+                cache,
+                settings,
+                lambda: kernel.hooks.run_job("cache_prefetcher"),
+            )
 
     @property
     def minors(self) -> Iterable[int]:
@@ -57,8 +66,9 @@ class CacheExtension(CoreExtension):
 
 
 def _load(kernel: CoreKernel) -> ImageCache | None:
-    """The image cache, when the operator wants one. A broken plugin is left out; one that is not installed, or settings that are wrong, stop
-    the start, unless the service was built before: then nothing that is wrong with the cache does."""
+    """The image cache, when the operator wants one. A broken plugin is left out; one that is not installed, or settings
+    that are wrong, stop the start, unless the service was built before: then nothing that is wrong with the cache
+    does."""
     conf = kernel.conf
     name = cache_driver(conf)
     if name is None:
@@ -69,7 +79,9 @@ def _load(kernel: CoreKernel) -> ImageCache | None:
     driver: Cache | None = None
     with kernel.plugins.or_left_out("cache", name, _OPTION):
         try:
-            driver = kernel.plugins.make("cache", name, _OPTION, settings=CacheSettings(conf.image_cache_max_size, folder, told))
+            driver = kernel.plugins.make(
+                "cache", name, _OPTION, settings=CacheSettings(conf.image_cache_max_size, folder, told)
+            )
         except (ConfigError, errors.CacheUnavailable) as exc:
             if not kernel.startup.tolerate_outages:
                 raise

@@ -19,8 +19,8 @@ class FillPlace:
 
 
 class FillPlaces:
-    """``at_once``: downloads of this process that fill the cache, each with a thread; half of them may be one project's, and beyond its first one its entries take at most half
-    of ``room``, in bytes. Thread-safe."""
+    """``at_once``: downloads of this process that fill the cache, each with a thread; half of them may be one
+    project's, and beyond its first one its entries take at most half of ``room``, in bytes. Thread-safe."""
 
     def __init__(self, at_once: int, room: int) -> None:
         self._at_once = at_once
@@ -29,7 +29,8 @@ class FillPlaces:
         self._changed = threading.Lock()
 
     def look(self, project: str | None, image: Image) -> tuple[bool, FillPlace | None]:
-        """Whether a download may look for an entry to fill or to follow, and its place to fill one, which it gives back: none where the image's is filled already."""
+        """Whether a download may look for an entry to fill or to follow, and its place to fill one, which it gives
+        back: none where the image's is filled already."""
         place = _place(project, image)
         with self._changed:
             if any(x.image_id == image.id for x in self._taken):
@@ -54,7 +55,8 @@ class FillPlaces:
     def _free(self, wanted: FillPlace) -> bool:
         own = [x for x in self._taken.elements() if x.project == wanted.project]
         return self._taken.total() < self._at_once and (
-            not own or (len(own) < self._at_once // 2 and sum(x.size for x in own) + wanted.size <= self._room // 2))
+            not own or (len(own) < self._at_once // 2 and sum(x.size for x in own) + wanted.size <= self._room // 2)
+        )
 
 
 def _place(project: str | None, image: Image) -> FillPlace:

@@ -1,9 +1,10 @@
-"""Image data through the cache: a hit is a local file; a miss is read from the stores once, however many ask, and all stream.
+"""Image data through the cache: a hit is a local file; a miss is read from the stores once, however many ask, and all
+stream.
 
-The bytes are read from the stores by a thread of their own, at the stores' speed: a slow client does not hold the others up, and one
-that goes away stops nothing. What the image's hash does not confirm never becomes an entry, and nobody gets its last byte. Whatever
-goes wrong with the cache itself, the data comes from the stores. One project's downloads leave the others threads and room to fill it.
-"""
+The bytes are read from the stores by a thread of their own, at the stores' speed: a slow client does not hold the
+others up, and one that goes away stops nothing. What the image's hash does not confirm never becomes an entry, and
+nobody gets its last byte. Whatever goes wrong with the cache itself, the data comes from the stores. One project's
+downloads leave the others threads and room to fill it."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ def sealed(image: Image) -> Seal | None:
 
 
 class ImageCache:
-    """One per process. ``patience``: seconds without a new byte after which who follows a fill goes to the stores itself; ``room``: bytes that
-    the cache may take."""
+    """One per process. ``patience``: seconds without a new byte after which who follows a fill goes to the stores
+    itself; ``room``: bytes that the cache may take."""
 
     def __init__(self, cache: Cache, patience: float, room: int) -> None:
         self.driver = cache
@@ -80,9 +81,9 @@ class ImageCache:
         return image.status is Status.ACTIVE and sealed(image) is not None and not self._avoided(image.id)
 
     def stream(self, image: Image, source: CopySource) -> Generator[bytes, None, None]:
-        """The image's bytes from the first, of whoever reads them from the stores. When this ends early, the rest is to be read
-        from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says; the next one to ask is given
-        another copy's."""
+        """The image's bytes from the first, of whoever reads them from the stores. When this ends early, the rest is to
+        be read from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says; the next
+        one to ask is given another copy's."""
         seal = sealed(image)
         if seal is None:
             return
@@ -108,8 +109,9 @@ class ImageCache:
                     yield piece
 
     def fill(self, image: Image, source: CopySource, check: Callable[[], None] = lambda: None) -> bool:
-        """Cache the image, or wait until another reader has; whether it is cached. ``check`` is called for each piece: when it raises, what was written is removed, and whoever
-        follows goes to the stores. Raises FillDamaged, and what ``check`` raises."""
+        """Cache the image, or wait until another reader has; whether it is cached. ``check`` is called for each piece:
+        when it raises, what was written is removed, and whoever follows goes to the stores. Raises FillDamaged, and
+        what ``check`` raises."""
         seal = sealed(image)
         if seal is None:
             return False
@@ -123,7 +125,9 @@ class ImageCache:
                 metrics.CACHE_REQUESTS.labels("miss").inc()
                 self._run(made, image, seal, source, check)
                 if self._damaged_copies(image.id) > damaged:
-                    raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
+                    raise errors.FillDamaged(
+                        f"the data of image {image.id} in its store is not what the image's hash says"
+                    )
                 if self._has(image, seal):
                     return True
             else:
@@ -150,8 +154,9 @@ class ImageCache:
             LOG.warning("image %s stays in the cache until it is cleaned: %s", image_id, exc)
 
     def verify(self, image_id: str, seal: Seal, passing: Callable[[int], None] = lambda _: None) -> bool | None:
-        """Hash the entry's bytes; drop it when they are wrong. None when there is no such entry any more. ``passing`` is called
-        with the bytes of each piece. Raises CacheUnavailable, and the GlanceErrors that ``passing`` raises."""
+        """Hash the entry's bytes; drop it when they are wrong. None when there is no such entry any more. ``passing``
+        is called with the bytes of each piece. Raises CacheUnavailable, and the GlanceErrors that ``passing``
+        raises."""
         with self._survived("open"):
             file = self.driver.open(image_id, seal, count=False)
         if file is None:
@@ -170,7 +175,7 @@ class ImageCache:
             self.driver.drop(image_id)
         return False
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _looked(self, image: Image, seal: Seal, project: str | None) -> tuple[Fill | Tail | None, Callable[[], None]]:
         """An entry to follow, or to fill, and what is to be called when that has ended; None: neither."""
         may, place = self._places.look(project, image)
@@ -202,7 +207,11 @@ class ImageCache:
                 LOG.info("image %s: at byte %d of its cache entry: %s", image.id, at, exc)
                 return
             if not piece:
-                LOG.warning("image %s: no new byte of its cache entry for %g s: it is sent past the cache", image.id, self._patience)
+                LOG.warning(
+                    "image %s: no new byte of its cache entry for %g s: it is sent past the cache",
+                    image.id,
+                    self._patience,
+                )
                 self._failed(image.id, TRIES)
                 return
             at += len(piece)
@@ -210,16 +219,29 @@ class ImageCache:
 
     def _start(self, fill: Fill, image: Image, seal: Seal, source: CopySource, ended: Callable[[], None]) -> None:
         try:
-            threading.Thread(target=log_lines.carried(self._run), args=(fill, image, seal, source, lambda: None, ended), name=f"cache-{image.id[:8]}", daemon=True).start()
+            threading.Thread(
+                target=log_lines.carried(self._run),
+                args=(fill, image, seal, source, lambda: None, ended),
+                name=f"cache-{image.id[:8]}",
+                daemon=True,
+            ).start()
         except RuntimeError as exc:  # no thread left
             LOG.warning("image %s can't be cached now: %s", image.id, exc)
             ended()
             self._failed(image.id, TRIES)
             fill.abort()
 
-    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource, check: Callable[[], None] = lambda: None,
-             ended: Callable[[], None] = lambda: None) -> None:
-        """The one reader of the stores. Raises what ``check`` raises, which is called for each piece. ``ended`` is called before others may fill the entry."""
+    def _run(
+        self,
+        fill: Fill,
+        image: Image,
+        seal: Seal,
+        source: CopySource,
+        check: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The one reader of the stores. Raises what ``check`` raises, which is called for each piece. ``ended`` is
+        called before others may fill the entry."""
         stopped: list[BaseException] = []
 
         def go_on() -> None:

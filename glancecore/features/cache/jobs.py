@@ -60,7 +60,9 @@ class CachePrefetcher(CacheJob):
             case Fetched.TOO_LARGE:
                 turn.find(outcome.value, image_id, "it is larger than image_cache_max_size: it is no longer queued")
             case Fetched.DAMAGED:
-                turn.find(outcome.value, image_id, "no copy has the bytes that the image's hash says: it is no longer queued")
+                turn.find(
+                    outcome.value, image_id, "no copy has the bytes that the image's hash says: it is no longer queued"
+                )
             case Fetched.FAILED:
                 turn.fail(f"image {image_id} could not be cached now: it stays queued")
 
@@ -84,7 +86,9 @@ class CacheCleaner(CacheJob):
     summary = "removes leftovers, entries of images that are no more, and damaged entries"
 
     def run(self, turn: JobContext) -> None:
-        _removed(turn, "leftover", self.caching.drop_leftovers(dry_run=turn.dry_run), "its writer is dead, or stands still")
+        _removed(
+            turn, "leftover", self.caching.drop_leftovers(dry_run=turn.dry_run), "its writer is dead, or stands still"
+        )
         for entry in list(self.caching.orphans()):
             turn.check()
             self._drop(turn, entry)
@@ -112,11 +116,21 @@ class CacheCleaner(CacheJob):
             if right:
                 turn.count("verified")
             elif right is False:
-                _removed(turn, "damaged", Removed(1, entry.seal.size, (entry.image_id,)), "its bytes are not those that were cached")
+                _removed(
+                    turn,
+                    "damaged",
+                    Removed(1, entry.seal.size, (entry.image_id,)),
+                    "its bytes are not those that were cached",
+                )
                 self.caching.tell()
 
     def _drop(self, turn: JobContext, entry: CachedImage) -> None:
-        _removed(turn, "orphan", Removed(1, entry.seal.size, (entry.image_id,)), "the image is gone, or has other data by now")
+        _removed(
+            turn,
+            "orphan",
+            Removed(1, entry.seal.size, (entry.image_id,)),
+            "the image is gone, or has other data by now",
+        )
         if not turn.dry_run:
             self.caching.drop(entry)
 

@@ -1,4 +1,5 @@
-"""Which node has which image in its cache, as records: what nodes tell of themselves, for people to look at. Nothing is served by it."""
+"""Which node has which image in its cache, as records: what nodes tell of themselves, for people to look at. Nothing is
+served by it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _DONE = (errors.RecordExists, errors.RecordNotFound, errors.ConcurrentChange, er
 
 
 class CacheNodes:
-    """``node``: the URL that a glance-api is known by, at most 255 characters. Every method raises DatabaseUnavailable."""
+    """``node``: the URL that a glance-api is known by, at most 255 characters. Every method raises
+    DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._images = database.images
@@ -42,7 +44,9 @@ class CacheNodes:
     def _of_node(self, node: str) -> list[Record]:
         found: list[Record] = []
         while True:
-            page = self._records.find(RecordQuery(COLLECTION, 0, [node], after=(node, found[-1].id) if found else None, limit=_PAGE))
+            page = self._records.find(
+                RecordQuery(COLLECTION, 0, [node], after=(node, found[-1].id) if found else None, limit=_PAGE)
+            )
             found += page
             if len(page) < _PAGE:
                 return found
@@ -50,7 +54,7 @@ class CacheNodes:
     def _commit(self, changes: Sequence[RecordChange]) -> None:
         """All that are left to do: what can't be done at once is done one by one."""
         for begin in range(0, len(changes), _BATCH):
-            batch = changes[begin:begin + _BATCH]
+            batch = changes[begin : begin + _BATCH]
             try:
                 self._images.commit(*batch)
             except _DONE:
@@ -60,4 +64,6 @@ class CacheNodes:
 
 
 def _record(image_id: str, node: str) -> Record:
-    return Record(COLLECTION, f"{image_id}.{hashlib.sha256(node.encode()).hexdigest()[:32]}", keys=(node,), image_id=image_id)
+    return Record(
+        COLLECTION, f"{image_id}.{hashlib.sha256(node.encode()).hexdigest()[:32]}", keys=(node,), image_id=image_id
+    )

@@ -66,8 +66,15 @@ class Listing:
 class Caching:
     """Who may is the policy's word, asked first. Every method that works on the cache raises CacheUnavailable."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, downloads: Downloads, cache: ImageCache,
-                 settings: CachingSettings, queued: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        downloads: Downloads,
+        cache: ImageCache,
+        settings: CachingSettings,
+        queued: Callable[[], None],
+    ) -> None:
         """``queued`` is called when this process has queued an image."""
         self._repository = database.images
         self._nodes = CacheNodes(database)
@@ -78,7 +85,7 @@ class Caching:
         self._queued = queued
         cache.when_filled(self._filled)
 
-    # -- the API -----------------------------------------------------------------------------------------------------
+    # -- the API -----------------------------------------------------------------------------------
     def listing(self, ctx: Context) -> Listing:
         self._policy.authorize(ctx, "cache_list")
         driver = self._cache.driver
@@ -89,7 +96,9 @@ class Caching:
         self._policy.authorize(ctx, "cache_image")
         image = self._repository.get(image_id, ctx.viewer)
         if image.status is not Status.ACTIVE:
-            raise errors.Invalid(f"image {image_id} is {image.status.value}: only the data of an active image is cached")
+            raise errors.Invalid(
+                f"image {image_id} is {image.status.value}: only the data of an active image is cached"
+            )
         seal = sealed(image)
         if seal is None:
             raise errors.Invalid(f"image {image_id} has no data, or no hash yet: only data of a known hash is cached")
@@ -134,10 +143,12 @@ class Caching:
         self._policy.authorize(ctx, "list_cached_nodes")
         self._repository.get(image_id, ctx.viewer)
         if self._settings.node is None:
-            raise errors.NoNodeData("which nodes have images cached is not recorded: [DEFAULT] worker_self_reference_url is not set")
+            raise errors.NoNodeData(
+                "which nodes have images cached is not recorded: [DEFAULT] worker_self_reference_url is not set"
+            )
         return self._nodes.nodes(image_id)
 
-    # -- what jobs use -----------------------------------------------------------------------------------------------
+    # -- what jobs use -----------------------------------------------------------------------------
     def queued(self) -> list[str]:
         """Image ids, in the order in which they were queued."""
         return list(self._cache.driver.queued())
@@ -146,8 +157,8 @@ class Caching:
         self._cache.driver.unqueue(image_id)
 
     def fetch(self, image_id: str, check: Callable[[], None], *, dry_run: bool = False) -> Fetched:
-        """Cache a queued image, and unqueue it unless that may still succeed later. ``check`` is called now and then; what it raises ends
-        the waiting."""
+        """Cache a queued image, and unqueue it unless that may still succeed later. ``check`` is called now and then;
+        what it raises ends the waiting."""
         outcome = self._fetch(image_id, check, dry_run=dry_run)
         if outcome not in (Fetched.WANTED, Fetched.FAILED) and not dry_run:
             self.unqueue(image_id)
@@ -193,7 +204,7 @@ class Caching:
     def close(self) -> None:
         self._cache.driver.close()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _filled(self, image_id: str) -> None:
         if self._settings.node is not None:
             try:

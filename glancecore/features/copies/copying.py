@@ -1,4 +1,5 @@
-"""More copies, for the jobs' own reasons: each is an import as a user's copy-image is, so it survives whatever happens to us."""
+"""More copies, for the jobs' own reasons: each is an import as a user's copy-image is, so it survives whatever happens
+to us."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ class Copying:
         self._hooks = tools.core.hooks
 
     def copy(self, turn: JobContext, image_id: str, store: str) -> None:
-        """Copy an image's data into one more store, and wait until that is done; when the turn is cut off, it goes on without us.
+        """Copy an image's data into one more store, and wait until that is done; when the turn is cut off, it goes on
+        without us.
 
         Raises ImportFailed and what ``Imports.copy`` raises."""
         task = self._hooks.copy_image(image_id, store)

@@ -13,7 +13,9 @@ _RULE = re.compile(r"\s*(?P<which>.+?)\s*->\s*(?P<where>.+?)\s*(?P<soft>\(best e
 _COUNT = re.compile(r"(\d+) stores?", re.IGNORECASE)
 #: Fields that a rule may ask for beside tags and properties.
 _FIELDS = ("owner", "visibility", "disk_format", "container_format", "name")
-_HOW = "write it as tag=golden -> 2 stores, or property os_distro=debian and visibility=public -> fast,cheap (best effort)"
+_HOW = (
+    "write it as tag=golden -> 2 stores, or property os_distro=debian and visibility=public -> fast,cheap (best effort)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Images for which all conditions hold have copies in ``stores``, and in at least ``count`` stores. ``enforced``: what can't be done
-    is an error, else a remark."""
+    """Images for which all conditions hold have copies in ``stores``, and in at least ``count`` stores. ``enforced``:
+    what can't be done is an error, else a remark."""
 
     text: str
     conditions: tuple[Condition, ...]
@@ -50,10 +52,11 @@ class Rule:
         return all(x.holds(image) for x in self.conditions)
 
     def missing(self, having: Collection[str], candidates: Sequence[str]) -> list[str]:
-        """Stores to copy to, ``candidates`` in the order of preference. May be fewer than wanted when there are no more."""
+        """Stores to copy to, ``candidates`` in the order of preference. May be fewer than wanted when there are no
+        more."""
         found = [x for x in self.stores if x not in having]
         more = [x for x in candidates if x not in having and x not in found]
-        return found + more[:max(0, self.count - len(set(having)) - len(found))]
+        return found + more[: max(0, self.count - len(set(having)) - len(found))]
 
     def met(self, having: Collection[str]) -> bool:
         return set(self.stores) <= set(having) and len(set(having)) >= self.count
@@ -69,7 +72,10 @@ def parse(text: str, stores: Collection[str], option: str) -> Rule:
     counted = _COUNT.fullmatch(found["where"])
     if counted:
         if not 1 <= int(counted[1]) <= len(stores):
-            raise ConfigError(f"{option}: {text!r} wants {counted[1]} stores, there are {len(stores)}; write a number from 1 to {len(stores)}")
+            raise ConfigError(
+                f"{option}: {text!r} wants {counted[1]} stores, there are {len(stores)}; write a number from 1 to"
+                f" {len(stores)}"
+            )
         return Rule(text.strip(), conditions, count=int(counted[1]), enforced=enforced)
     named = tuple(x.strip() for x in found["where"].split(","))
     unknown = [x for x in named if x not in stores]
@@ -89,4 +95,7 @@ def _condition(text: str, rule: str, option: str) -> Condition:
         return Condition("property", words[1], value.strip())
     if equals and len(words) == 1 and words[0] in _FIELDS:
         return Condition(words[0], value=value.strip())
-    raise ConfigError(f"{option}: {rule!r}: {text!r} is none of all, tag=…, property NAME=…, {', '.join(f'{x}=…' for x in _FIELDS)}; {_HOW}")
+    raise ConfigError(
+        f"{option}: {rule!r}: {text!r} is none of all, tag=…, property NAME=…, {', '.join(f'{x}=…' for x in _FIELDS)};"
+        f" {_HOW}"
+    )

@@ -1,7 +1,7 @@
 """Moves the data of all images out of a store: each has a proven copy elsewhere before the one there goes.
 
-A copy is made under a lease that names it before its first byte, and goes in another one: a process that dies leaves nothing half, and another run goes on.
-"""
+A copy is made under a lease that names it before its first byte, and goes in another one: a process that dies leaves
+nothing half, and another run goes on."""
 
 from __future__ import annotations
 
@@ -40,12 +40,18 @@ _OWN_HASH = "sha256"
 
 
 def refuse_last(stores: Stores, store_id: str, draining: Draining) -> None:
-    """Raises ConfigError for a store that may not be drained: data for which no store is named would have nowhere to go. ``draining``: as the database says now."""
+    """Raises ConfigError for a store that may not be drained: data for which no store is named would have nowhere to
+    go. ``draining``: as the database says now."""
     ways = [x.id for x in stores.unnamed]
-    if store_id in ways and not any(x.id != store_id and x.available and x.writable and x.id not in draining for x in stores.unnamed):
+    if store_id in ways and not any(
+        x.id != store_id and x.available and x.writable and x.id not in draining for x in stores.unnamed
+    ):
         others = [x for x in stores.ids if x not in ways]
-        raise errors.ConfigError(f"ID: data for which no store is named goes to {' or '.join(ways)}, and would have nowhere to go: name a store that takes data in "
-                                 f"[glance_store] fallback_stores, or make it the default_backend, on every node{f', such as {others[0]}' if others else ''}")
+        raise errors.ConfigError(
+            f"ID: data for which no store is named goes to {' or '.join(ways)}, and would have nowhere to go: name a"
+            " store that takes data in [glance_store] fallback_stores, or make it the default_backend, on every"
+            f" node{f', such as {others[0]}' if others else ''}"
+        )
 
 
 class Evacuation:
@@ -61,7 +67,8 @@ class Evacuation:
         self._check()
 
     def run(self) -> Iterator[MoveResult]:
-        """Each image as it is done, or given up; those that somebody works on when the others are done. Raises JobStopped."""
+        """Each image as it is done, or given up; those that somebody works on when the others are done. Raises
+        JobStopped."""
         failed: set[str] = set()
         idle = time.monotonic()
         while True:
@@ -86,21 +93,29 @@ class Evacuation:
             self._tools.core.reaper.take_over(_SHORT)  # of processes that have died, also when no other one runs
             self._turn.pause(_LOOK)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _check(self) -> None:
         origin, to = self._order.origin, self._order.to
         for store_id, option in ((origin, "FROM"), (to, "--to")):
             if store_id is not None and store_id not in self._stores.ids:
-                raise errors.ConfigError(f"{option}: no store {store_id!r} among those of [DEFAULT] enabled_backends; there are: {', '.join(self._stores.ids)}")
+                raise errors.ConfigError(
+                    f"{option}: no store {store_id!r} among those of [DEFAULT] enabled_backends; there are:"
+                    f" {', '.join(self._stores.ids)}"
+                )
         since = Draining(self._tools.database).since(origin)
         if since is None and not self._turn.dry_run:
-            raise errors.ConfigError(f"FROM: store {origin} takes new data while it is emptied; first run: glance-manage store drain {origin}")
+            raise errors.ConfigError(
+                f"FROM: store {origin} takes new data while it is emptied; first run: glance-manage store drain"
+                f" {origin}"
+            )
         if to == origin:
             raise errors.ConfigError(f"--to: store {origin} is the one that is emptied; name another one")
         targets = [self._stores.get(to)] if to is not None else [x for x in self._stores.unnamed if x.id != origin]
         if not any(x.available and x.writable for x in targets):
             said = f"store {to} takes no new data" if to is not None else "no store takes data for which none is named"
-            raise errors.ConfigError(f"--to: {said}; name one that is there, writable and not draining, of {', '.join(self._stores.ids)}")
+            raise errors.ConfigError(
+                f"--to: {said}; name one that is there, writable and not draining, of {', '.join(self._stores.ids)}"
+            )
         if since is not None:  # until then other processes may not know it
             self._turn.pause(min(AGE, max(0.0, AGE - (datetime.now(UTC) - since).total_seconds())))
 
@@ -112,8 +127,14 @@ class Evacuation:
                 marked = any(x.store == self._order.origin for x in image.locations)
                 return MoveResult(image.id, MoveOutcome.BUSY, why="its copy is being removed") if marked else None
             if image.status is Status.PENDING_DELETE:
-                return MoveResult(image.id, MoveOutcome.FAILED, why="it is deleted and waits for its end: run glance-scrubber when its time has "
-                                                                            "come, or bring it back")
+                return MoveResult(
+                    image.id,
+                    MoveOutcome.FAILED,
+                    why=(
+                        "it is deleted and waits for its end: run glance-scrubber when its time has "
+                        "come, or bring it back"
+                    ),
+                )
             if image.status not in WITH_DATA:
                 return MoveResult(image.id, MoveOutcome.BUSY, why=f"it is {image.status.value}")
             return self._move_whole(image)
@@ -132,8 +153,14 @@ class Evacuation:
         kept, doubtful = self._elsewhere(image)
         target = self._target(image) if kept is None else self._stores.get(kept.store)
         if target.id in doubtful:
-            raise errors.DataDamaged(f"its copy in store {target.id} is not what it was, or can't be read: run glance-periodic run auditor")
-        done = MoveResult(image.id, MoveOutcome.DROPPED, target.id) if kept is not None else MoveResult(image.id, MoveOutcome.MOVED, target.id, image.size or 0)
+            raise errors.DataDamaged(
+                f"its copy in store {target.id} is not what it was, or can't be read: run glance-periodic run auditor"
+            )
+        done = (
+            MoveResult(image.id, MoveOutcome.DROPPED, target.id)
+            if kept is not None
+            else MoveResult(image.id, MoveOutcome.MOVED, target.id, image.size or 0)
+        )
         if self._turn.dry_run:
             return done
         if kept is None:
@@ -149,7 +176,8 @@ class Evacuation:
         return [x for x in image.live_locations if x.store == self._order.origin]
 
     def _elsewhere(self, image: Image) -> tuple[Location | None, set[str]]:
-        """A good copy in another store that stays, read and proven, if there is one; and the stores whose copy proved to be none."""
+        """A good copy in another store that stays, read and proven, if there is one; and the stores whose copy proved
+        to be none."""
         doubtful: set[str] = set()
         for location in self._stores.by_preference(x for x in image.good_locations if self._stays(x)):
             if self._turn.dry_run or self._is_whole(image, location):
@@ -161,7 +189,11 @@ class Evacuation:
         if location.store == self._order.origin or location.store not in self._stores.ids:
             return False
         store = self._stores.get(location.store)
-        return store.id == self._order.to if self._order.to is not None else store.available and store.vouches and not store.draining
+        return (
+            store.id == self._order.to
+            if self._order.to is not None
+            else store.available and store.vouches and not store.draining
+        )
 
     def _is_whole(self, image: Image, location: Location) -> bool:
         if _expected(image)[1] is not None:
@@ -192,11 +224,17 @@ class Evacuation:
         if image.good_locations:
             return image
         for location in self._there(image):
-            if _expected(image)[1] is None or self._copies.inspect(image, location, self._pace.passed).verdict is not CopyVerdict.GOOD:
+            if (
+                _expected(image)[1] is None
+                or self._copies.inspect(image, location, self._pace.passed).verdict is not CopyVerdict.GOOD
+            ):
                 continue
             if (found := self._copies.mark(image.id, location.url, LocationStatus.ACTIVE)) is not None:
                 return found
-        raise errors.DataDamaged("its data is damaged, and there is no good copy: bring the store's data back from a backup, or delete the image")
+        raise errors.DataDamaged(
+            "its data is damaged, and there is no good copy: bring the store's data back from a backup, or delete the"
+            " image"
+        )
 
     def _copy(self, image: Image, target: StoreFacade) -> Location:
         """One more copy, proven, by the first copy that is good."""
@@ -222,7 +260,10 @@ class Evacuation:
             checkpoint("move.after_put")
             if expected is None and self._digest(location) != reading.digest:
                 raise errors.DataDamaged(f"store {target.id} gives other data than it was given")
-            held.finish(lambda x: replace(x, locations=(*x.locations, location)), events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
+            held.finish(
+                lambda x: replace(x, locations=(*x.locations, location)),
+                events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)],
+            )
         return location
 
     def _passing(self, held: Held) -> Callable[[int], None]:

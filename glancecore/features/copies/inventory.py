@@ -14,8 +14,8 @@ _WRITING = frozenset({Status.SAVING, Status.IMPORTING})
 
 @dataclass(slots=True)
 class Inventory:
-    """``bytes`` of all copies in the store. ``only``: images that have no good copy but there. ``damaged``: copies in the store that are known to be
-    wrong; ``lost``: images with such a copy there and no good one anywhere."""
+    """``bytes`` of all copies in the store. ``only``: images that have no good copy but there. ``damaged``: copies in
+    the store that are known to be wrong; ``lost``: images with such a copy there and no good one anywhere."""
 
     store: str
     images: int = 0

@@ -1,8 +1,7 @@
 """Copies that are marked as damaged are read anew when there is reason to think that their bytes are back.
 
-That is when their store comes back, and when somebody asks for an image that has no other copy. One thread reads, at a bounded rate. What
-is good again is used again; everything else stays as it was, and the auditor's.
-"""
+That is when their store comes back, and when somebody asks for an image that has no other copy. One thread reads, at a
+bounded rate. What is good again is used again; everything else stays as it was, and the auditor's."""
 
 from __future__ import annotations
 
@@ -65,7 +64,7 @@ class Rechecking:
     def stop(self) -> None:
         self._stopping.set()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _has_rested(self, image_id: str) -> bool:
         now = time.monotonic()
         if len(self._done) >= _REMEMBERED:
@@ -137,7 +136,10 @@ class Rechecking:
         for location in self._doubtful(image, store_id):
             if self._may_be_back(image, location):
                 found = self._copies.inspect(image, location, paced)
-                if found.verdict is CopyVerdict.GOOD and self._copies.mark(image.id, location.url, LocationStatus.ACTIVE) is not None:
+                if (
+                    found.verdict is CopyVerdict.GOOD
+                    and self._copies.mark(image.id, location.url, LocationStatus.ACTIVE) is not None
+                ):
                     LOG.warning("image %s: its copy in store %s is good again", image.id, location.store)
 
     @staticmethod

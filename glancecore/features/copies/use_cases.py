@@ -1,7 +1,7 @@
 """The copies of an image's data, one by one: is it what was hashed when it came in, and what is done when it is not.
 
-A copy that is known to be wrong is marked, and read by nobody from then on. It goes when another copy has taken its place.
-"""
+A copy that is known to be wrong is marked, and read by nobody from then on. It goes when another copy has taken its
+place."""
 
 from __future__ import annotations
 
@@ -56,15 +56,17 @@ class Copies:
         self._writer = writer
 
     def inspect(self, image: Image, location: Location, passing: Callable[[int], None]) -> Inspected:
-        """Read it to its end. ``passing`` is called with the length of each piece, and may wait or raise. Twice before it says that the
-        copy is wrong: what a store or the network does once is not the copy's fault."""
+        """Read it to its end. ``passing`` is called with the length of each piece, and may wait or raise. Twice before
+        it says that the copy is wrong: what a store or the network does once is not the copy's fault."""
         found = self._read(image, location, passing)
         if found.verdict in (CopyVerdict.DAMAGED, CopyVerdict.MISSING):
             found = self._read(image, location, passing)
         return found
 
     def _read(self, image: Image, location: Location, passing: Callable[[int], None]) -> Inspected:
-        algorithm, expected = (image.hash_algo, image.hash_value) if image.hash_algo and image.hash_value else ("md5", image.checksum)
+        algorithm, expected = (
+            (image.hash_algo, image.hash_value) if image.hash_algo and image.hash_value else ("md5", image.checksum)
+        )
         if expected is None:
             raise ValueError(f"image {image.id} has no hash to compare with")
         digest, seen = hashlib.new(algorithm or "", usedforsecurity=False), 0
@@ -79,14 +81,17 @@ class Copies:
         except errors.StoreError as exc:
             return Inspected(CopyVerdict.UNREAD, str(exc))
         if image.size is not None and seen != image.size:
-            return Inspected(CopyVerdict.DAMAGED, f"it has {seen} bytes in store {location.store} instead of {image.size}")
+            return Inspected(
+                CopyVerdict.DAMAGED, f"it has {seen} bytes in store {location.store} instead of {image.size}"
+            )
         if not hmac.compare_digest(digest.hexdigest(), expected):
             return Inspected(CopyVerdict.DAMAGED, f"its {algorithm} in store {location.store} is not the recorded one")
         return Inspected(CopyVerdict.GOOD)
 
     @on_concurrent_change
     def mark(self, image_id: str, url: str, status: LocationStatus) -> Image | None:
-        """Note that a copy is damaged, or good again. None when the image or the copy is gone meanwhile, or is being removed."""
+        """Note that a copy is damaged, or good again. None when the image or the copy is gone meanwhile, or is being
+        removed."""
         try:
             image = self._repository.get_any(image_id)
         except errors.ImageNotFound:
@@ -110,7 +115,12 @@ class Copies:
         except errors.ImageNotFound:
             return False
         found = next((x for x in image.locations if x.url == url), None)
-        if found is None or found.status is not LocationStatus.DAMAGED or image.status not in WITH_DATA or not image.good_locations:
+        if (
+            found is None
+            or found.status is not LocationStatus.DAMAGED
+            or image.status not in WITH_DATA
+            or not image.good_locations
+        ):
             return False
         lease = self._leases.new(image, Operation.DROP_LOCATION, image.status)
         try:

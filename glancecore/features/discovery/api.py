@@ -21,8 +21,15 @@ class DiscoveryApi:
 
     def import_methods(self, _request: Request, ctx: Context) -> Response:
         ctx.authorized = True
-        return json_response({"import-methods": {"description": "Import methods available.", "type": "array",
-                                               "value": list(self._discovery.import_methods)}})
+        return json_response(
+            {
+                "import-methods": {
+                    "description": "Import methods available.",
+                    "type": "array",
+                    "value": list(self._discovery.import_methods),
+                }
+            }
+        )
 
     def stores(self, _request: Request, ctx: Context) -> Response:
         return json_response({"stores": self._discovery.stores(ctx)})

@@ -15,7 +15,14 @@ class DiscoveryExtension(CoreExtension):
 
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
-        self.use_cases = Discovery(kernel.database.images, kernel.policy, kernel.quota, kernel.stores, kernel.hooks.import_methods, kernel.hooks.extensions)
+        self.use_cases = Discovery(
+            kernel.database.images,
+            kernel.policy,
+            kernel.quota,
+            kernel.stores,
+            kernel.hooks.import_methods,
+            kernel.hooks.extensions,
+        )
 
     def routes(self) -> Iterable[Route]:
         from glancecore.features.discovery import routes

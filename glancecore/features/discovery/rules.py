@@ -6,6 +6,10 @@ from glancecore.sdk import rules
 from glancecore.sdk.rules import rule
 
 RULES = [
-    rule("stores_info_detail", rules.SERVICE, "List stores with their type, weight and properties.",
-         ("GET", "/v2/info/stores/detail")),
+    rule(
+        "stores_info_detail",
+        rules.SERVICE,
+        "List stores with their type, weight and properties.",
+        ("GET", "/v2/info/stores/detail"),
+    ),
 ]

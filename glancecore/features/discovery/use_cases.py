@@ -18,8 +18,15 @@ LOG = logging.getLogger(__name__)
 
 
 class Discovery:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores,
-                 import_methods: Sequence[str] = (), extensions: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        authorizer: Authorizer,
+        quota: Quota,
+        stores: Stores,
+        import_methods: Sequence[str] = (),
+        extensions: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -43,12 +50,20 @@ class Discovery:
 
     def stores_detail(self, ctx: Context) -> list[dict[str, object]]:
         self._policy.authorize(ctx, "stores_info_detail")
-        return [{**self._brief(x), "type": x.settings.driver, "weight": x.settings.weight, "properties": _properties(x),
-                 **({"unavailable-because": x.unavailable_because or "unknown"} if not x.available else {})} for x in self._stores]
+        return [
+            {
+                **self._brief(x),
+                "type": x.settings.driver,
+                "weight": x.settings.weight,
+                "properties": _properties(x),
+                **({"unavailable-because": x.unavailable_because or "unknown"} if not x.available else {}),
+            }
+            for x in self._stores
+        ]
 
     def usage(self, ctx: Context) -> dict[str, dict[str, int]]:
-        """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them, begun ones of a limit as whole. Empty where
-        nothing is limited, as Glance's."""
+        """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them, begun ones
+        of a limit as whole. Empty where nothing is limited, as Glance's."""
         ctx.authorized = True
         limits = self._quota.limits(ctx.project)
         if not self._quota.shows_usage and limits in (Limits(), Limits(metadata_bytes=limits.metadata_bytes)):

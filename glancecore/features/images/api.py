@@ -41,8 +41,14 @@ class ImageApiSettings:
 class ImagePresenter:
     """An image as JSON for this caller."""
 
-    def __init__(self, settings: ImageApiSettings, authorizer: Authorizer, protection: PropertyProtection,
-                 stores: Stores, extensions: Sequence[Shows] = ()) -> None:
+    def __init__(
+        self,
+        settings: ImageApiSettings,
+        authorizer: Authorizer,
+        protection: PropertyProtection,
+        stores: Stores,
+        extensions: Sequence[Shows] = (),
+    ) -> None:
         self._settings = settings
         self._policy = authorizer
         self._protection = protection
@@ -62,7 +68,9 @@ class ImagePresenter:
 
     def _row(self, ctx: Context, image: Image) -> dict[str, object]:
         path = f"/v2/images/{image.id}"
-        row: dict[str, object] = {x: y for x, y in self._protection.readable(ctx, image).items() if x not in self._settings.formats.shown}
+        row: dict[str, object] = {
+            x: y for x, y in self._protection.readable(ctx, image).items() if x not in self._settings.formats.shown
+        }
         if image.last_error:
             row["os_glance_last_error"] = image.last_error
         if image.importing is not None:
@@ -71,12 +79,27 @@ class ImagePresenter:
             row["os_glance_importing_to_stores"] = ",".join(image.importing.stores_left)
             row["os_glance_failed_import"] = ",".join(image.importing.stores_failed)
         row |= {
-            "name": image.name, "disk_format": image.disk_format, "container_format": image.container_format,
-            "visibility": image.visibility, "size": image.size, "virtual_size": image.virtual_size, "status": image.status,
-            "checksum": image.checksum, "protected": image.protected, "min_ram": image.min_ram, "min_disk": image.min_disk,
-            "owner": image.owner, "os_hidden": image.hidden, "os_hash_algo": image.hash_algo,
-            "os_hash_value": image.hash_value, "id": image.id, "created_at": stamp(image.created_at),
-            "updated_at": stamp(image.updated_at), "tags": image.tags, "self": path, "file": f"{path}/file",
+            "name": image.name,
+            "disk_format": image.disk_format,
+            "container_format": image.container_format,
+            "visibility": image.visibility,
+            "size": image.size,
+            "virtual_size": image.virtual_size,
+            "status": image.status,
+            "checksum": image.checksum,
+            "protected": image.protected,
+            "min_ram": image.min_ram,
+            "min_disk": image.min_disk,
+            "owner": image.owner,
+            "os_hidden": image.hidden,
+            "os_hash_algo": image.hash_algo,
+            "os_hash_value": image.hash_value,
+            "id": image.id,
+            "created_at": stamp(image.created_at),
+            "updated_at": stamp(image.updated_at),
+            "tags": image.tags,
+            "self": path,
+            "file": f"{path}/file",
             "schema": "/v2/schemas/image",
         }
         if image.locations and (ctx.admin or image.status is not Status.DEACTIVATED):
@@ -100,8 +123,15 @@ def stamp(at: datetime) -> str:
 
 
 class ImagesApi:
-    def __init__(self, images: Images, presenter: ImagePresenter, settings: ImageApiSettings, beside: Beside, import_methods: Sequence[str],
-                 store_ids: Sequence[str]) -> None:
+    def __init__(
+        self,
+        images: Images,
+        presenter: ImagePresenter,
+        settings: ImageApiSettings,
+        beside: Beside,
+        import_methods: Sequence[str],
+        store_ids: Sequence[str],
+    ) -> None:
         self._images = images
         self._beside = beside
         self._import_methods, self._store_ids = ",".join(import_methods), ",".join(store_ids)
@@ -120,13 +150,11 @@ class ImagesApi:
         marker = page.marker
         if (not rows or ctx.admin) and (meant := self._meant(ctx, query)):
             rows, marker = meant, None
-        return json_response({"images": rows,
-                            **image_query.links(args, marker),
-                            "schema": "/v2/schemas/images"})
+        return json_response({"images": rows, **image_query.links(args, marker), "schema": "/v2/schemas/images"})
 
     def _meant(self, ctx: Context, query: ImageQuery) -> Sequence[dict[str, object]]:
-        """The image that an extension knows by the name that is asked for, when no image that is listed for the caller's project has that name. Other
-        filters hold."""
+        """The image that an extension knows by the name that is asked for, when no image that is listed for the
+        caller's project has that name. Other filters hold."""
         names = query.equal.get("name", ())
         if len(names) != 1 or query.marker is not None or not query.limit:
             return []
@@ -142,7 +170,9 @@ class ImagesApi:
         return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
 
     def create(self, request: Request, ctx: Context) -> Response:
-        image = self._images.create(ctx, lambda: new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
+        image = self._images.create(
+            ctx, lambda: new_image(body.read_json(request, self._settings.max_json_body), self._create_body)
+        )
         response = json_response(self._presenter.present(ctx, image), 201)
         response.headers["Location"] = f"{request.root_url}v2/images/{image.id}"
         if self._import_methods:

@@ -45,7 +45,9 @@ class ImageDataApi:
         if declared is not None and length is not None and declared != length:
             raise errors.SizeMismatch(f"x-openstack-image-size is {declared}, but Content-Length {length}")
         store = request.headers.get("x-image-meta-store")
-        self._uploads.upload(ctx, image_id, pieces, size=length if declared is None else declared, store_id=store or None)
+        self._uploads.upload(
+            ctx, image_id, pieces, size=length if declared is None else declared, store_id=store or None
+        )
         return empty()
 
     def download(self, request: Request, ctx: Context, image_id: str) -> Response:
@@ -53,7 +55,11 @@ class ImageDataApi:
         if found is None:
             return empty()
         size, etag = found.size, found.image.hash_value
-        if etag and request.headers.get("If-None-Match") and parse_etags(request.headers["If-None-Match"]).contains_weak(etag):
+        if (
+            etag
+            and request.headers.get("If-None-Match")
+            and parse_etags(request.headers["If-None-Match"]).contains_weak(etag)
+        ):
             return _described(Response(status=304), found)
         part = _part(request, size, etag) if found.ranged else None
         offset, length = part or (0, size)
@@ -89,7 +95,9 @@ class ImageDataApi:
             path = found.local_path() if wrapper and length and not found.fills(offset, length) else None
             file = path.open("rb") if path is not None else None
         if file is not None and wrapper is not None:
-            return Response(wrapper(_OpenFile(file, offset, length, done), CHUNK), content_type=OCTETS, direct_passthrough=True)
+            return Response(
+                wrapper(_OpenFile(file, offset, length, done), CHUNK), content_type=OCTETS, direct_passthrough=True
+            )
         if cached is not None:
             cached.file.seek(offset)
             return Response(_Counted(read_chunks(cached.file, length), done), content_type=OCTETS)
@@ -164,7 +172,8 @@ def _legacy_part(request: Request, size: int) -> tuple[int, int] | None:
 
 
 class _OpenFile:
-    """A positioned local file, as ``wsgi.file_wrapper`` wants it. Tells how much was asked for when the server is done."""
+    """A positioned local file, as ``wsgi.file_wrapper`` wants it. Tells how much was asked for when the server is
+    done."""
 
     def __init__(self, file: BinaryIO, offset: int, length: int, done: _Done) -> None:
         file.seek(offset)

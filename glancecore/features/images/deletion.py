@@ -1,9 +1,9 @@
 """Deleting an image: location marked, bytes gone, row gone; finished by the reaper when the process dies between.
 
 While bytes go the image is ``deleting``: hidden from everybody, held by a lease. When the backend says that the bytes
-are in use, or does not answer, the image comes back as it was; one whose upload was stopped stays ``deleting``, and it is tried again. With delayed deletion an image that has data is pending_delete first: as
-hidden, its bytes untouched, until somebody undoes it or the scrubber deletes it.
-"""
+are in use, or does not answer, the image comes back as it was; one whose upload was stopped stays ``deleting``, and it
+is tried again. With delayed deletion an image that has data is pending_delete first: as hidden, its bytes untouched,
+until somebody undoes it or the scrubber deletes it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,16 @@ _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
 class Deletion:
     """Deletes whatever image it is given; who may is decided by the caller."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, writer: Writer, on: Subscriptions, *,
-                 delayed: bool = False) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        stores: Stores,
+        leases: Leases,
+        writer: Writer,
+        on: Subscriptions,
+        *,
+        delayed: bool = False,
+    ) -> None:
         self._repository = repository
         self._stores = stores
         self._blobs = Blobs(repository, stores)
@@ -43,8 +51,8 @@ class Deletion:
         self._on = on
 
     def delete(self, image: Image, version: int | None = None) -> None:
-        """``version``: the only one that it may be at when it begins to go; None: any. Raises ProtectedImage, BlobInUse, StoreError (the image stays),
-        ImageBusy, Conflict."""
+        """``version``: the only one that it may be at when it begins to go; None: any. Raises ProtectedImage,
+        BlobInUse, StoreError (the image stays), ImageBusy, Conflict."""
         checkpoint("delete.before_intent")
         if image.status is Status.QUEUED and not image.locations:
             self._delete_empty(image, version)
@@ -58,7 +66,7 @@ class Deletion:
         if lease is not None:
             self.finish(lease)
 
-    # -- delayed -----------------------------------------------------------------------------------------------------
+    # -- delayed -----------------------------------------------------------------------------------
     @on_concurrent_change
     def _postpone(self, image_id: str, version: int | None) -> bool:
         """False when there is no data that could be had back: then it is deleted at once."""
@@ -68,7 +76,9 @@ class Deletion:
         _at(image, version)
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return False
-        self._writer.save(self._writer.image(image, image.postpone_delete()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
+        self._writer.save(
+            self._writer.image(image, image.postpone_delete()), events=[ImageEvent(EventType.IMAGE_DELETE, image)]
+        )
         return True
 
     @on_concurrent_change
@@ -82,18 +92,21 @@ class Deletion:
         return change.after
 
     def scrub(self, image: Image) -> None:
-        """Delete for good what was deleted some time ago, unless it was restored meanwhile. Raises what ``delete`` raises."""
+        """Delete for good what was deleted some time ago, unless it was restored meanwhile. Raises what ``delete``
+        raises."""
         if self._repository.get_any(image.id).status is Status.PENDING_DELETE:
             self._delete_now(image)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _delete_empty(self, image: Image, version: int | None) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
         _at(image, version)
         change = self._writer.image(image, image.begin_delete(), touched=False)
         checkpoint("delete.before_row")
         try:
-            self._writer.save(change, ImageRemoved(change.after, _now()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
+            self._writer.save(
+                change, ImageRemoved(change.after, _now()), events=[ImageEvent(EventType.IMAGE_DELETE, image)]
+            )
         except errors.ConcurrentChange:
             lease = self._begin(image, version)
             if lease is not None:
@@ -120,7 +133,11 @@ class Deletion:
         except BaseException:
             self._leases.forget(lease)
             raise
-        if running is None or running.operation in _WRITES_NOTHING or (running.operation not in set(Operation) and not running.blobs):
+        if (
+            running is None
+            or running.operation in _WRITES_NOTHING
+            or (running.operation not in set(Operation) and not running.blobs)
+        ):
             return lease
         # Its writer may still be alive for a moment: it finds its lease lost and cleans up after itself. Ours is not
         # extended, so it expires after that moment, and the reaper removes what a dead writer has left.
@@ -141,9 +158,13 @@ class Deletion:
                 self._blobs.remove(image, location)
                 image = self._forget_location(image, location)
         except errors.StoreError as exc:
-            if lease.stable in NEXT[Status.DELETING] and not (lease.stable is Status.UPLOADING and image.staged is None):
+            if lease.stable in NEXT[Status.DELETING] and not (
+                lease.stable is Status.UPLOADING and image.staged is None
+            ):
                 self._restore(lease, exc)
-            else:  # an upload, or a staging, that was stopped does not go on: the reaper deletes the image when the store is back
+            else:
+                # An upload, or a staging, that was stopped does not go on: the reaper deletes the image when the store
+                # is back.
                 self._leases.forget(lease)
             raise
         checkpoint("delete.after_bytes")
@@ -160,7 +181,11 @@ class Deletion:
         if len(image.locations) == 1:
             return image
         current = self._repository.get_any(image.id)
-        change = self._writer.image(current, replace(current, locations=tuple(x for x in current.locations if x.url != location.url)), touched=False)
+        change = self._writer.image(
+            current,
+            replace(current, locations=tuple(x for x in current.locations if x.url != location.url)),
+            touched=False,
+        )
         self._writer.save(change)
         return change.after
 
@@ -169,7 +194,9 @@ class Deletion:
         image = self._repository.get_any(lease.image_id)
         LOG.warning("image %s can't be deleted (%s): it stays %s", image.id, cause, lease.stable.value)
         try:
-            self._writer.save(self._writer.image(image, image.undo_delete(lease.stable), touched=False), LeaseEnded(lease))
+            self._writer.save(
+                self._writer.image(image, image.undo_delete(lease.stable), touched=False), LeaseEnded(lease)
+            )
         finally:
             self._leases.forget(lease)
 

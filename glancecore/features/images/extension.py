@@ -31,18 +31,62 @@ class ImagesExtension(CoreExtension):
 
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
-        conf, repository, stores, leases, writer = kernel.conf, kernel.database.images, kernel.stores, kernel.leases, kernel.writer
-        self.formats = schemas.Formats(conf.image_format.disk_formats, conf.image_format.container_formats, kernel.hooks.shown_keys)
-        self.limits = MetadataLimits(bound(conf.image_property_quota), bound(conf.image_tag_quota), bound(conf.image_metadata_quota), bound(conf.project_metadata_quota))
+        conf, repository, stores, leases, writer = (
+            kernel.conf,
+            kernel.database.images,
+            kernel.stores,
+            kernel.leases,
+            kernel.writer,
+        )
+        self.formats = schemas.Formats(
+            conf.image_format.disk_formats, conf.image_format.container_formats, kernel.hooks.shown_keys
+        )
+        self.limits = MetadataLimits(
+            bound(conf.image_property_quota),
+            bound(conf.image_tag_quota),
+            bound(conf.image_metadata_quota),
+            bound(conf.project_metadata_quota),
+        )
         self.protection = _protection(conf, kernel)
         self.deletion = Deletion(repository, stores, leases, writer, kernel.on, delayed=conf.delayed_delete)
-        self.trash = Trash(repository, self.deletion, timedelta(seconds=conf.scrub_time) if conf.delayed_delete else None)
+        self.trash = Trash(
+            repository, self.deletion, timedelta(seconds=conf.scrub_time) if conf.delayed_delete else None
+        )
         self.hashing = LocationHashing(kernel.database, stores, leases, kernel.data_settings, writer)
-        self.locations = Locations(repository, kernel.policy, kernel.quota, stores, kernel.operations, self.hashing, kernel.lookups, LocationSettings(
-            conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection))
-        self.use_cases = Images(repository, kernel.policy, kernel.quota, ImageRules(
-                                    limits=self.limits, protection=self.protection, read_only=self.formats.shown, unlists=kernel.hooks.unlists), self.deletion, self.locations, writer, kernel.on)
-        self.uploads = Uploads(repository, kernel.policy, kernel.quota, stores, kernel.operations, kernel.data_settings, kernel.signatures)
+        self.locations = Locations(
+            repository,
+            kernel.policy,
+            kernel.quota,
+            stores,
+            kernel.operations,
+            self.hashing,
+            kernel.lookups,
+            LocationSettings(
+                conf.show_multiple_locations,
+                conf.do_secure_hash,
+                bound(conf.image_location_quota),
+                kernel.data_settings.algorithm,
+                kernel.data_settings.inspection,
+            ),
+        )
+        self.use_cases = Images(
+            repository,
+            kernel.policy,
+            kernel.quota,
+            ImageRules(
+                limits=self.limits,
+                protection=self.protection,
+                read_only=self.formats.shown,
+                unlists=kernel.hooks.unlists,
+            ),
+            self.deletion,
+            self.locations,
+            writer,
+            kernel.on,
+        )
+        self.uploads = Uploads(
+            repository, kernel.policy, kernel.quota, stores, kernel.operations, kernel.data_settings, kernel.signatures
+        )
         self.downloads = Downloads(repository, kernel.policy, stores, kernel.notifications)
         kernel.on.abandoned(Operation.DELETE, self.deletion.finish)
         kernel.on.abandoned(Operation.HASH, self.hashing.start)
@@ -56,10 +100,23 @@ class ImagesExtension(CoreExtension):
         from glancecore.features.images.locations_api import LocationsApi
 
         kernel, conf = self.kernel, self.kernel.conf
-        settings = ImageApiSettings(self.formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.show_image_direct_url, conf.show_multiple_locations)
+        settings = ImageApiSettings(
+            self.formats,
+            conf.limit_param_default,
+            conf.api_limit_max,
+            conf.max_json_body,
+            conf.show_image_direct_url,
+            conf.show_multiple_locations,
+        )
         presenter = ImagePresenter(settings, kernel.policy, self.protection, kernel.stores, kernel.hooks.shows())
-        return routes.routes(ImagesApi(self.use_cases, presenter, settings, kernel.hooks.beside, kernel.hooks.import_methods, kernel.stores.ids),
-                             ImageDataApi(self.uploads, self.downloads, sendfile=conf.server.sendfile), LocationsApi(self.locations, conf.max_json_body), self.formats)
+        return routes.routes(
+            ImagesApi(
+                self.use_cases, presenter, settings, kernel.hooks.beside, kernel.hooks.import_methods, kernel.stores.ids
+            ),
+            ImageDataApi(self.uploads, self.downloads, sendfile=conf.server.sendfile),
+            LocationsApi(self.locations, conf.max_json_body),
+            self.formats,
+        )
 
     def schemas(self) -> Mapping[str, Schema]:
         return schemas.documents(self.formats)
@@ -71,4 +128,6 @@ class ImagesExtension(CoreExtension):
 def _protection(conf: cfg.ConfigOpts, kernel: CoreKernel) -> PropertyProtection:
     if not conf.property_protection_file:
         return PropertyProtection()
-    return PropertyProtection.from_file(conf.property_protection_file, conf.property_protection_rule_format, kernel.policy)
+    return PropertyProtection.from_file(
+        conf.property_protection_file, conf.property_protection_rule_format, kernel.policy
+    )

@@ -15,7 +15,8 @@ from glancecore.ports.periodic import JobContext, PeriodicJob
 #: Rows that are forgotten in one step, and images that are asked for at once.
 _STEP = 1000
 _PAGE = 100
-#: Operations that are undone or finished there and then. Imports and hashes go on for long: they are for processes that serve.
+#: Operations that are undone or finished there and then. Imports and hashes go on for long: they are for processes that
+#: serve.
 _SHORT = frozenset({Operation.UPLOAD, Operation.STAGE, Operation.DELETE, Operation.DROP_LOCATION, Operation.MOVE})
 
 
@@ -40,8 +41,12 @@ class Scrubber(PeriodicJob):
                 turn.check()
                 if turn.dry_run:
                     left.add(image.id)
-                    turn.find("scrubbable", image.id, f"deleted at {image.updated_at:%Y-%m-%d %H:%M:%S}, {image.size or 0} bytes in "
-                                                      f"{len(image.locations)} copies would go")
+                    turn.find(
+                        "scrubbable",
+                        image.id,
+                        f"deleted at {image.updated_at:%Y-%m-%d %H:%M:%S}, {image.size or 0} bytes in "
+                        f"{len(image.locations)} copies would go",
+                    )
                     continue
                 try:
                     deletion.scrub(image)
@@ -51,11 +56,14 @@ class Scrubber(PeriodicJob):
                     left.add(image.id)
                     turn.fail(f"image {image.id} can't be deleted now: {exc}")
                 else:
-                    turn.find("scrubbed", image.id, f"{image.size or 0} bytes in {len(image.locations)} copies are gone")
+                    turn.find(
+                        "scrubbed", image.id, f"{image.size or 0} bytes in {len(image.locations)} copies are gone"
+                    )
 
 
 class ReaperJob(PeriodicJob):
-    """Deletes for good what was deleted some time ago, takes over what dead processes left, forgets expired tasks and removed ids."""
+    """Deletes for good what was deleted some time ago, takes over what dead processes left, forgets expired tasks and
+    removed ids."""
 
     options, interval = REAPER, 300.0
     summary = "deletes for good what was deleted some time ago, ends what dead processes left, forgets what has expired"

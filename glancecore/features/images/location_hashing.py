@@ -1,8 +1,7 @@
 """Reads the data of added locations to its end: hashes, size, inspection, and the hash that a caller expects.
 
-It runs in threads of its own, under a lease: when the process dies, the reaper of another one begins anew. The data's server may be anybody's: the work of
-a project takes its share of the threads, and waits behind its own.
-"""
+It runs in threads of its own, under a lease: when the process dies, the reaper of another one begins anew. The data's
+server may be anybody's: the work of a project takes its share of the threads, and waits behind its own."""
 
 from __future__ import annotations
 
@@ -34,10 +33,11 @@ from glancecore.sdk.deadline import CUTTER, Cutter
 from glancecore.sdk.workers import Workers
 
 LOG = logging.getLogger(__name__)
-#: Locations that one process reads at once, and those of them that one project has added; the others wait, as many as there is room for. What has no room is
-#: begun anew when its lease has expired.
+#: Locations that one process reads at once, and those of them that one project has added; the others wait, as many as
+#: there is room for. What has no room is begun anew when its lease has expired.
 AT_ONCE, SHARE, WAITING = 8, 2, 1000
-#: Somebody who makes the data can make other data with the same digest: where he may change it, such a digest proves nothing.
+#: Somebody who makes the data can make other data with the same digest: where he may change it, such a digest proves
+#: nothing.
 WEAK = frozenset({"md5", "sha1"})
 
 
@@ -54,8 +54,9 @@ class _Work:
 
 
 class LocationHashing:
-    def __init__(self, database: Database, stores: Stores, leases: Leases, settings: DataSettings,
-                 writer: Writer) -> None:
+    def __init__(
+        self, database: Database, stores: Stores, leases: Leases, settings: DataSettings, writer: Writer
+    ) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._stores = stores
@@ -102,7 +103,11 @@ class LocationHashing:
         except (errors.LeaseLost, errors.ImageNotFound, errors.Suspended) as exc:
             LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
         except errors.GlanceError as exc:
-            LOG.warning("image %s: hashing was given up for now (%s); it begins anew when the lease has expired", lease.image_id, exc)
+            LOG.warning(
+                "image %s: hashing was given up for now (%s); it begins anew when the lease has expired",
+                lease.image_id,
+                exc,
+            )
         except Exception:
             LOG.exception("image %s: hashing failed; it begins anew when the lease has expired", lease.image_id)
         finally:
@@ -128,8 +133,12 @@ class LocationHashing:
         checkpoint("hash.before_finish")
         self._accept(lease, digests)
 
-    @tenacity.retry(retry=tenacity.retry_if_exception(_may_pass),
-                    stop=tenacity.stop_after_attempt(4), wait=tenacity.wait_exponential(0.5, max=8), reraise=True)
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception(_may_pass),
+        stop=tenacity.stop_after_attempt(4),
+        wait=tenacity.wait_exponential(0.5, max=8),
+        reraise=True,
+    )
     def _read(self, image: Image, lease: Lease) -> Digests:
         location = min(image.good_locations or image.live_locations, key=lambda x: not self._stores.vouch(x))
         algorithm, announced = self._settings.algorithm, image.hash_algo
@@ -137,8 +146,16 @@ class LocationHashing:
             algorithm = announced
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with self._still_wanted(lease), contextlib.closing(self._stores.holding(location).open(location.url)) as source:
-            intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
-                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [], checksum=self._settings.checksum or image.checksum is not None)
+            intake = Intake(
+                source,
+                algorithm,
+                size=image.size,
+                cap=self._settings.size_cap,
+                inspector=inspector,
+                check_lease=lambda: self._check(lease),
+                algorithms=[announced] if announced else [],
+                checksum=self._settings.checksum or image.checksum is not None,
+            )
             for _ in intake:
                 pass
         _compare(image, intake.digests.checksum, intake.extra_digests)
@@ -157,8 +174,9 @@ class LocationHashing:
         self._end(lease, lambda image: image.proved(digests))
 
     def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
-        """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
-        its data is known to be wrong, and stays as it is when it could not be read."""
+        """An image that waited for it is queued again, without the location. One that is in use already is deactivated
+        when its data is known to be wrong, and stays as it is when it could not be read."""
+
         def refused(image: Image) -> Image:
             if image.status is Status.IMPORTING:
                 return image.give_up(Status.QUEUED, str(cause))
@@ -178,7 +196,11 @@ class LocationHashing:
         events: list[Event] = []
         for task in self._tasks.of_image(image.id, now):
             if task.type is TaskType.LOCATION_IMPORT and not task.finished:
-                ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.with_failure(cause.code, str(cause)).fail(now)
+                ended = (
+                    task.succeed(now, {"image_id": image.id})
+                    if cause is None
+                    else task.with_failure(cause.code, str(cause)).fail(now)
+                )
                 ended = replace(ended, version=task.version + 1, updated_at=now)
                 changes.append(TaskChanged(task, ended))
                 events += task_events(task, ended)

@@ -10,20 +10,33 @@ from glancecore.features.images.schemas import Schema, bounded, location, locati
 #: Algorithms of an expected hash.
 ALGORITHMS = ("sha1", "sha256", "sha512", "md5")
 
-ADD: Schema = bounded({
-    "type": "object", "required": ["url"],
-    "properties": {
-        "url": {"type": "string", "minLength": 1, "maxLength": 255},
-        "metadata": location_metadata(),
-        "validation_data": {
-            "type": "object", "additionalProperties": False,
-            "dependentRequired": {"os_hash_algo": ["os_hash_value"], "os_hash_value": ["os_hash_algo"]},
-            "properties": {"os_hash_algo": {"type": "string", "enum": list(ALGORITHMS)},
-                           "os_hash_value": {"type": "string", "maxLength": 128}}}},
-})
-ANSWER: Schema = {"type": "array", "items": {
-    "type": "object", "required": ["url", "metadata"],
-    "properties": {name: location()["properties"][name] for name in ("url", "metadata")}}}
+ADD: Schema = bounded(
+    {
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": {"type": "string", "minLength": 1, "maxLength": 255},
+            "metadata": location_metadata(),
+            "validation_data": {
+                "type": "object",
+                "additionalProperties": False,
+                "dependentRequired": {"os_hash_algo": ["os_hash_value"], "os_hash_value": ["os_hash_algo"]},
+                "properties": {
+                    "os_hash_algo": {"type": "string", "enum": list(ALGORITHMS)},
+                    "os_hash_value": {"type": "string", "maxLength": 128},
+                },
+            },
+        },
+    }
+)
+ANSWER: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["url", "metadata"],
+        "properties": {name: location()["properties"][name] for name in ("url", "metadata")},
+    },
+}
 
 
 def check_digest(name: str, algorithm: str, value: str, error: type[errors.GlanceError]) -> str:

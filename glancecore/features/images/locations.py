@@ -51,8 +51,8 @@ class NamedLocation:
 
 @dataclass(frozen=True, slots=True)
 class LocationSettings:
-    """The operator's choices. ``by_patch``: locations may be changed by PATCH; ``hashing``: data of added locations is read
-    and hashed; ``limit``: most locations of an image, None for no limit."""
+    """The operator's choices. ``by_patch``: locations may be changed by PATCH; ``hashing``: data of added locations is
+    read and hashed; ``limit``: most locations of an image, None for no limit."""
 
     by_patch: bool
     hashing: bool
@@ -63,8 +63,8 @@ class LocationSettings:
 
 @dataclass(slots=True)
 class Effects:
-    """What a change of locations brings with it: ``changes`` for the same commit, which is made in its ``with`` block. Then its work begins; when
-    the commit fails, no lease of it is kept alive."""
+    """What a change of locations brings with it: ``changes`` for the same commit, which is made in its ``with`` block.
+    Then its work begins; when the commit fails, no lease of it is kept alive."""
 
     changes: list[Change] = field(default_factory=list)
     follow: Callable[[], None] = lambda: None
@@ -83,8 +83,17 @@ class Effects:
 
 
 class Locations:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations, hashing: LocationHashing,
-                 lookups: Lookups, settings: LocationSettings) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        authorizer: Authorizer,
+        quota: Quota,
+        stores: Stores,
+        operations: Operations,
+        hashing: LocationHashing,
+        lookups: Lookups,
+        settings: LocationSettings,
+    ) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -97,7 +106,7 @@ class Locations:
         self._writer = operations.writer
         self.when_read: Callable[[Image], None] = lambda _: None  # told each image whose locations were read
 
-    # -- use cases -----------------------------------------------------------------------------------------------------
+    # -- use cases ---------------------------------------------------------------------------------
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
         """Where the image's copies lie. Raises ImageNotFound, Forbidden."""
         image = self._image(ctx, image_id)
@@ -108,9 +117,10 @@ class Locations:
     def add(self, ctx: Context, image_id: str, read: Callable[[], NamedLocation]) -> None:
         """Make data that lies in a store already the data of a queued image.
 
-        It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until the data has been found to have
-        it. With hashing switched off an expected hash is believed, unless others may change the data. The caller's wish is read when he may do it.
-        Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent, Conflict (another image's data), ServerBusy, QuotaExceeded."""
+        It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until
+        the data has been found to have it. With hashing switched off an expected hash is believed, unless others may
+        change the data. The caller's wish is read when he may do it. Raises ImageNotFound, Forbidden, WrongStatus,
+        Invalid, BadLocation, BadContent, Conflict (another image's data), ServerBusy, QuotaExceeded."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "add_image_location", image)
         image.require(Status.QUEUED)
@@ -132,7 +142,8 @@ class Locations:
             checkpoint("location.after_intent")
 
     def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
-        """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound, WrongStatus, StoreError."""
+        """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden,
+        LocationNotFound, WrongStatus, StoreError."""
         image = self._image(ctx, image_id)
         if store_id not in self._stores.ids:
             raise errors.Conflict(f"no store {store_id!r}; there are: {', '.join(self._stores.ids)}")
@@ -154,11 +165,14 @@ class Locations:
 
     @on_concurrent_change
     def leave(self, image_id: str, store_id: str, kept: str) -> None:
-        """Remove the copies that one store holds of an image that has a good one at the URL ``kept``, for the service's own reasons; also of a
-        deactivated image. Raises ImageNotFound, WrongStatus, LastLocation, ImageBusy, BlobInUse and other StoreErrors (they stay)."""
+        """Remove the copies that one store holds of an image that has a good one at the URL ``kept``, for the service's
+        own reasons; also of a deactivated image. Raises ImageNotFound, WrongStatus, LastLocation, ImageBusy, BlobInUse
+        and other StoreErrors (they stay)."""
         image = self._repository.get_any(image_id)
         if not any(x.url == kept and x.store != store_id for x in image.good_locations):
-            raise errors.LastLocation(f"image {image_id}: its copy in another store is gone, so that in store {store_id} stays")
+            raise errors.LastLocation(
+                f"image {image_id}: its copy in another store is gone, so that in store {store_id} stays"
+            )
         after = image
         for location in image.good_locations:
             if location.store == store_id:
@@ -172,7 +186,8 @@ class Locations:
 
     @on_concurrent_change
     def measure(self, image: Image, *, dry_run: bool) -> int | None:
-        """Find the virtual size of an image that has none, by its data's beginning, and note it. None when that does not tell.
+        """Find the virtual size of an image that has none, by its data's beginning, and note it. None when that does
+        not tell.
 
         Raises ImageNotFound, BadContent, StoreError."""
         image = self._repository.get_any(image.id)
@@ -186,8 +201,8 @@ class Locations:
 
     @on_concurrent_change
     def rename(self, image: Image, *, dry_run: bool) -> bool:
-        """Note the canonical URLs of an image's copies, which another service or other settings may have written in another way. False when
-        they are. Raises ImageNotFound."""
+        """Note the canonical URLs of an image's copies, which another service or other settings may have written in
+        another way. False when they are. Raises ImageNotFound."""
         if self._stores.renamed(image) == image:
             return False
         image = self._repository.get_any(image.id)
@@ -198,12 +213,15 @@ class Locations:
             self._writer.save(self._writer.image(image, after))
         return True
 
-    # -- for PATCH -----------------------------------------------------------------------------------------------------
-    def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.PatchOperation]) -> Sequence[patch.PatchOperation]:
-        """The operations of a patch, with the locations that they name found in their stores. Permission and number are asked for first.
+    # -- for PATCH ---------------------------------------------------------------------------------
+    def looked_up(
+        self, ctx: Context, image: Image, operations: Sequence[patch.PatchOperation]
+    ) -> Sequence[patch.PatchOperation]:
+        """The operations of a patch, with the locations that they name found in their stores. Permission and number are
+        asked for first.
 
-        Raises Forbidden, Invalid, LimitExceeded, BadLocation, BadContent, ServerBusy (too many look-ups at once), and Conflict for wrong
-        ``validation_data`` and another image's data."""
+        Raises Forbidden, Invalid, LimitExceeded, BadLocation, BadContent, ServerBusy (too many look-ups at once), and
+        Conflict for wrong ``validation_data`` and another image's data."""
         ours = [x for x in operations if x.name == fields.LOCATIONS]
         for operation in ours:
             self._check(ctx, image, operation)
@@ -221,8 +239,12 @@ class Locations:
         def attachment(wanted: NamedLocation) -> Attachment:
             return _again(image, known[wanted.url], wanted) if wanted.url in known else next(found)
 
-        return [replace(x, value=_each(x.value, attachment)) if x.name == fields.LOCATIONS and x.op is not patch.Op.REMOVE else x
-                for x in operations]
+        return [
+            replace(x, value=_each(x.value, attachment))
+            if x.name == fields.LOCATIONS and x.op is not patch.Op.REMOVE
+            else x
+            for x in operations
+        ]
 
     def order(self, locations: Sequence[Location]) -> Sequence[Location]:
         """As callers see them."""
@@ -240,16 +262,24 @@ class Locations:
                 changes.append(WithinLimits(after.owner, Limits(bytes=most)))
         if any(x.status is LocationStatus.DELETING for x in after.locations):
             lease = self._leases.new(after, Operation.DROP_LOCATION, Status.ACTIVE)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease),
-                           lambda: self._leases.forget(lease))
+            return Effects(
+                [*changes, self._leases.taken(lease)],
+                lambda: self.finish_drop(lease),
+                lambda: self._leases.forget(lease),
+            )
         if before.status is Status.QUEUED and any(map(self._hashes, after.locations)):
             lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease),
-                           lambda: self._leases.forget(lease), background=True)
+            return Effects(
+                [*changes, self._leases.taken(lease)],
+                lambda: self._hashing.start(lease),
+                lambda: self._leases.forget(lease),
+                background=True,
+            )
         return Effects(changes)
 
     def finish_drop(self, lease: Lease) -> None:
-        """Remove the marked copies' bytes, then their locations. Also called by the reaper. Raises StoreError: they stay."""
+        """Remove the marked copies' bytes, then their locations. Also called by the reaper. Raises StoreError: they
+        stay."""
         try:
             try:
                 image = self._repository.get_any(lease.image_id)
@@ -264,7 +294,7 @@ class Locations:
         finally:
             self._leases.forget(lease)
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     @on_concurrent_change
     def _end_drop(self, lease: Lease, change: Callable[[Image], Image]) -> None:
         image = self._repository.get_any(lease.image_id)
@@ -283,35 +313,50 @@ class Locations:
         if not (operation.op is patch.Op.REPLACE and image.live_locations):
             image.require(Status.QUEUED, Status.ACTIVE)
         for wanted in _named([operation]):
-            if wanted.hash_algo is not None and wanted.hash_algo != self._settings.algorithm:  # all images have the same
-                raise errors.Conflict(f"validation_data: os_hash_algo must be {self._settings.algorithm}, not {wanted.hash_algo}")
+            if (
+                wanted.hash_algo is not None and wanted.hash_algo != self._settings.algorithm
+            ):  # all images have the same
+                raise errors.Conflict(
+                    f"validation_data: os_hash_algo must be {self._settings.algorithm}, not {wanted.hash_algo}"
+                )
 
     def _check_number(self, count: int) -> None:
         if self._settings.limit is not None and count > self._settings.limit:
             raise errors.LimitExceeded(f"{count} locations; image_location_quota allows {self._settings.limit}")
 
     def _readers(self, ctx: Context, wanted: NamedLocation) -> Sequence[StoreFacade]:
-        """The stores that read such URLs, of those that the caller may name data in; nobody is asked. Raises BadLocation, UnknownStore, Forbidden."""
+        """The stores that read such URLs, of those that the caller may name data in; nobody is asked. Raises
+        BadLocation, UnknownStore, Forbidden."""
         scheme = _scheme(wanted.url)
         if scheme in REFUSED_SCHEMES:
             raise errors.BadLocation(f"url: {scheme}:// locations are made by the service only")
         named = wanted.metadata.get("store")
         readers = [x for x in ([self._stores.get(named)] if named else self._stores) if scheme in x.schemes]
         if not readers:
-            raise errors.BadLocation(f"url: no store here reads {scheme or 'such'} locations" if not named else
-                                     f"url: store {named} reads no {scheme or 'such'} locations")
+            raise errors.BadLocation(
+                f"url: no store here reads {scheme or 'such'} locations"
+                if not named
+                else f"url: store {named} reads no {scheme or 'such'} locations"
+            )
         allowed = readers if "service" in ctx.roles else [x for x in readers if x.offers(Cap.EXTERNAL)]
         if not allowed:
-            raise errors.Forbidden("only a service may add a location in a store of the cloud; yours must be on a web server")
+            raise errors.Forbidden(
+                "only a service may add a location in a store of the cloud; yours must be on a web server"
+            )
         return allowed
 
-    def _look_up(self, ctx: Context, wanted: Sequence[tuple[Image, NamedLocation, Sequence[StoreFacade]]]) -> Sequence[Attachment]:
-        """Ask the stores, for all of them within one time limit. Raises BadLocation, BadContent, Conflict (another image's bytes),
-        ServerBusy (too many at once)."""
+    def _look_up(
+        self, ctx: Context, wanted: Sequence[tuple[Image, NamedLocation, Sequence[StoreFacade]]]
+    ) -> Sequence[Attachment]:
+        """Ask the stores, for all of them within one time limit. Raises BadLocation, BadContent, Conflict (another
+        image's bytes), ServerBusy (too many at once)."""
         if not wanted:
             return ()
-        return self._lookups.run(lambda check: [self._find(image, location, readers, check) for image, location, readers in wanted], ctx.project,
-                                 outside=any(x.offers(Cap.EXTERNAL) for _, _, readers in wanted for x in readers))
+        return self._lookups.run(
+            lambda check: [self._find(image, location, readers, check) for image, location, readers in wanted],
+            ctx.project,
+            outside=any(x.offers(Cap.EXTERNAL) for _, _, readers in wanted for x in readers),
+        )
 
     def _find(self, image: Image, wanted: NamedLocation, readers: Sequence[StoreFacade], check: Check) -> Attachment:
         failure: errors.StoreError | None = None
@@ -331,8 +376,16 @@ class Locations:
                 failure = exc
                 continue
             location = Location(url, store.id, {**wanted.metadata, "store": store.id})
-            return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value,
-                              (image.disk_format, image.container_format), unproved=wanted.hash_value is not None and self._hashes(location))
+            return Attachment(
+                location,
+                size,
+                virtual_size,
+                wanted.checksum,
+                wanted.hash_algo,
+                wanted.hash_value,
+                (image.disk_format, image.container_format),
+                unproved=wanted.hash_value is not None and self._hashes(location),
+            )
         raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
 
     def _hashes(self, location: Location) -> bool:
@@ -355,12 +408,25 @@ class Locations:
         return inspector.so_far() or (size if image.disk_format in ("raw", "iso") else None)
 
     def _task(self, ctx: Context, image: Image, data: Attachment) -> Task:
-        """What the image's tasks tell of it. Only a web server's URL is shown: others are for services and administrators."""
-        told: dict[str, object] = {"loc_url": data.location.url} if not self._stores.vouch(data.location) else {"store": data.location.store}
+        """What the image's tasks tell of it. Only a web server's URL is shown: others are for services and
+        administrators."""
+        told: dict[str, object] = (
+            {"loc_url": data.location.url} if not self._stores.vouch(data.location) else {"store": data.location.store}
+        )
         if data.hash_value is not None:
             told["validation_data"] = {"os_hash_algo": data.hash_algo, "os_hash_value": data.hash_value}
-        return Task(str(uuid.uuid4()), TaskType.LOCATION_IMPORT, image.updated_at, image.updated_at, TaskStatus.PROCESSING, image.owner,
-                    image.id, ctx.user, ctx.request_id, told)
+        return Task(
+            str(uuid.uuid4()),
+            TaskType.LOCATION_IMPORT,
+            image.updated_at,
+            image.updated_at,
+            TaskStatus.PROCESSING,
+            image.owner,
+            image.id,
+            ctx.user,
+            ctx.request_id,
+            told,
+        )
 
     def _image(self, ctx: Context, image_id: str) -> Image:
         image = self._repository.get(image_id, ctx.viewer)

@@ -22,7 +22,9 @@ class LocationsApi:
         self._add = body.Checker(schemas.ADD)
 
     def list(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_response([{"url": x.url, "metadata": dict(x.metadata)} for x in self._locations.list(ctx, image_id)])
+        return json_response(
+            [{"url": x.url, "metadata": dict(x.metadata)} for x in self._locations.list(ctx, image_id)]
+        )
 
     def add(self, request: Request, ctx: Context, image_id: str) -> Response:
         def read() -> NamedLocation:

@@ -25,8 +25,10 @@ class PatchParser:
     def __init__(self, formats: schemas.Formats) -> None:
         base = schemas.fields(formats)
         self._shown = frozenset(formats.shown)
-        self._checkers = {name: body.Checker({"type": "object", "properties": {name: schemas.bounded(schema)}})
-                          for name, schema in {**schemas.common(), **base}.items()}
+        self._checkers = {
+            name: body.Checker({"type": "object", "properties": {name: schemas.bounded(schema)}})
+            for name, schema in {**schemas.common(), **base}.items()
+        }
 
     def parse(self, request: Request, limit: int) -> list[PatchOperation]:
         """Raises Invalid, LimitExceeded; a read-only or reserved name is the use case's to refuse."""
@@ -64,7 +66,13 @@ class PatchParser:
         if "value" not in step:
             raise errors.Invalid(f"path {path}: {op.value} needs a value")
         value = step["value"]
-        refused = name in fields.READ_ONLY or name in fields.HASHES or fields.is_reserved(name) or name in ("id", "image_id") or name in self._shown
+        refused = (
+            name in fields.READ_ONLY
+            or name in fields.HASHES
+            or fields.is_reserved(name)
+            or name in ("id", "image_id")
+            or name in self._shown
+        )
         if refused:
             return PatchOperation(op, tokens, value, keep)
         if name == fields.LOCATIONS:
@@ -83,7 +91,9 @@ class PatchParser:
 def check_type(request: Request) -> None:
     """Raises UnsupportedContentType unless the body is said to be a patch."""
     if request.mimetype not in (V20, V21):
-        raise errors.UnsupportedContentType(f"Content-Type must be {V20} or {V21}, not {shortened(request.mimetype) or 'absent'}", (V20, V21))
+        raise errors.UnsupportedContentType(
+            f"Content-Type must be {V20} or {V21}, not {shortened(request.mimetype) or 'absent'}", (V20, V21)
+        )
 
 
 def base_value(name: str, value: Any) -> object:

@@ -41,7 +41,9 @@ class PropertyProtection:
         try:
             parser.read_string(Path(path).read_text(encoding="utf-8"))
         except OSError as exc:
-            raise ConfigError(f"{option}: can't read it: {exc.strerror}; name a file that the service may read") from exc
+            raise ConfigError(
+                f"{option}: can't read it: {exc.strerror}; name a file that the service may read"
+            ) from exc
         except configparser.Error as exc:
             raise ConfigError(f"{option}: {exc}; correct the file") from exc
         rules = []
@@ -54,12 +56,17 @@ class PropertyProtection:
             for action in ACTIONS:
                 if not parser.has_option(section, action):
                     raise ConfigError(f"{option}: section [{section}] lacks {action}; it needs {', '.join(ACTIONS)}")
-                names = frozenset(x.strip().lower() if rule_format == "roles" else x.strip()
-                                  for x in parser.get(section, action).split(",") if x.strip())
+                names = frozenset(
+                    x.strip().lower() if rule_format == "roles" else x.strip()
+                    for x in parser.get(section, action).split(",")
+                    if x.strip()
+                )
                 if rule_format == "policies" and len(names) > 1:
                     raise ConfigError(f"{option}: section [{section}] {action}: name one policy, @ or !")
                 if {"@", "!"} <= names:
-                    raise ConfigError(f"{option}: section [{section}] {action}: @ and ! contradict each other; remove one of them")
+                    raise ConfigError(
+                        f"{option}: section [{section}] {action}: @ and ! contradict each other; remove one of them"
+                    )
                 allowed[action] = names
             rules.append(_Rule(pattern, allowed))
         return cls(rules, authorizer if rule_format == "policies" else None)

@@ -17,7 +17,13 @@ from glancecore.ports.repository import ImageQuery, RangeFilter, Sort, SortField
 
 Args = Sequence[tuple[str, str]]
 #: Filters that take ``in:`` and ``eq:``.
-_TEXT = {"id": "id", "name": "name", "status": "status", "container_format": "container_format", "disk_format": "disk_format"}
+_TEXT = {
+    "id": "id",
+    "name": "name",
+    "status": "status",
+    "container_format": "container_format",
+    "disk_format": "disk_format",
+}
 _EXACT = {"owner": "owner", "checksum": "checksum", "os_hash_algo": "hash_algo", "os_hash_value": "hash_value"}
 _NUMBERS = ("size", "virtual_size", "min_ram", "min_disk")
 _RANGES = {f"{base}_{end}": (base, end) for base in _NUMBERS for end in ("min", "max")}
@@ -66,17 +72,29 @@ def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> Image
         equal["protected"] = (one["protected"] == "true",)
     tags = tuple(value for name, value in args if name == "tag")
     if len(tags) + len(properties) > MOST_FACETS:
-        raise errors.Invalid(f"{len(tags) + len(properties)} tags and properties; a list can be asked for {MOST_FACETS} of them at once")
+        raise errors.Invalid(
+            f"{len(tags) + len(properties)} tags and properties; a list can be asked for {MOST_FACETS} of them at once"
+        )
     visibility, all_visible = None, False
     if "visibility" in one:
         nothing = nothing or not one["visibility"]
         visibility, all_visible = _visibility(one["visibility"])
     limit, marker = _limit(one.get("limit"), limit_default, limit_max), one.get("marker")
     return ImageQuery(
-        viewer=ctx.viewer, visibility=visibility, all_visible=all_visible, member_status=_member_status(one), hidden=_hidden(one),
-        equal=equal, times=tuple(times), ranges=tuple(RangeFilter(x, y.get("min"), y.get("max")) for x, y in bounds.items()),
-        tags=tags, properties=properties, sort=sorting(args),
-        marker=None if marker is None else marker.lower(), limit=0 if nothing else limit)
+        viewer=ctx.viewer,
+        visibility=visibility,
+        all_visible=all_visible,
+        member_status=_member_status(one),
+        hidden=_hidden(one),
+        equal=equal,
+        times=tuple(times),
+        ranges=tuple(RangeFilter(x, y.get("min"), y.get("max")) for x, y in bounds.items()),
+        tags=tags,
+        properties=properties,
+        sort=sorting(args),
+        marker=None if marker is None else marker.lower(),
+        limit=0 if nothing else limit,
+    )
 
 
 def links(args: Args, marker: str | None) -> dict[str, str]:
@@ -172,7 +190,9 @@ def _choices(name: str, value: str) -> list[str]:
         if len(found) > MOST_VALUES:
             raise errors.Invalid(f"{name}: in: has {len(found)} values; at most {MOST_VALUES}")
         return found
-    raise errors.Invalid(f"{name}: operator {operator!r} is not one of eq, in; write eq:{value} when the value has a colon")
+    raise errors.Invalid(
+        f"{name}: operator {operator!r} is not one of eq, in; write eq:{value} when the value has a colon"
+    )
 
 
 def _integer(name: str, value: str) -> int:
@@ -190,5 +210,7 @@ def _time(name: str, value: str) -> TimeFilter:
         at = datetime.fromisoformat(rest)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        raise errors.Invalid(f"{name}: {rest!r} is no ISO 8601 time; write [{'|'.join(TimeOp)}:]YYYY-MM-DDTHH:MM:SSZ") from exc
+        raise errors.Invalid(
+            f"{name}: {rest!r} is no ISO 8601 time; write [{'|'.join(TimeOp)}:]YYYY-MM-DDTHH:MM:SSZ"
+        ) from exc
     return TimeFilter(SortField(name), TimeOp(operator), at)

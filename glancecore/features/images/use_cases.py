@@ -36,10 +36,11 @@ from glancecore.sdk.checkpoints import checkpoint
 
 #: Most bytes of metadata in one page of a list, but for those of its last image. A list of 1,000 usual images has less.
 PAGE_BYTES = 4 << 20
-#: Images that may be looked through for a page. Most pages fill at the first look; where it is not enough, the second one is taken.
+#: Images that may be looked through for a page. Most pages fill at the first look; where it is not enough, the second
+#: one is taken.
 LOOKS = (1_000, 10_000)
-#: Pages that are read for one when the policy shows none of their images, those behind the first of ``LOOKS[0]`` images or more: a page without
-#: images does not lead on.
+#: Pages that are read for one when the policy shows none of their images, those behind the first of ``LOOKS[0]`` images
+#: or more: a page without images does not lead on.
 PAGES = 4
 
 
@@ -73,8 +74,17 @@ _VISIBILITIES = sorted(Visibility, key=lambda x: x is not Visibility.SHARED)
 class Images:
     """Use cases on images without their data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, rules: ImageRules, deletion: Deletion,
-                 locations: Locations, writer: Writer, on: Subscriptions) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        authorizer: Authorizer,
+        quota: Quota,
+        rules: ImageRules,
+        deletion: Deletion,
+        locations: Locations,
+        writer: Writer,
+        on: Subscriptions,
+    ) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -89,10 +99,11 @@ class Images:
         self._unlists = rules.unlists
 
     def judge_properties(self, judge: Callable[[Image, Image | None], None]) -> None:
-        """``judge`` is asked of each image that is made (image, None) or changed (after, before). It raises PropertiesInvalid."""
+        """``judge`` is asked of each image that is made (image, None) or changed (after, before). It raises
+        PropertiesInvalid."""
         self._judge = judge
 
-    # -- reading -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
         """The image. Raises ImageNotFound."""
         image = self._repository.get(image_id, ctx.viewer)
@@ -103,11 +114,13 @@ class Images:
     def meant(self, ctx: Context, image_id: str) -> Image:
         """The same, but not read again when this request was shown it last: a reference has led to it."""
         shown = _SHOWN.get()
-        return shown[1] if shown is not None and shown[0] is ctx and shown[1].id == image_id else self.show(ctx, image_id)
+        return (
+            shown[1] if shown is not None and shown[0] is ctx and shown[1].id == image_id else self.show(ctx, image_id)
+        )
 
     def has_name(self, ctx: Context, name: str) -> bool:
-        """Whether an image that is listed for the caller's project has it, hidden or not: others' community images take no name away, and others' private
-        ones take none from admins."""
+        """Whether an image that is listed for the caller's project has it, hidden or not: others' community images take
+        no name away, and others' private ones take none from admins."""
         if not self._repository.has_name(name, ctx.project):
             return False
         query = ImageQuery(Viewer(ctx.project), equal={"name": (name,)}, limit=1)
@@ -126,19 +139,29 @@ class Images:
         if query.limit == 0:
             return ImagePage()
         if keys := sorted(self._read_only & query.properties.keys()):
-            raise errors.Invalid(f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension")
+            raise errors.Invalid(
+                f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension"
+            )
         if not all(self.may_read(ctx, x) for x in query.properties):
             return ImagePage()  # a property that the caller may not read can't be probed by filtering
         limit = query.limit
         # who names an image has it
-        query = replace(query, max_bytes=PAGE_BYTES, unlisted_at=now() if self._unlists and not ctx.admin and "id" not in query.equal else None)
+        query = replace(
+            query,
+            max_bytes=PAGE_BYTES,
+            unlisted_at=now() if self._unlists and not ctx.admin and "id" not in query.equal else None,
+        )
         for _ in range(PAGES):
             found = self._found(query)
             shown = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
             if shown or found.marker is None:
-                return ImagePage(shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown))
+                return ImagePage(
+                    shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown)
+                )
             query = replace(query, marker=found.marker, limit=max(limit, LOOKS[0]))
-        raise errors.TooBroad(f"none of the next images is shown to you, and too many are left to be looked through: {NARROWER}")
+        raise errors.TooBroad(
+            f"none of the next images is shown to you, and too many are left to be looked through: {NARROWER}"
+        )
 
     def _end(self, ctx: Context, found: ImagePage, shown: Sequence[Image]) -> str | None:
         """Where a page with all of ``shown`` leads on: an image that the policy shows."""
@@ -164,7 +187,7 @@ class Images:
                 return page
         raise AssertionError("the last look returns or raises")
 
-    # -- changing ----------------------------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------
     def create(self, ctx: Context, read: Callable[[], NewImage]) -> Image:
         """The image that ``read`` gives, which is asked when there is one that the caller may create.
 
@@ -177,7 +200,9 @@ class Images:
             raise errors.Forbidden("only an admin may create an image for another owner")
         image = Image(id=new.id or str(uuid.uuid4()), created_at=at, updated_at=at, properties=dict(new.properties))
         image = replace(image, **{**new.fields, "owner": owner}).tagged(*new.tags)  # type: ignore[arg-type]
-        self._policy.authorize(ctx, "add_image", {"owner": owner, "project_id": owner, "visibility": image.visibility.value})
+        self._policy.authorize(
+            ctx, "add_image", {"owner": owner, "project_id": owner, "visibility": image.visibility.value}
+        )
         self._check_visibility(ctx, image)
         metadata.check(image, self._limits)
         for name in new.properties:
@@ -198,7 +223,8 @@ class Images:
         return image
 
     def require_creating(self, ctx: Context) -> None:
-        """Raises Forbidden when the policy lets the caller create no image, whatever its visibility. Admins may create for others, so they are asked when it is known for whom."""
+        """Raises Forbidden when the policy lets the caller create no image, whatever its visibility. Admins may create
+        for others, so they are asked when it is known for whom."""
         own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value} for x in _VISIBILITIES]
         if not ctx.admin and not any(self._policy.allows(ctx, "add_image", x) for x in own):
             self._policy.authorize(ctx, "add_image", own[0])
@@ -206,8 +232,14 @@ class Images:
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.PatchOperation]]) -> Image:
         """Apply a patch, which is read when the caller has been found to be allowed to change the image.
 
-        Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all or nothing."""
-        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order, self._read_only)
+        Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all
+        or nothing."""
+        rights = patch.Rights(
+            ctx.admin,
+            lambda name, action: self._protection.may(ctx, name, action),
+            self._locations.order,
+            self._read_only,
+        )
         wanted: list[Sequence[patch.PatchOperation]] = []
 
         def change(image: Image) -> Image:
@@ -227,7 +259,8 @@ class Images:
         return self._change(ctx, image_id, "modify_image", change)
 
     def delete(self, ctx: Context, image_id: str, *, version: int | None = None) -> None:
-        """``version``: only when the image is at it still. Raises ImageNotFound, Forbidden, Conflict; BlobInUse and StoreUnavailable (the image stays)."""
+        """``version``: only when the image is at it still. Raises ImageNotFound, Forbidden, Conflict; BlobInUse and
+        StoreUnavailable (the image stays)."""
         image = self.show(ctx, image_id)
         self._policy.authorize(ctx, "delete_image", image)
         self._on.check_image(ctx, image, None)
@@ -252,6 +285,7 @@ class Images:
 
     def remove_tag(self, ctx: Context, image_id: str, tag: str) -> None:
         """Raises TagNotFound."""
+
         def change(image: Image) -> Image:
             if tag not in image.tags:
                 raise errors.TagNotFound(f"image {image.id} has no tag {tag!r}")
@@ -259,7 +293,7 @@ class Images:
 
         self._change(ctx, image_id, "modify_image", change)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     @on_concurrent_change
     def _change(self, ctx: Context, image_id: str, policy: str, change: Callable[[Image], Image]) -> Image:
         image = self.show(ctx, image_id)
@@ -271,8 +305,12 @@ class Images:
         self._on.check_image(ctx, image, after)
         saved = self._writer.image(image, after)
         with self._locations.effects(image, saved.after) as effects:
-            self._writer.save(saved, *self._within_project(saved.after, image), *effects.changes,
-                              events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)])
+            self._writer.save(
+                saved,
+                *self._within_project(saved.after, image),
+                *effects.changes,
+                events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)],
+            )
         return saved.after
 
     def _check_visibility(self, ctx: Context, image: Image) -> None:

@@ -76,13 +76,20 @@ class ImportsApi:
             raise errors.Invalid("all_stores: not together with stores or x-image-meta-store")
         if stores and header:
             raise errors.Invalid("stores: not together with x-image-meta-store")
-        return ImportRequest(given["method"], stores or ([header] if header else None), all_stores,
-                      bool(given.get("all_stores_must_succeed", True)), given)
+        return ImportRequest(
+            given["method"],
+            stores or ([header] if header else None),
+            all_stores,
+            bool(given.get("all_stores_must_succeed", True)),
+            given,
+        )
 
 
 def _checker(name: str, schema: Mapping[str, object]) -> body.Checker:
     try:
         return body.Checker(schemas.of_method(schema))
     except (TypeError, AttributeError, ValueError, body.NotASchema) as exc:
-        raise errors.ConfigError(f"[DEFAULT] enabled_import_methods = {name}: what the plugin says of its parameters is no JSON schema: {getattr(exc, 'message', exc)}; use "
-                                 "another release of it, or leave it out") from exc
+        raise errors.ConfigError(
+            f"[DEFAULT] enabled_import_methods = {name}: what the plugin says of its parameters is no JSON schema:"
+            f" {getattr(exc, 'message', exc)}; use another release of it, or leave it out"
+        ) from exc

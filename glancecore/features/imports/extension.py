@@ -44,15 +44,33 @@ class ImportsExtension(CoreExtension):
         self.methods: dict[str, ImportMethod] = kernel.plugins.every("import_method")
         steps = load_steps(conf, kernel.plugins)
         _refuse_bare_tokens(conf, self.methods, kernel.signatures)
-        staged_data = StagedData(kernel.stores, kernel.data_settings, defer_verdict=any(x.changes_data and x.takes_anything for x in steps.values()))
-        services = ImportServices(kernel.database, kernel.stores, staged_data, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
-                                  KeptSecrets(conf.imports.token_keys), _settings(conf, images))
+        staged_data = StagedData(
+            kernel.stores,
+            kernel.data_settings,
+            defer_verdict=any(x.changes_data and x.takes_anything for x in steps.values()),
+        )
+        services = ImportServices(
+            kernel.database,
+            kernel.stores,
+            staged_data,
+            kernel.operations,
+            kernel.quota,
+            self.methods,
+            steps,
+            kernel.signatures,
+            KeptSecrets(conf.imports.token_keys),
+            _settings(conf, images),
+        )
         #: Runs imports in this process.
         self.runner = ImportRunner(services, Logbooks(kernel.database), _make_pipeline)
-        #: What hands imports to others, when there are methods: the operator's job board, or else a process of their own.
+        #: What hands imports to others, when there are methods: the operator's job board, or else a process of their
+        #: own.
         self.board = load_board(conf) if self.methods else None
-        self.process = ImportProcess(own_command(conf, "glancecore.cmd.import_process")) if (
-            kernel.startup.serving and self.methods and not self.board and conf.imports.own_process) else None
+        self.process = (
+            ImportProcess(own_command(conf, "glancecore.cmd.import_process"))
+            if (kernel.startup.serving and self.methods and not self.board and conf.imports.own_process)
+            else None
+        )
         jobs = self.board or self.process
         executor = JobDispatcher(self.runner, jobs, services) if jobs else self.runner
         self.staging = Staging(kernel.database.images, kernel.policy, kernel.quota, staged_data, kernel.operations)
@@ -67,7 +85,14 @@ class ImportsExtension(CoreExtension):
         from glancecore.features.imports import routes
         from glancecore.features.imports.api import ImportsApi
 
-        return routes.routes(ImportsApi(self.staging, self.use_cases, self.kernel.conf.max_json_body, {name: x.schema for name, x in self.methods.items()}))
+        return routes.routes(
+            ImportsApi(
+                self.staging,
+                self.use_cases,
+                self.kernel.conf.max_json_body,
+                {name: x.schema for name, x in self.methods.items()},
+            )
+        )
 
     def stop(self) -> None:
         self.runner.stop()
@@ -83,8 +108,11 @@ def _refuse_bare_tokens(conf: cfg.ConfigOpts, methods: Mapping[str, ImportMethod
     if signatures.wants_token and any(x.source is not Source.COPIES for x in methods.values()):
         keeping.append(f"{conf.certificate_source} ([DEFAULT] certificate_source), for imports of signed images,")
     if keeping and not conf.imports.token_keys:
-        raise ConfigError(f"[imports] token_keys: none is set, and {keeping[0]} acts with callers' tokens, which tasks keep until an import ends; set "
-                          "a key, the same on each node, such as the output of: openssl rand -base64 32 | tr '+/' '-_'")
+        raise ConfigError(
+            f"[imports] token_keys: none is set, and {keeping[0]} acts with callers' tokens, which tasks keep until an"
+            " import ends; set a key, the same on each node, such as the output of: openssl rand -base64 32 | tr '+/'"
+            " '-_'"
+        )
 
 
 def _settings(conf: cfg.ConfigOpts, images: ImagesExtension) -> ImportSettings:
@@ -94,10 +122,22 @@ def _settings(conf: cfg.ConfigOpts, images: ImagesExtension) -> ImportSettings:
         work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
     if work_dir is None:
         work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
-    return ImportSettings(imports.workers, imports.workers_per_project, imports.max_parallel_stores, imports.attempts, imports.retry_pause, timedelta(seconds=imports.keep_for),
-                          min_rate=imports.min_fetch_rate, rate_window=imports.fetch_rate_window, fetch_timeout=imports.fetch_timeout,
-                          takeovers=imports.max_takeovers,
-                          niceness=imports.niceness, work_dir=Path(work_dir), metadata=images.limits, check_formats=images.formats.check)
+    return ImportSettings(
+        imports.workers,
+        imports.workers_per_project,
+        imports.max_parallel_stores,
+        imports.attempts,
+        imports.retry_pause,
+        timedelta(seconds=imports.keep_for),
+        min_rate=imports.min_fetch_rate,
+        rate_window=imports.fetch_rate_window,
+        fetch_timeout=imports.fetch_timeout,
+        takeovers=imports.max_takeovers,
+        niceness=imports.niceness,
+        work_dir=Path(work_dir),
+        metadata=images.limits,
+        check_formats=images.formats.check,
+    )
 
 
 def _make_pipeline(logbooks: Logbooks) -> Pipeline:

@@ -1,4 +1,5 @@
-"""How an import fails: first that is written down, then what it did is undone, part by part; whoever finds it half done goes on.
+"""How an import fails: first that is written down, then what it did is undone, part by part; whoever finds it half done
+goes on.
 
 What a failed import leaves is said in docs/imports.md.
 """
@@ -28,7 +29,8 @@ _REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, er
 def record_failure(run: ImportRun, cause: errors.GlanceError) -> None:
     """Write down that it has failed, and why, before anything is undone. Only the first cause counts.
 
-    Raises LeaseLost when somebody else has the image: what they removed may be why we failed, and says nothing of the import."""
+    Raises LeaseLost when somebody else has the image: what they removed may be why we failed, and says nothing of the
+    import."""
     checkpoint("fail.begun")
     rejected = isinstance(cause, _REJECTED)
     stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
@@ -39,12 +41,22 @@ def record_failure(run: ImportRun, cause: errors.GlanceError) -> None:
 
 
 def roll_back(run: ImportRun, undo: Callable[[ImportRun], None]) -> None:
-    """``undo`` the steps, remove this run's copies and what is staged and not kept, put the image back. Each part may have been done already."""
+    """``undo`` the steps, remove this run's copies and what is staged and not kept, put the image back. Each part may
+    have been done already."""
     undo(run)
     services, stable = run.services, run.lease.stable
     ours = frozenset(run.task.stores)
-    marked = run.save(image=lambda x: replace(x, locations=tuple(
-        replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is not LocationStatus.DAMAGED else y for y in x.locations)))
+    marked = run.save(
+        image=lambda x: replace(
+            x,
+            locations=tuple(
+                replace(y, status=LocationStatus.DELETING)
+                if y.store in ours and y.status is not LocationStatus.DAMAGED
+                else y
+                for y in x.locations
+            ),
+        )
+    )
     checkpoint("fail.marked")
     image = marked or run.image()
     try:
@@ -60,7 +72,11 @@ def roll_back(run: ImportRun, undo: Callable[[ImportRun], None]) -> None:
         return
     checkpoint("fail.bytes_gone")
     at = datetime.now(UTC)
-    run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at, services.settings.keep_for), end=True)
+    run.save(
+        image=lambda x: x.fail_import(stable, run.task.message, ours),
+        task=lambda x: x.fail(at, services.settings.keep_for),
+        end=True,
+    )
     checkpoint("fail.recorded")
 
 

@@ -23,11 +23,14 @@ from glancecore.ports.repository import Database
 
 @dataclass(frozen=True, slots=True)
 class ImportSettings:
-    """The operator's choices. ``workers``: imports that this process runs at once, and ``workers_of_project`` those of one project; the others wait. ``parallel_stores``:
-    stores that one import writes to at once. ``niceness``: of the threads that run imports beside requests. ``attempts``: how often a fetch or a write that made no progress is tried.
-    ``min_rate``: bytes a second, over each ``rate_window`` seconds, that a
-    source must send; ``fetch_timeout``: seconds for all of it. ``takeovers``: how often an import whose process died is taken over in one stage. ``keep_for``: how long a failed import keeps what it has fetched. ``metadata``: what methods and steps may make of an image's;
-    ``check_formats``: raises Invalid for a disk format, or container format, that no image may have (None: not asked for)."""
+    """The operator's choices. ``workers``: imports that this process runs at once, and ``workers_of_project`` those of
+    one project; the others wait. ``parallel_stores``: stores that one import writes to at once. ``niceness``: of the
+    threads that run imports beside requests. ``attempts``: how often a fetch or a write that made no progress is tried.
+    ``min_rate``: bytes a second, over each ``rate_window`` seconds, that a source must send; ``fetch_timeout``: seconds
+    for all of it. ``takeovers``: how often an import whose process died is taken over in one stage. ``keep_for``: how
+    long a failed import keeps what it has fetched. ``metadata``: what methods and steps may make of an image's;
+    ``check_formats``: raises Invalid for a disk format, or container format, that no image may have (None: not asked
+    for)."""
 
     workers: int = 16
     workers_of_project: int = 2

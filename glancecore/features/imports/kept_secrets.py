@@ -1,4 +1,5 @@
-"""What a task keeps of its caller's secrets, for requests in his name: sealed with keys that are not in the database."""
+"""What a task keeps of its caller's secrets, for requests in his name: sealed with keys that are not in the
+database."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _ROLES = "roles"
 
 
 class KeptSecrets:
-    """``keys``: Fernet keys; the first seals, each opens. Without any, nothing is kept. Raises ConfigError for what is no key."""
+    """``keys``: Fernet keys; the first seals, each opens. Without any, nothing is kept. Raises ConfigError for what is
+    no key."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._fernet = _fernet(keys) if keys else None
@@ -40,12 +42,23 @@ class KeptSecrets:
         if found is not None and found[0] == task_id:
             return dict(found[1])
         if sealed is None:
-            LOG.error("task %s keeps its caller's secrets unsealed, as an older release wrote them: they are not used; let the import be asked for again", task_id)
+            LOG.error(
+                "task %s keeps its caller's secrets unsealed, as an older release wrote them: they are not used; let"
+                " the import be asked for again",
+                task_id,
+            )
         elif found is not None:
-            LOG.error("what task %s keeps of its caller's secrets was sealed for another task: its row was changed by hand, or forged", task_id)
+            LOG.error(
+                "what task %s keeps of its caller's secrets was sealed for another task: its row was changed by hand,"
+                " or forged",
+                task_id,
+            )
         else:
-            LOG.error("[imports] token_keys: no key opens what task %s keeps of its caller's secrets; give all nodes the same keys, and keep an "
-                      "old one until the imports that began with it have ended", task_id)
+            LOG.error(
+                "[imports] token_keys: no key opens what task %s keeps of its caller's secrets; give all nodes the same"
+                " keys, and keep an old one until the imports that began with it have ended",
+                task_id,
+            )
         raise errors.SecretsUnreadable("the caller's token can't be read any more; the operator's log says why")
 
     def _opened(self, sealed: str) -> tuple[str, Mapping[str, str]] | None:
@@ -66,5 +79,7 @@ def _fernet(keys: Sequence[str]) -> MultiFernet:
     try:
         return MultiFernet([Fernet(x) for x in keys])
     except ValueError as exc:
-        raise errors.ConfigError("[imports] token_keys: a key is 32 random bytes in URL-safe Base64, such as the output of: "
-                                 "openssl rand -base64 32 | tr '+/' '-_'") from exc
+        raise errors.ConfigError(
+            "[imports] token_keys: a key is 32 random bytes in URL-safe Base64, such as the output of: "
+            "openssl rand -base64 32 | tr '+/' '-_'"
+        ) from exc

@@ -30,17 +30,25 @@ from glancecore.sdk import tracing
 
 def _too_busy(state: tenacity.RetryCallState) -> None:
     """That others were always faster is no failure of the import: it is taken up again."""
-    raise errors.DatabaseUnavailable("the import can't be saved at the moment") from (state.outcome.exception() if state.outcome else None)
+    raise errors.DatabaseUnavailable("the import can't be saved at the moment") from (
+        state.outcome.exception() if state.outcome else None
+    )
 
 
-_again = tenacity.retry(retry=tenacity.retry_if_exception_type(errors.ConcurrentChange), stop=tenacity.stop_after_attempt(30),
-                        wait=tenacity.wait_random(0, 0.02), retry_error_callback=_too_busy)
+_again = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(errors.ConcurrentChange),
+    stop=tenacity.stop_after_attempt(30),
+    wait=tenacity.wait_random(0, 0.02),
+    retry_error_callback=_too_busy,
+)
 
 
 class ImportRun:
     """Thread-safe: several stores may be written to at once."""
 
-    def __init__(self, services: ImportServices, task: Task, lease: Lease, method: ImportMethod, stopping: threading.Event) -> None:
+    def __init__(
+        self, services: ImportServices, task: Task, lease: Lease, method: ImportMethod, stopping: threading.Event
+    ) -> None:
         self.services = services
         self.method = method
         self._task = task
@@ -71,7 +79,11 @@ class ImportRun:
         body = raw if isinstance(raw, dict) else {}
         method = body.get("method")
         roles = tuple(x for x in self._task.secrets.get("roles", "").split(",") if x)
-        return MethodRequest(method if isinstance(method, dict) else {}, roles, self.services.kept.open(self._task.id, self._task.secrets))
+        return MethodRequest(
+            method if isinstance(method, dict) else {},
+            roles,
+            self.services.kept.open(self._task.id, self._task.secrets),
+        )
 
     @property
     def must_succeed(self) -> bool:
@@ -92,7 +104,7 @@ class ImportRun:
             raise errors.LeaseLost(f"image {self.image_id} is being deleted")
         return image
 
-    # -- being stopped -----------------------------------------------------------------------------------------------
+    # -- being stopped -----------------------------------------------------------------------------
     def check_alive(self) -> None:
         """Raises LeaseLost, ImportSuspended, ImportCancelled."""
         self._still_ours()
@@ -114,14 +126,24 @@ class ImportRun:
         with self._lock, tracing.aside():
             self._task = self.services.database.tasks.get(self._task.id)
 
-    # -- writing down ------------------------------------------------------------------------------------------------
+    # -- writing down ------------------------------------------------------------------------------
     @_again
-    def save(self, image: Callable[[Image], Image] | None = None, task: Callable[[Task], Task] | None = None, *,
-             add: BlobRef | None = None, drop: BlobRef | None = None, reserved: int | None = None, freed: int = 0, end: bool = False,
-             stable: Status | None = None, limits: Limits | None = None,
-             events: Callable[[Image], Sequence[Event]] = lambda _: ()) -> Image | None:
-        """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less. ``events``
-        of the image as it is afterwards are told, and what has become of the task.
+    def save(
+        self,
+        image: Callable[[Image], Image] | None = None,
+        task: Callable[[Task], Task] | None = None,
+        *,
+        add: BlobRef | None = None,
+        drop: BlobRef | None = None,
+        reserved: int | None = None,
+        freed: int = 0,
+        end: bool = False,
+        stable: Status | None = None,
+        limits: Limits | None = None,
+        events: Callable[[Image], Sequence[Event]] = lambda _: (),
+    ) -> Image | None:
+        """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less.
+        ``events`` of the image as it is afterwards are told, and what has become of the task.
 
         Raises LeaseLost, QuotaExceeded, DatabaseUnavailable.
         """
@@ -156,8 +178,8 @@ class ImportRun:
         return after
 
     def record_failure(self, code: str, message: str, stable: Status, kept: Staged | None) -> bool:
-        """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt. False: another part
-        had failed before. Raises LeaseLost either way."""
+        """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt.
+        False: another part had failed before. Raises LeaseLost either way."""
         with self._lock:
             first = self._task.error is None
             if first:
@@ -167,8 +189,8 @@ class ImportRun:
             return first
 
     def disown(self, ref: BlobRef) -> None:
-        """The image is somebody else's: what we have staged goes, unless the commit whose answer said otherwise has made it the image's
-        after all."""
+        """The image is somebody else's: what we have staged goes, unless the commit whose answer said otherwise has
+        made it the image's after all."""
         try:
             staged = self.services.database.images.get_any(self.image_id).staged
         except errors.ImageNotFound:
@@ -183,7 +205,8 @@ class ImportRun:
         return replace(self._lease, blobs=tuple(blobs), reserved=max(0, reserved))
 
     def progress(self, count: int, total: int | None = None, store: str | None = None) -> None:
-        """``count`` bytes have gone through the part that runs; written down once a second at most. Also ``check_alive``."""
+        """``count`` bytes have gone through the part that runs; written down once a second at most. Also
+        ``check_alive``."""
         self.check_alive()
         if time.monotonic() - self._saved < self.services.settings.progress_interval:
             return

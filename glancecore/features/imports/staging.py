@@ -22,7 +22,14 @@ from glancecore.sdk.checkpoints import checkpoint
 class Staging:
     """The use case: a user stages data, to be imported by a later request."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, staged_data: StagedData, operations: Operations) -> None:
+    def __init__(
+        self,
+        repository: ImageRepository,
+        authorizer: Authorizer,
+        quota: Quota,
+        staged_data: StagedData,
+        operations: Operations,
+    ) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -46,13 +53,25 @@ class Staging:
         limits = self._quota.limits(image.owner)
         ref = self._staged_data.ref(image_id)
         checkpoint("stage.before_intent")
-        with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
+        with self._operations.hold(
+            image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits
+        ) as held:
             checkpoint("stage.after_intent")
-            staged, _ = self._staged_data.put(held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check)
-            held.made(lambda: self._staged_data.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
+            staged, _ = self._staged_data.put(
+                held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check
+            )
+            held.made(
+                lambda: self._staged_data.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key
+            )
             checkpoint("stage.before_finish")
-            within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
-            held.finish(lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
+            within = (
+                []
+                if limits.staged_bytes is None
+                else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
+            )
+            held.finish(
+                lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)]
+            )
         checkpoint("stage.after_finish")
 
 

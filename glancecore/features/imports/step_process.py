@@ -1,8 +1,7 @@
 """An import step in a process of its own: one that hangs is ended, and one that ends its process ends no other import.
 
-The process is ``glancecore.cmd.import_step``. Messages are JSON over a socket pair: the step asks for what ``ImportWork`` offers and is answered;
-the last message says how the step ended.
-"""
+The process is ``glancecore.cmd.import_step``. Messages are JSON over a socket pair: the step asks for what
+``ImportWork`` offers and is answered; the last message says how the step ended."""
 
 from __future__ import annotations
 
@@ -49,8 +48,8 @@ _STOPS = (errors.ImportCancelled, errors.LeaseLost, errors.ImportSuspended)
 
 
 class IsolatedStep(ImportStep):
-    """Stands for ``step`` in this process, and runs it in others: ``command`` is told our process id and a file descriptor. A step that has not
-    asked for anything for ``timeout`` seconds is ended."""
+    """Stands for ``step`` in this process, and runs it in others: ``command`` is told our process id and a file
+    descriptor. A step that has not asked for anything for ``timeout`` seconds is ended."""
 
     def __init__(self, name: str, step: ImportStep, command: Sequence[str], timeout: float) -> None:
         super().__init__(step.conf, step.config)
@@ -75,12 +74,19 @@ class IsolatedStep(ImportStep):
         ours, theirs = socket.socketpair()
         with theirs:
             with ours:
-                for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # half a message of a process that is stopped
+                for direction in (
+                    socket.SO_RCVTIMEO,
+                    socket.SO_SNDTIMEO,
+                ):  # half a message of a process that is stopped
                     ours.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", MESSAGE_TIMEOUT, 0))
                 channel = Connection(ours.detach())
             try:
-                process = subprocess.Popen([*self._command, "--parent", str(os.getpid()), str(theirs.fileno())], stdin=subprocess.DEVNULL,  # noqa: S603 (our own)
-                                           pass_fds=[theirs.fileno()], start_new_session=True)
+                process = subprocess.Popen(  # noqa: S603 (our own)
+                    [*self._command, "--parent", str(os.getpid()), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
             except OSError as exc:
                 channel.close()
                 LOG.error("import step %s can't be started: %s", self._name, exc)
@@ -94,15 +100,19 @@ class IsolatedStep(ImportStep):
         finally:
             _end(process)
 
-    def _serve(self, channel: Connection, process: subprocess.Popen[bytes], work: ImportWork, check_alive: Callable[[], None]) -> None:
-        """Answer the step until it has ended. Raises what it raised, what ``check_alive`` raises, and ImportFailed when it ended in another way: then the
-        data is not to blame for certain, and is kept."""
+    def _serve(
+        self, channel: Connection, process: subprocess.Popen[bytes], work: ImportWork, check_alive: Callable[[], None]
+    ) -> None:
+        """Answer the step until it has ended. Raises what it raised, what ``check_alive`` raises, and ImportFailed when
+        it ended in another way: then the data is not to blame for certain, and is kept."""
         heard, patience = time.monotonic(), max(START_TIMEOUT, self._timeout)
         stopped: errors.GlanceError | None = None
         while True:
             if not channel.poll(POLL_INTERVAL):
                 check_alive()
-                if process.poll() is not None and not channel.poll():  # something that it has started may still hold the channel
+                if (
+                    process.poll() is not None and not channel.poll()
+                ):  # something that it has started may still hold the channel
                     raise self._ended(process)
                 if time.monotonic() - heard > patience:
                     LOG.error("import step %s did nothing for %g seconds and is ended", self._name, patience)
@@ -131,7 +141,9 @@ class IsolatedStep(ImportStep):
             else:
                 return
 
-    def _answer(self, channel: Connection, work: ImportWork, name: str, values: Mapping[str, Any]) -> errors.GlanceError | None:
+    def _answer(
+        self, channel: Connection, work: ImportWork, name: str, values: Mapping[str, Any]
+    ) -> errors.GlanceError | None:
         """What ends the import, when that was the answer."""
         error: errors.GlanceError | None = None
         try:
@@ -147,7 +159,9 @@ class IsolatedStep(ImportStep):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT)
         code = process.poll()
-        how = "closed its connection" if code is None else signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        how = (
+            "closed its connection" if code is None else signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        )
         LOG.error("import step %s ended its process: %s", self._name, how)
         return errors.ImportFailed(f"step {self._name} ended its process; the operator's log says how")
 

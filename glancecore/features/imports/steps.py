@@ -12,8 +12,8 @@ from glancecore.ports.options import section
 
 
 class UnavailableStep(ImportStep):
-    """In the place of a broken one, which may be a security check. No import begins with it; one that has begun before ends here, and is undone as far as
-    it can be."""
+    """In the place of a broken one, which may be a security check. No import begins with it; one that has begun before
+    ends here, and is undone as far as it can be."""
 
     isolated = False
 
@@ -29,7 +29,8 @@ class UnavailableStep(ImportStep):
 
 
 def load_steps(conf: cfg.ConfigOpts, plugins: Plugins) -> dict[str, ImportStep]:
-    """In the operator's order. A missing import step stops the start; a broken one stops the imports, for it may be a security check."""
+    """In the operator's order. A missing import step stops the start; a broken one stops the imports, for it may be a
+    security check."""
     made: dict[str, ImportStep] = plugins.every("import_step")
     found: dict[str, ImportStep] = {}
     for name in plugins.wanted("import_step"):
@@ -39,6 +40,8 @@ def load_steps(conf: cfg.ConfigOpts, plugins: Plugins) -> dict[str, ImportStep]:
                 IsolatedStep,  # what it speaks is loaded by those who need it
             )
 
-            step = IsolatedStep(name, step, own_command(conf, "glancecore.cmd.import_step", "--step", name), conf.imports.step_timeout)
+            step = IsolatedStep(
+                name, step, own_command(conf, "glancecore.cmd.import_step", "--step", name), conf.imports.step_timeout
+            )
         found[name] = step
     return found

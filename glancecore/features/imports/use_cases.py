@@ -30,8 +30,12 @@ from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Where an image that is importing came from, and goes back to when the import fails.
-_STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Status.ACTIVE: Status.ACTIVE,
-           Status.DEACTIVATED: Status.DEACTIVATED}
+_STABLE = {
+    Status.QUEUED: Status.QUEUED,
+    Status.UPLOADING: Status.UPLOADING,
+    Status.ACTIVE: Status.ACTIVE,
+    Status.DEACTIVATED: Status.DEACTIVATED,
+}
 
 
 class ImportExecutor(Protocol):
@@ -60,7 +64,14 @@ class ImportRequest:
 
 
 class Imports:
-    def __init__(self, services: ImportServices, authorizer: Authorizer, executor: ImportExecutor, images: Images, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        services: ImportServices,
+        authorizer: Authorizer,
+        executor: ImportExecutor,
+        images: Images,
+        lookups: Lookups,
+    ) -> None:
         self._repository = services.database.images
         self._tasks = services.database.tasks
         self._policy = authorizer
@@ -76,12 +87,11 @@ class Imports:
         self._signatures = services.signatures
 
     def start(self, ctx: Context, image_id: str, read: Callable[[], ImportRequest]) -> Task | None:
-        """Begin an import; it goes on after this returns. None when there is nothing to do. What is wanted is read when the caller has
-        been found to be allowed to import by some method.
+        """Begin an import; it goes on after this returns. None when there is nothing to do. What is wanted is read when
+        the caller has been found to be allowed to import by some method.
 
-        Raises UnknownMethod, Invalid, BadLocation, ImageNotFound, Forbidden, WrongStatus, ImageBusy, UnknownImportStore,
-        QuotaExceeded, and what ``read`` raises.
-        """
+        Raises UnknownMethod, Invalid, BadLocation, ImageNotFound, Forbidden, WrongStatus, ImageBusy,
+        UnknownImportStore, QuotaExceeded, and what ``read`` raises."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         policies = sorted({x.policy for x in self._methods.values()}, reverse=True)
@@ -94,10 +104,14 @@ class Imports:
         image_id = image.id
         method = self._methods.get(wanted.name)
         if method is None:
-            raise errors.UnknownMethod(f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}")
+            raise errors.UnknownMethod(
+                f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}"
+            )
         self._policy.authorize(ctx, method.policy, image)
         expected.wanted(wanted.method)
-        request = MethodRequest(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
+        request = MethodRequest(
+            wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {}
+        )
         self._check(ctx, method, request)
         if image.importing is not None and image.importing.task is not None:
             raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
@@ -114,7 +128,8 @@ class Imports:
         return self._begin(ctx, image, wanted, request, stores, failed=failed)
 
     def start_task(self, ctx: Context, read: Callable[[], tuple[str, NewImage, Mapping[str, object]]]) -> Task:
-        """An image and its import from the web in one call: the tasks API. ``read`` gives the URL, the image, and both as they came.
+        """An image and its import from the web in one call: the tasks API. ``read`` gives the URL, the image, and both
+        as they came.
 
         Raises what ``Images.create`` and ``start`` raise."""
         self._policy.authorize(ctx, "tasks_api_access")
@@ -124,7 +139,9 @@ class Imports:
         method = self._methods.get("web-download")
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
-        wanted = ImportRequest({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
+        wanted = ImportRequest(
+            {"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given
+        )
         self._check(ctx, method, MethodRequest(wanted.method))
         image = self._images.create(ctx, lambda: new)
         task = self._start(ctx, image, wanted)
@@ -138,17 +155,24 @@ class Imports:
         Raises UnknownMethod, ImageNotFound, WrongStatus, ImageBusy, UnknownImportStore, StoreUnavailable, Invalid."""
         method = self._methods.get("copy-image")
         if method is None:
-            raise errors.UnknownMethod("copies are made by the import method copy-image: add it to [DEFAULT] enabled_import_methods")
+            raise errors.UnknownMethod(
+                "copies are made by the import method copy-image: add it to [DEFAULT] enabled_import_methods"
+            )
         image = self._repository.get_any(image_id)
         if image.importing is not None and image.importing.task is not None:
             raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
         image.require(Status.ACTIVE, Status.DEACTIVATED)
         told = {"name": "copy-image"}
-        wanted = ImportRequest(told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True})
-        return self._begin(Context(admin=True), image, wanted, MethodRequest(told), self._targets(image, wanted, method), limited=False)
+        wanted = ImportRequest(
+            told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True}
+        )
+        return self._begin(
+            Context(admin=True), image, wanted, MethodRequest(told), self._targets(image, wanted, method), limited=False
+        )
 
     def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
-        """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden, WrongStatus."""
+        """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden,
+        WrongStatus."""
         self._own_task(ctx, image_id, task_id)
         self._cancel(task_id)
 
@@ -163,16 +187,25 @@ class Imports:
         body: Mapping[str, object] = raw if isinstance(raw, dict) else {}
         method = body.get("method")
         failed = [x.store for x in task.progress.copies if x.state.value == "failed"]
-        wanted = ImportRequest(method if isinstance(method, dict) else {}, task.stores, must_succeed=bool(body.get("all_stores_must_succeed", True)),
-                        body=body)
+        wanted = ImportRequest(
+            method if isinstance(method, dict) else {},
+            task.stores,
+            must_succeed=bool(body.get("all_stores_must_succeed", True)),
+            body=body,
+        )
         if task.status.value == "success":
             if not failed:
                 raise errors.WrongStatus(f"task {task_id} has succeeded in all its stores")
             copying = {"name": "copy-image"}  # of the image's data, wherever that has come from
-            wanted = replace(wanted, method=copying, stores=failed, body={"method": copying, "stores": failed, "all_stores_must_succeed": wanted.must_succeed})
+            wanted = replace(
+                wanted,
+                method=copying,
+                stores=failed,
+                body={"method": copying, "stores": failed, "all_stores_must_succeed": wanted.must_succeed},
+            )
         return self._start(ctx, image, wanted, task)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _own_task(self, ctx: Context, image_id: str, task_id: str) -> tuple[Image, Task]:
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
@@ -190,8 +223,8 @@ class Imports:
             self._repository.commit(TaskChanged(task, replace(after, version=task.version + 1)))
 
     def _check(self, ctx: Context, method: ImportMethod, request: MethodRequest) -> None:
-        """What a caller's request must be; where it leads may be asked of name servers. Raises Invalid, BadLocation, Forbidden, StoreUnavailable,
-        ServerBusy, PluginBroken."""
+        """What a caller's request must be; where it leads may be asked of name servers. Raises Invalid, BadLocation,
+        Forbidden, StoreUnavailable, ServerBusy, PluginBroken."""
         for step in self._steps.values() if method.source is not Source.COPIES else ():
             if step.unavailable_because is not None:
                 raise errors.PluginBroken(f"nothing can be imported: {step.unavailable_because}")
@@ -203,14 +236,18 @@ class Imports:
 
     def _check_signature(self, method: ImportMethod, request: MethodRequest) -> None:
         """A signature that nobody would look at is refused. Raises Invalid."""
-        checking = [x for x in self._steps.values() if x.checks_signatures] if method.source is not Source.COPIES else []
+        checking = (
+            [x for x in self._steps.values() if x.checks_signatures] if method.source is not Source.COPIES else []
+        )
         if "signature" in request.method and not checking:
             raise errors.Invalid("method.signature: no import step of this deployment checks signatures")
 
     def _targets(self, image: Image, wanted: ImportRequest, method: ImportMethod) -> tuple[str, ...]:
         having = {x.store for x in image.good_locations}
         if wanted.all_stores:
-            return tuple(x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having))
+            return tuple(
+                x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having)
+            )
         size = image.staged.digests.size if image.staged is not None else image.size
         found = dict.fromkeys(self._target(x).id for x in wanted.stores or [self._stores.for_data(None, size).id])
         if method.source is Source.COPIES and having & set(found):
@@ -230,16 +267,41 @@ class Imports:
             raise errors.UnknownImportStore(f"store {store.id} takes no new data")
         return store
 
-    def _begin(self, ctx: Context, image: Image, wanted: ImportRequest, request: MethodRequest, stores: tuple[str, ...], *,
-               limited: bool = True, failed: Task | None = None) -> Task:
-        """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to the image."""
+    def _begin(
+        self,
+        ctx: Context,
+        image: Image,
+        wanted: ImportRequest,
+        request: MethodRequest,
+        stores: tuple[str, ...],
+        *,
+        limited: bool = True,
+        failed: Task | None = None,
+    ) -> Task:
+        """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to
+        the image."""
         at = datetime.now(UTC)
         kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
         task_id = str(uuid.uuid4())
-        task = Task(task_id, kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
-                    request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
-                    input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
-                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)}, trace=tracing.carrier())
+        task = Task(
+            task_id,
+            kind,
+            at,
+            at,
+            owner=image.owner,
+            image_id=image.id,
+            user_id=ctx.user,
+            request_id=ctx.request_id,
+            progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
+            input={
+                "image_id": image.id,
+                "import_req": dict(wanted.body),
+                "backend": list(stores),
+                **(wanted.given or {}),
+            },
+            secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)},
+            trace=tracing.carrier(),
+        )
         kept = failed.kept if failed is not None and failed.keeps(at) else None
         saved = self._operations.writer.image(image, image.begin_import(task.id, stores, kept))
         begun = saved.after

@@ -50,5 +50,11 @@ class MembersApi:
 
 
 def _present(member: Member) -> dict[str, object]:
-    return {"member_id": member.member, "image_id": member.image_id, "status": member.status,
-            "created_at": stamp(member.created_at), "updated_at": stamp(member.updated_at), "schema": "/v2/schemas/member"}
+    return {
+        "member_id": member.member,
+        "image_id": member.image_id,
+        "status": member.status,
+        "created_at": stamp(member.created_at),
+        "updated_at": stamp(member.updated_at),
+        "schema": "/v2/schemas/member",
+    }

@@ -16,7 +16,9 @@ class MembersExtension(CoreExtension):
 
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
-        self.use_cases = Members(kernel.database.images, kernel.policy, bound(kernel.conf.image_member_quota), kernel.writer)
+        self.use_cases = Members(
+            kernel.database.images, kernel.policy, bound(kernel.conf.image_member_quota), kernel.writer
+        )
 
     def routes(self) -> Iterable[Route]:
         from glancecore.features.members import routes

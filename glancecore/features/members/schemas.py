@@ -7,9 +7,13 @@ from glancecore.features.images.schemas import TIME, UUID, Schema, bounded, coll
 ITEM: Schema = {
     "member_id": {"type": "string", "description": "Project that the image is shared with."},
     "image_id": {"type": "string", "pattern": UUID, "description": "The shared image."},
-    "created_at": TIME, "updated_at": TIME,
-    "status": {"type": "string", "enum": ["pending", "accepted", "rejected"],
-               "description": "What the member project says to it; governs its lists."},
+    "created_at": TIME,
+    "updated_at": TIME,
+    "status": {
+        "type": "string",
+        "enum": ["pending", "accepted", "rejected"],
+        "description": "What the member project says to it; governs its lists.",
+    },
     "schema": {"readOnly": True, "type": "string"},
 }
 
@@ -20,7 +24,12 @@ def documents() -> dict[str, Schema]:
     return {"member": one, "members": collection("members", one)}
 
 
-ADD: Schema = bounded({"type": "object", "required": ["member"],
-               "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}}})
+ADD: Schema = bounded(
+    {
+        "type": "object",
+        "required": ["member"],
+        "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}},
+    }
+)
 CHANGE: Schema = bounded({"type": "object", "required": ["status"], "properties": {"status": ITEM["status"]}})
 ANSWER: Schema = {"type": "object", "properties": ITEM, "required": list(ITEM)}

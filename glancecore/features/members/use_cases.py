@@ -17,15 +17,15 @@ from glancecore.ports.repository import ImageRepository, MemberAdded, MemberChan
 
 
 class Members:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, limit: int | None,
-                 writer: Writer) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, limit: int | None, writer: Writer) -> None:
         self._repository = repository
         self._policy = authorizer
         self._limit = limit
         self._writer = writer
 
     def add(self, ctx: Context, image_id: str, read: Callable[[], str]) -> Member:
-        """Share with the project that ``read`` gives, status pending; it is read when the caller has been found to be allowed to.
+        """Share with the project that ``read`` gives, status pending; it is read when the caller has been found to be
+        allowed to.
 
         Raises Forbidden (not shared), Invalid, MemberExists, QuotaExceeded, and what ``read`` raises."""
         image = self._image(ctx, image_id)
@@ -56,8 +56,8 @@ class Members:
         return self._repository.member(image.id, project)
 
     def set_status(self, ctx: Context, image_id: str, project: str, read: Callable[[], MemberStatus]) -> Member:
-        """Only that project itself, or an admin: nobody else is told whether it is a member. Raises Forbidden, MemberNotFound, and what
-        ``read`` raises."""
+        """Only that project itself, or an admin: nobody else is told whether it is a member. Raises Forbidden,
+        MemberNotFound, and what ``read`` raises."""
         image = self._image(ctx, image_id)
         if project != ctx.project and not ctx.admin:
             raise errors.Forbidden("only the member project itself may change its status")

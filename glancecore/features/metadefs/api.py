@@ -36,12 +36,19 @@ class MetadefsApi:
         args = pairs(request)
         query = metadef_query.namespaces(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._metadefs.find(ctx, query)
-        return json_response({"namespaces": [metadef_answers.outline(x) for x in page.namespaces],
-                            **metadef_query.links(metadef_answers.ROOT, args, page.marker),
-                            "schema": "/v2/schemas/metadefs/namespaces"})
+        return json_response(
+            {
+                "namespaces": [metadef_answers.outline(x) for x in page.namespaces],
+                **metadef_query.links(metadef_answers.ROOT, args, page.marker),
+                "schema": "/v2/schemas/metadefs/namespaces",
+            }
+        )
 
     def create(self, request: Request, ctx: Context) -> Response:
-        made = self._metadefs.create(ctx, lambda: metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now()))
+        made = self._metadefs.create(
+            ctx,
+            lambda: metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now()),
+        )
         response = json_response(metadef_answers.whole(made), 201)
         response.headers["Location"] = f"{request.root_url.rstrip('/')}{metadef_answers.path(made.name)}"
         return response
@@ -53,8 +60,11 @@ class MetadefsApi:
         return json_response(metadef_answers.whole(found, prefix or ""))
 
     def update(self, request: Request, ctx: Context, namespace: str) -> Response:
-        changed = self._metadefs.update(ctx, namespace, lambda: metadef_bodies.namespace_fields(
-            body.read_json(request, self._settings.max_json_body)))
+        changed = self._metadefs.update(
+            ctx,
+            namespace,
+            lambda: metadef_bodies.namespace_fields(body.read_json(request, self._settings.max_json_body)),
+        )
         return json_response(metadef_answers.outline(changed, associations=False))
 
     def delete(self, request: Request, ctx: Context, namespace: str) -> Response:
@@ -63,8 +73,10 @@ class MetadefsApi:
         return empty()
 
     def resource_types(self, _request: Request, ctx: Context) -> Response:
-        rows = [{"name": x.name, "created_at": stamp(x.created_at), "updated_at": stamp(x.updated_at)}
-                for x in self._metadefs.resource_types(ctx)]
+        rows = [
+            {"name": x.name, "created_at": stamp(x.created_at), "updated_at": stamp(x.updated_at)}
+            for x in self._metadefs.resource_types(ctx)
+        ]
         return json_response({"resource_types": rows})
 
     def validate(self, request: Request, ctx: Context) -> Response:
@@ -74,5 +86,13 @@ class MetadefsApi:
             return wanted["resource_type"], wanted["properties"]
 
         verdict = self._metadefs.validate(ctx, read)
-        return json_response({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
-            {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]})
+        return json_response(
+            {
+                "valid": not verdict.violations,
+                "checked": list(verdict.checked),
+                "violations": [
+                    {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message}
+                    for x in verdict.violations
+                ],
+            }
+        )

@@ -13,7 +13,9 @@ from glancecore.features.metadefs import schemas
 from glancecore.features.metadefs.validation import is_pattern
 from glancecore.sdk.request_body import Checker
 
-_NAMESPACE, _OBJECT, _PROPERTY = (Checker(x) for x in (schemas.NAMESPACE_BODY, schemas.OBJECT_BODY, schemas.PROPERTY_BODY))
+_NAMESPACE, _OBJECT, _PROPERTY = (
+    Checker(x) for x in (schemas.NAMESPACE_BODY, schemas.OBJECT_BODY, schemas.PROPERTY_BODY)
+)
 _ASSOCIATION, _TAG, _TAGS = (Checker(x) for x in (schemas.ASSOCIATION_BODY, schemas.TAG_BODY, schemas.TAGS_BODY))
 
 
@@ -21,11 +23,15 @@ def namespace(wanted: Any, owner: str | None, at: datetime) -> Namespace:
     """A new namespace; ``owner`` when the body names none. Raises Invalid, ReadOnlyProperty."""
     fields = _own(wanted, owner)
     return Namespace(
-        id=str(uuid.uuid4()), created_at=at, updated_at=at, **fields,
+        id=str(uuid.uuid4()),
+        created_at=at,
+        updated_at=at,
+        **fields,
         associations=tuple(_association(x, at) for x in wanted.get("resource_type_associations", ())),
         properties=_properties("properties", wanted.get("properties", {})),
         objects=tuple(_object(f"objects.{n}.", x, at) for n, x in enumerate(wanted.get("objects", ()))),
-        tags=tuple(Tag(text.name("tag", x["name"]), at, at) for x in wanted.get("tags", ())))
+        tags=tuple(Tag(text.name("tag", x["name"]), at, at) for x in wanted.get("tags", ())),
+    )
 
 
 def namespace_fields(wanted: Any) -> Mapping[str, object]:
@@ -41,9 +47,14 @@ def _own(wanted: Any, owner: str | None) -> dict[str, Any]:
     for field in ("namespace", "display_name", "owner"):
         text.name(field, wanted.get(field) or "")
     text.free("description", wanted.get("description") or "")
-    return {"name": wanted["namespace"], "display_name": wanted.get("display_name"), "description": wanted.get("description"),
-            "visibility": MetadefVisibility(wanted.get("visibility", "private")), "protected": wanted.get("protected", False),
-            "owner": wanted.get("owner", owner)}
+    return {
+        "name": wanted["namespace"],
+        "display_name": wanted.get("display_name"),
+        "description": wanted.get("description"),
+        "visibility": MetadefVisibility(wanted.get("visibility", "private")),
+        "protected": wanted.get("protected", False),
+        "owner": wanted.get("owner", owner),
+    }
 
 
 def an_object(wanted: Any, at: datetime) -> MetadefObject:
@@ -71,7 +82,7 @@ def tags(wanted: Any, at: datetime) -> list[Tag]:
     return [Tag(text.name("name", x["name"]), at, at) for x in wanted["tags"]]
 
 
-# -- inside ------------------------------------------------------------------------------------------------------------
+# -- inside ----------------------------------------------------------------------------------------
 def _check(checker: Checker, wanted: Any) -> None:
     if not isinstance(wanted, dict):
         raise errors.Invalid("the body must be a JSON object")
@@ -88,8 +99,14 @@ def _association(wanted: dict[str, Any], at: datetime) -> Association:
 
 
 def _object(where: str, wanted: dict[str, Any], at: datetime) -> MetadefObject:
-    return MetadefObject(text.name(f"{where}name", wanted["name"]), at, at, wanted.get("description"), tuple(wanted.get("required", ())),
-                         _properties(f"{where}properties", wanted.get("properties", {})))
+    return MetadefObject(
+        text.name(f"{where}name", wanted["name"]),
+        at,
+        at,
+        wanted.get("description"),
+        tuple(wanted.get("required", ())),
+        _properties(f"{where}properties", wanted.get("properties", {})),
+    )
 
 
 def _properties(where: str, wanted: dict[str, Any]) -> tuple[Property, ...]:
@@ -99,5 +116,7 @@ def _properties(where: str, wanted: dict[str, Any]) -> tuple[Property, ...]:
 def _property(where: str, name: str, wanted: dict[str, Any]) -> Property:
     pattern = wanted.get("pattern")
     if pattern is not None and not is_pattern(pattern):
-        raise errors.Invalid(f"{where}pattern: {text.shortened(pattern)!r} is no regular expression of JSON schema, or a too large one")
+        raise errors.Invalid(
+            f"{where}pattern: {text.shortened(pattern)!r} is no regular expression of JSON schema, or a too large one"
+        )
     return Property(text.name(f"{where}name", name), {key: value for key, value in wanted.items() if key != "name"})

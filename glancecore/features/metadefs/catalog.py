@@ -59,11 +59,16 @@ class MetadefCatalog:
             return LoadOutcome.ADDED
         if mode is Mode.KEEP:
             return LoadOutcome.KEPT
-        new = _overwritten(old, namespace) if mode is Mode.OVERWRITE else _merged(old, namespace, prefer_new=mode is Mode.MERGE_NEW)
+        new = (
+            _overwritten(old, namespace)
+            if mode is Mode.OVERWRITE
+            else _merged(old, namespace, prefer_new=mode is Mode.MERGE_NEW)
+        )
         if new == old:
             return LoadOutcome.UNCHANGED
-        self._repository.commit(NamespaceChanged(old, replace(
-            new.checked(), version=old.version + 1, updated_at=namespace.updated_at)))
+        self._repository.commit(
+            NamespaceChanged(old, replace(new.checked(), version=old.version + 1, updated_at=namespace.updated_at))
+        )
         return LoadOutcome.CHANGED
 
     @on_concurrent_change
@@ -83,8 +88,14 @@ class MetadefCatalog:
 
 def _overwritten(old: Namespace, new: Namespace) -> Namespace:
     """As ``new``; what has not changed keeps its times."""
-    after = replace(old, display_name=new.display_name, description=new.description, visibility=new.visibility,
-                    protected=new.protected, owner=new.owner)
+    after = replace(
+        old,
+        display_name=new.display_name,
+        description=new.description,
+        visibility=new.visibility,
+        protected=new.protected,
+        owner=new.owner,
+    )
     for kind in _KINDS:
         after = after.with_parts(kind, _united(old.parts(kind), new.parts(kind), prefer_new=True, only_new=True))
     return after
@@ -93,8 +104,13 @@ def _overwritten(old: Namespace, new: Namespace) -> Namespace:
 def _merged(old: Namespace, new: Namespace, *, prefer_new: bool) -> Namespace:
     first, second = (new, old) if prefer_new else (old, new)
     merged = replace(
-        old, display_name=first.display_name or second.display_name, description=first.description or second.description,
-        visibility=first.visibility, protected=first.protected, owner=first.owner or second.owner)
+        old,
+        display_name=first.display_name or second.display_name,
+        description=first.description or second.description,
+        visibility=first.visibility,
+        protected=first.protected,
+        owner=first.owner or second.owner,
+    )
     for kind in _KINDS:
         merged = merged.with_parts(kind, _united(old.parts(kind), new.parts(kind), prefer_new=prefer_new))
     return merged
@@ -102,6 +118,7 @@ def _merged(old: Namespace, new: Namespace, *, prefer_new: bool) -> Namespace:
 
 def _united(old: tuple[P, ...], new: tuple[P, ...], *, prefer_new: bool, only_new: bool = False) -> tuple[P, ...]:
     """By name (of tags: in whatever case); an old part that a new one equals but for its times stays."""
+
     def key(part: P) -> str:
         return part.name.casefold() if isinstance(part, Tag) else part.name
 
@@ -112,8 +129,11 @@ def _united(old: tuple[P, ...], new: tuple[P, ...], *, prefer_new: bool, only_ne
         other = had.get(key(part))
         if other is None:
             return part
-        timeless = part if isinstance(part, Property) or isinstance(other, Property) else replace(
-            part, created_at=other.created_at, updated_at=other.updated_at)
+        timeless = (
+            part
+            if isinstance(part, Property) or isinstance(other, Property)
+            else replace(part, created_at=other.created_at, updated_at=other.updated_at)
+        )
         return other if not prefer_new or timeless == other else part
 
     if only_new:

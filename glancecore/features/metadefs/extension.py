@@ -26,7 +26,9 @@ class MetadefsExtension(CoreExtension):
         self.parts = MetadefParts(self.use_cases, kernel.policy)
         checked = kernel.conf.metadefs.image_properties
         if checked != "off":
-            kernel.of(ImagesExtension).use_cases.judge_properties(ImageProperties(validation, enforce=checked == "enforce").check)
+            kernel.of(ImagesExtension).use_cases.judge_properties(
+                ImageProperties(validation, enforce=checked == "enforce").check
+            )
 
     def routes(self) -> Iterable[Route]:
         from glancecore.features.metadefs import routes

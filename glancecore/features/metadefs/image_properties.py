@@ -22,7 +22,8 @@ class ImageProperties:
         self._enforce = enforce
 
     def check(self, after: Image, before: Image | None = None) -> None:
-        """What is new or changed is checked, by the definitions that the image's owner sees. Raises PropertiesInvalid."""
+        """What is new or changed is checked, by the definitions that the image's owner sees. Raises
+        PropertiesInvalid."""
         had: Mapping[str, str | None] = before.properties if before else {}
         new = {name: value for name, value in after.properties.items() if name not in had or had[name] != value}
         if not new:
@@ -31,8 +32,18 @@ class ImageProperties:
         for x in verdict.violations:
             metrics.METADEF_VIOLATIONS.labels(x.namespace, x.property, "refused" if self._enforce else "reported").inc()
             if not self._enforce:
-                LOG.warning("image %s: property %s breaks rule %s of namespace %s: %s", after.id, x.property, x.rule, x.namespace,
-                            x.message)
+                LOG.warning(
+                    "image %s: property %s breaks rule %s of namespace %s: %s",
+                    after.id,
+                    x.property,
+                    x.rule,
+                    x.namespace,
+                    x.message,
+                )
         if self._enforce and verdict.violations:
-            raise PropertiesInvalid("; ".join(
-                f"property {x.property} breaks rule {x.rule} of namespace {x.namespace}: {x.message}" for x in verdict.violations))
+            raise PropertiesInvalid(
+                "; ".join(
+                    f"property {x.property} breaks rule {x.rule} of namespace {x.namespace}: {x.message}"
+                    for x in verdict.violations
+                )
+            )

@@ -43,19 +43,29 @@ class MetadefObjectsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
         args = pairs(request)
         page, marker = metadef_query.objects(args, self._parts.list(ctx, namespace, MetadefObject))
-        return json_response({"objects": [metadef_answers.an_object(namespace, x) for x in page],
-                            **metadef_query.links(metadef_answers.path(namespace, "objects"), args, marker),
-                            "schema": "/v2/schemas/metadefs/objects"})
+        return json_response(
+            {
+                "objects": [metadef_answers.an_object(namespace, x) for x in page],
+                **metadef_query.links(metadef_answers.path(namespace, "objects"), args, marker),
+                "schema": "/v2/schemas/metadefs/objects",
+            }
+        )
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
-        made = self._parts.add(ctx, namespace, MetadefObject, lambda: metadef_bodies.an_object(self._read(request), now()))
+        made = self._parts.add(
+            ctx, namespace, MetadefObject, lambda: metadef_bodies.an_object(self._read(request), now())
+        )
         return json_response(metadef_answers.an_object(namespace, made), 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        return json_response(metadef_answers.an_object(namespace, self._parts.show(ctx, namespace, MetadefObject, name)))
+        return json_response(
+            metadef_answers.an_object(namespace, self._parts.show(ctx, namespace, MetadefObject, name))
+        )
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        made = self._parts.update(ctx, namespace, MetadefObject, name, lambda: metadef_bodies.an_object(self._read(request), now()))
+        made = self._parts.update(
+            ctx, namespace, MetadefObject, name, lambda: metadef_bodies.an_object(self._read(request), now())
+        )
         return json_response(metadef_answers.an_object(namespace, made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
@@ -76,12 +86,17 @@ class MetadefPropertiesApi(MetadefPartsApi):
 
     def show(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         resource_type = request.args.get("resource_type")
-        found = (self._parts.show(ctx, namespace, Property, name) if resource_type is None
-                 else self._parts.show_property(ctx, namespace, name, resource_type))
+        found = (
+            self._parts.show(ctx, namespace, Property, name)
+            if resource_type is None
+            else self._parts.show_property(ctx, namespace, name, resource_type)
+        )
         return json_response(metadef_answers.a_property(found))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        made = self._parts.update(ctx, namespace, Property, name, lambda: metadef_bodies.a_property(self._read(request)))
+        made = self._parts.update(
+            ctx, namespace, Property, name, lambda: metadef_bodies.a_property(self._read(request))
+        )
         return json_response(metadef_answers.a_property(made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
@@ -95,8 +110,12 @@ class MetadefTagsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
         args = pairs(request)
         page, marker = metadef_query.tags(args, self._parts.list(ctx, namespace, Tag))
-        return json_response({"tags": [{"name": x.name} for x in page],
-                            **metadef_query.links(metadef_answers.path(namespace, "tags"), args, marker)})
+        return json_response(
+            {
+                "tags": [{"name": x.name} for x in page],
+                **metadef_query.links(metadef_answers.path(namespace, "tags"), args, marker),
+            }
+        )
 
     def create(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         body.forbid(request)
@@ -106,7 +125,9 @@ class MetadefTagsApi(MetadefPartsApi):
     def create_many(self, request: Request, ctx: Context, namespace: str) -> Response:
         """All others go, unless the header says to append."""
         append = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
-        made = self._parts.set_tags(ctx, namespace, lambda: metadef_bodies.tags(self._read(request), now()), append=append)
+        made = self._parts.set_tags(
+            ctx, namespace, lambda: metadef_bodies.tags(self._read(request), now()), append=append
+        )
         return json_response({"tags": [{"name": x.name} for x in made]}, 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
@@ -129,7 +150,9 @@ class MetadefAssociationsApi(MetadefPartsApi):
         return json_response({"resource_type_associations": [metadef_answers.association(x) for x in found]})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
-        made = self._parts.add(ctx, namespace, Association, lambda: metadef_bodies.association(self._read(request), now()))
+        made = self._parts.add(
+            ctx, namespace, Association, lambda: metadef_bodies.association(self._read(request), now())
+        )
         return json_response(metadef_answers.association(made), 201)
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:

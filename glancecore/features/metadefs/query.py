@@ -31,17 +31,25 @@ def namespaces(args: Args, ctx: Context, limit_default: int, limit_max: int) -> 
     key, descending = _sort(one, tuple(MetadefField))
     limit = _limit(one)
     return MetadefQuery(
-        ctx.viewer, MetadefVisibility(visibility) if visibility else None, types,
+        ctx.viewer,
+        MetadefVisibility(visibility) if visibility else None,
+        types,
         (MetadefSort(MetadefField(key), descending), MetadefSort(MetadefField.NAMESPACE, descending)),
-        one.get("marker"), min(limit_default if limit is None else limit, limit_max))
+        one.get("marker"),
+        min(limit_default if limit is None else limit, limit_max),
+    )
 
 
 def tags(args: Args, found: Sequence[Tag]) -> tuple[list[Tag], str | None]:
-    """One page of them, the newest first unless asked otherwise, and the marker of the next one. Raises Invalid, MetadefNotFound."""
+    """One page of them, the newest first unless asked otherwise, and the marker of the next one. Raises Invalid,
+    MetadefNotFound."""
     one = dict(args)
     name, descending = _sort(one, _TAG_KEYS)
     keys: dict[str, Callable[[Tag], object]] = {
-        "name": lambda x: x.name, "created_at": lambda x: (x.created_at, x.name), "updated_at": lambda x: (x.updated_at, x.name)}
+        "name": lambda x: x.name,
+        "created_at": lambda x: (x.created_at, x.name),
+        "updated_at": lambda x: (x.updated_at, x.name),
+    }
     ordered = sorted(found, key=keys[name], reverse=descending)  # type: ignore[arg-type]  # each key compares with its like
     return _page(one, ordered, "tag")
 
@@ -68,7 +76,7 @@ def _page(one: dict[str, str], ordered: list[P], what: str) -> tuple[list[P], st
         start = next((n for n, x in enumerate(ordered, 1) if x.name == marker), 0)
         if not start:
             raise errors.MetadefNotFound(f"marker: there is no {what} {marker}")
-    page = ordered[start:None if limit is None else start + limit]
+    page = ordered[start : None if limit is None else start + limit]
     more = limit is not None and 0 < limit < len(ordered) - start
     return page, page[-1].name if more else None
 

@@ -48,8 +48,12 @@ def an_object(namespace: str, x: MetadefObject, prefix: str = "") -> dict[str, o
     row: dict[str, object] = {"name": x.name, "required": [prefix + each for each in x.required]}
     if x.description is not None:
         row["description"] = x.description
-    return row | {"properties": {prefix + each.name: each.definition for each in x.properties}, **_times(x),
-                  "self": path(namespace, "objects", x.name), "schema": "/v2/schemas/metadefs/object"}
+    return row | {
+        "properties": {prefix + each.name: each.definition for each in x.properties},
+        **_times(x),
+        "self": path(namespace, "objects", x.name),
+        "schema": "/v2/schemas/metadefs/object",
+    }
 
 
 def a_property(x: Property) -> dict[str, object]:
@@ -80,17 +84,31 @@ def _times(x: Outline | MetadefObject | Association | Tag) -> dict[str, object]:
 def exported(x: Namespace) -> dict[str, object]:
     """A file of ``glance-manage metadefs``: what loading it makes again, without times and links."""
     row: dict[str, object] = {"namespace": x.name}
-    row |= {name: value for name, value in (("display_name", x.display_name), ("description", x.description)) if value is not None}
+    row |= {
+        name: value
+        for name, value in (("display_name", x.display_name), ("description", x.description))
+        if value is not None
+    }
     row |= {"visibility": x.visibility.value, "protected": x.protected}
     if x.owner is not None:
         row["owner"] = x.owner
     row["resource_type_associations"] = [
-        {key: value for key, value in (("name", a.name), ("prefix", a.prefix), ("properties_target", a.properties_target))
-         if value is not None} for a in x.associations]
+        {
+            key: value
+            for key, value in (("name", a.name), ("prefix", a.prefix), ("properties_target", a.properties_target))
+            if value is not None
+        }
+        for a in x.associations
+    ]
     row["properties"] = {p.name: p.definition for p in x.properties}
     row["objects"] = [
-        {"name": o.name, **({} if o.description is None else {"description": o.description}),
-         **({"required": list(o.required)} if o.required else {}), "properties": {p.name: p.definition for p in o.properties}}
-        for o in x.objects]
+        {
+            "name": o.name,
+            **({} if o.description is None else {"description": o.description}),
+            **({"required": list(o.required)} if o.required else {}),
+            "properties": {p.name: p.definition for p in o.properties},
+        }
+        for o in x.objects
+    ]
     row["tags"] = [{"name": t.name} for t in x.tags]
     return row

@@ -26,18 +26,37 @@ DEFINITION: Schema = {
     "operators": {"type": "array", "items": _TEXT, "description": "Operators that may stand before a value."},
     "type": {"type": "string", "enum": TYPES, "description": "Type of the value."},
     "required": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
-    "minimum": {"type": "number"}, "maximum": {"type": "number"}, "maxLength": _COUNT, "minLength": _COUNT,
-    "pattern": {"type": "string", "format": "regex"}, "enum": {"type": "array", "description": "The allowed values."},
-    "readonly": _FLAG, "default": {"description": "The value where none is given."},
-    "items": {"type": "object", "additionalProperties": False, "properties": {
-        "type": {"type": "string", "enum": TYPES}, "enum": {"type": "array"}}},
-    "maxItems": _COUNT, "minItems": _COUNT, "uniqueItems": _FLAG, "additionalItems": _FLAG,
+    "minimum": {"type": "number"},
+    "maximum": {"type": "number"},
+    "maxLength": _COUNT,
+    "minLength": _COUNT,
+    "pattern": {"type": "string", "format": "regex"},
+    "enum": {"type": "array", "description": "The allowed values."},
+    "readonly": _FLAG,
+    "default": {"description": "The value where none is given."},
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"type": {"type": "string", "enum": TYPES}, "enum": {"type": "array"}},
+    },
+    "maxItems": _COUNT,
+    "minItems": _COUNT,
+    "uniqueItems": _FLAG,
+    "additionalItems": _FLAG,
 }
 _NEEDED = ["title", "type"]
 #: A definition in an object or a namespace, where its name is the key; clients may repeat the name in it.
-_NESTED = {"type": "object", "required": _NEEDED, "additionalProperties": False,
-           "properties": {"name": {"type": "string", "maxLength": MAX_NAME}, **DEFINITION}}
-_NESTED_ALL = {"type": "object", "additionalProperties": _NESTED, "propertyNames": {"minLength": 1, "maxLength": MAX_NAME}}
+_NESTED = {
+    "type": "object",
+    "required": _NEEDED,
+    "additionalProperties": False,
+    "properties": {"name": {"type": "string", "maxLength": MAX_NAME}, **DEFINITION},
+}
+_NESTED_ALL = {
+    "type": "object",
+    "additionalProperties": _NESTED,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
+}
 
 _OBJECT: Schema = {
     "name": {**_NAME, "description": "Name of the object, unique in its namespace."},
@@ -47,10 +66,18 @@ _OBJECT: Schema = {
 }
 _ASSOCIATION: Schema = {
     "name": {**_NAME, "description": "Name of the resource type, as Heat calls it where it does."},
-    "prefix": {"type": "string", "maxLength": MAX_NAME,
-               "description": "What the names of the namespace's properties begin with on this resource type; with its separator."},
-    "properties_target": {"type": "string", "maxLength": MAX_NAME,
-                          "description": "Which of the resource's sets of keys and values is meant, where it has several."},
+    "prefix": {
+        "type": "string",
+        "maxLength": MAX_NAME,
+        "description": (
+            "What the names of the namespace's properties begin with on this resource type; with its separator."
+        ),
+    },
+    "properties_target": {
+        "type": "string",
+        "maxLength": MAX_NAME,
+        "description": "Which of the resource's sets of keys and values is meant, where it has several.",
+    },
 }
 _TIMES = {"created_at": _TIME, "updated_at": _TIME}
 _TAG: Schema = {"name": {**_NAME, "description": "The tag, unique in its namespace in whatever case."}}
@@ -73,10 +100,11 @@ def _nested(properties: Schema, *required: str) -> Schema:
     return _closed({**properties, **{name: {} for name in READ_ONLY}}, *required)
 
 
-# -- bodies ------------------------------------------------------------------------------------------------------------
+# -- bodies ----------------------------------------------------------------------------------------
 PARTS: Schema = {
     "resource_type_associations": {"type": "array", "items": _nested(_ASSOCIATION, "name")},
-    "properties": _NESTED_ALL, "objects": {"type": "array", "items": _nested(_OBJECT, "name")},
+    "properties": _NESTED_ALL,
+    "objects": {"type": "array", "items": _nested(_OBJECT, "name")},
     "tags": {"type": "array", "items": _nested(_TAG, "name")},
 }
 NAMESPACE_BODY = bounded(_closed({**_OWN, **PARTS}, "namespace"))
@@ -85,42 +113,92 @@ PROPERTY_BODY = bounded(_closed({"name": _NAME, **DEFINITION}, "name", *_NEEDED)
 ASSOCIATION_BODY = bounded(_closed(_ASSOCIATION, "name"))
 TAG_BODY = bounded(_closed(_TAG, "name"))
 TAGS_BODY = bounded(_closed({"tags": {"type": "array", "items": _closed(_TAG, "name")}}, "tags"))
-VALIDATE_BODY = bounded(_closed({
-    "resource_type": {**_NAME, "description": "Such as OS::Glance::Image."},
-    "properties": {"type": "object", "description": "Names and values as the resource has them, with their prefixes."},
-}, "resource_type", "properties"))
+VALIDATE_BODY = bounded(
+    _closed(
+        {
+            "resource_type": {**_NAME, "description": "Such as OS::Glance::Image."},
+            "properties": {
+                "type": "object",
+                "description": "Names and values as the resource has them, with their prefixes.",
+            },
+        },
+        "resource_type",
+        "properties",
+    )
+)
 
-# -- answers -----------------------------------------------------------------------------------------------------------
+# -- answers ---------------------------------------------------------------------------------------
 PROPERTY = _closed({"name": _NAME, **DEFINITION}, "name", *_NEEDED)
 PROPERTIES = _closed({"properties": {"type": "object", "additionalProperties": PROPERTY}}, "properties")
 _READ_PROPERTIES = {"type": "object", "additionalProperties": _closed(DEFINITION, *_NEEDED)}
-OBJECT = _closed({**_OBJECT, "properties": _READ_PROPERTIES, **_TIMES, **_LINKS},
-                 "name", "required", "properties", *_TIMES, *_LINKS)
-OBJECTS = _closed({"objects": {"type": "array", "items": OBJECT}, "first": _TEXT, "next": _TEXT, "schema": _TEXT},
-                  "objects", "schema")
+OBJECT = _closed(
+    {**_OBJECT, "properties": _READ_PROPERTIES, **_TIMES, **_LINKS}, "name", "required", "properties", *_TIMES, *_LINKS
+)
+OBJECTS = _closed(
+    {"objects": {"type": "array", "items": OBJECT}, "first": _TEXT, "next": _TEXT, "schema": _TEXT}, "objects", "schema"
+)
 ASSOCIATION = _closed({**_ASSOCIATION, **_TIMES}, "name", *_TIMES)
-ASSOCIATIONS = _closed({"resource_type_associations": {"type": "array", "items": ASSOCIATION}}, "resource_type_associations")
-RESOURCE_TYPES = _closed({"resource_types": {"type": "array", "items": _closed({"name": _NAME, **_TIMES}, "name", *_TIMES)}},
-                         "resource_types")
+ASSOCIATIONS = _closed(
+    {"resource_type_associations": {"type": "array", "items": ASSOCIATION}}, "resource_type_associations"
+)
+RESOURCE_TYPES = _closed(
+    {"resource_types": {"type": "array", "items": _closed({"name": _NAME, **_TIMES}, "name", *_TIMES)}},
+    "resource_types",
+)
 TAG = _closed({**_TAG, **_TIMES}, "name", *_TIMES)
 TAGS = _closed({"tags": {"type": "array", "items": TAG_BODY}, "first": _TEXT, "next": _TEXT}, "tags")
-_READ_PARTS = {"resource_type_associations": ASSOCIATIONS["properties"]["resource_type_associations"],
-               "properties": _READ_PROPERTIES, "objects": {"type": "array", "items": OBJECT},
-               "tags": {"type": "array", "items": TAG_BODY}}
-NAMESPACE = _closed({**_OWN, **_TIMES, **_LINKS, **_READ_PARTS}, "namespace", "visibility", "protected", *_TIMES, *_LINKS)
-NAMESPACES = _closed({
-    "namespaces": {"type": "array", "items": _closed(
-        {**_OWN, **_TIMES, **_LINKS, "resource_type_associations": _READ_PARTS["resource_type_associations"]},
-        "namespace", "visibility", "protected", *_TIMES, *_LINKS)},
-    "first": _TEXT, "next": _TEXT, "schema": _TEXT}, "namespaces", "first", "schema")
-VERDICT = _closed({
-    "valid": _FLAG, "checked": {"type": "array", "items": _TEXT, "description": "Properties that have a definition."},
-    "violations": {"type": "array", "items": _closed(
-        {"namespace": _TEXT, "property": _TEXT, "rule": _TEXT, "message": _TEXT}, "namespace", "property", "rule", "message")},
-}, "valid", "checked", "violations")
+_READ_PARTS = {
+    "resource_type_associations": ASSOCIATIONS["properties"]["resource_type_associations"],
+    "properties": _READ_PROPERTIES,
+    "objects": {"type": "array", "items": OBJECT},
+    "tags": {"type": "array", "items": TAG_BODY},
+}
+NAMESPACE = _closed(
+    {**_OWN, **_TIMES, **_LINKS, **_READ_PARTS}, "namespace", "visibility", "protected", *_TIMES, *_LINKS
+)
+NAMESPACES = _closed(
+    {
+        "namespaces": {
+            "type": "array",
+            "items": _closed(
+                {**_OWN, **_TIMES, **_LINKS, "resource_type_associations": _READ_PARTS["resource_type_associations"]},
+                "namespace",
+                "visibility",
+                "protected",
+                *_TIMES,
+                *_LINKS,
+            ),
+        },
+        "first": _TEXT,
+        "next": _TEXT,
+        "schema": _TEXT,
+    },
+    "namespaces",
+    "first",
+    "schema",
+)
+VERDICT = _closed(
+    {
+        "valid": _FLAG,
+        "checked": {"type": "array", "items": _TEXT, "description": "Properties that have a definition."},
+        "violations": {
+            "type": "array",
+            "items": _closed(
+                {"namespace": _TEXT, "property": _TEXT, "rule": _TEXT, "message": _TEXT},
+                "namespace",
+                "property",
+                "rule",
+                "message",
+            ),
+        },
+    },
+    "valid",
+    "checked",
+    "violations",
+)
 
 
-# -- GET /v2/schemas/metadefs/… ----------------------------------------------------------------------------------------
+# -- GET /v2/schemas/metadefs/… --------------------------------------------------------------------
 def _document(name: str, properties: Schema, *required: str) -> Schema:
     return {"name": name, "properties": properties, "additionalProperties": False, "required": list(required)}
 
@@ -131,11 +209,22 @@ def documents() -> dict[str, Schema]:
     association = _document("resource_type_association", {**_ASSOCIATION, **_TIMES}, "name")
     one = _document("property", {"name": _NAME, **DEFINITION}, "name", *_NEEDED)
     many = collection("properties", one)
-    many["properties"]["properties"] = {"type": "object", "additionalProperties": _document("property", {"name": _NAME, **DEFINITION},
-                                                                                           *_NEEDED)}
+    many["properties"]["properties"] = {
+        "type": "object",
+        "additionalProperties": _document("property", {"name": _NAME, **DEFINITION}, *_NEEDED),
+    }
     group = _document("object", {**_OBJECT, **_TIMES, **_LINKS}, "name")
     tag = _document("tag", {**_TAG, **_TIMES}, "name")
-    made = {"namespace": namespace, "namespaces": collection("namespaces", namespace), "resource_type": association,
-          "resource_types": collection("resource_type_associations", association), "property": one, "properties": many,
-          "object": group, "objects": collection("objects", group), "tag": tag, "tags": collection("tags", tag)}
+    made = {
+        "namespace": namespace,
+        "namespaces": collection("namespaces", namespace),
+        "resource_type": association,
+        "resource_types": collection("resource_type_associations", association),
+        "property": one,
+        "properties": many,
+        "object": group,
+        "objects": collection("objects", group),
+        "tag": tag,
+        "tags": collection("tags", tag),
+    }
     return {f"metadefs/{name}": x for name, x in made.items()}

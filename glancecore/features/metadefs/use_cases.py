@@ -33,14 +33,15 @@ class NamespacePage:
 
 
 class Metadefs:
-    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, writer: Writer,
-                 validation: MetadefValidation) -> None:
+    def __init__(
+        self, repository: MetadefRepository, authorizer: Authorizer, writer: Writer, validation: MetadefValidation
+    ) -> None:
         self._repository = repository
         self._validation = validation
         self._policy = authorizer
         self._writer = writer
 
-    # -- reading -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def show(self, ctx: Context, name: str) -> Namespace:
         """The namespace whole. Raises NamespaceNotFound, also when the policy does not let the caller see it."""
         namespace = self._repository.get(name, ctx.viewer)
@@ -61,26 +62,30 @@ class Metadefs:
         return self._repository.resource_types()
 
     def validate(self, ctx: Context, read: Callable[[], tuple[str, Mapping[str, object]]]) -> PropertiesVerdict:
-        """By the public definitions and those of the caller's project. ``read`` gives resource type and properties. Raises Forbidden, and
-        what ``read`` raises."""
+        """By the public definitions and those of the caller's project. ``read`` gives resource type and properties.
+        Raises Forbidden, and what ``read`` raises."""
         self._policy.authorize(ctx, "get_metadef_namespaces")
         resource_type, properties = read()
         return self._validation.check(ctx.project, resource_type, properties)
 
-    # -- changing ----------------------------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------
     def create(self, ctx: Context, read: Callable[[], Namespace]) -> Namespace:
-        """With everything that is in it, at once, as ``read`` gives it, which is asked when there may be one that the caller may create.
+        """With everything that is in it, at once, as ``read`` gives it, which is asked when there may be one that the
+        caller may create.
 
         Raises Forbidden, MetadefExists, LimitExceeded, and what ``read`` raises."""
         self._require_creating(ctx)
         namespace = read()
         self._policy.authorize(ctx, "add_metadef_namespace", target(namespace))
         _check_owner(ctx, namespace.owner)
-        self._writer.save(NamespaceAdded(namespace.checked()), events=[MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace)])
+        self._writer.save(
+            NamespaceAdded(namespace.checked()), events=[MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace)]
+        )
         return namespace
 
     def _require_creating(self, ctx: Context) -> None:
-        """Raises Forbidden when the policy lets the caller create none, whatever its name and visibility. Admins may create for others."""
+        """Raises Forbidden when the policy lets the caller create none, whatever its name and visibility. Admins may
+        create for others."""
         if ctx.admin or self._policy.depends_on("add_metadef_namespace", "namespace"):
             return
         own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value} for x in MetadefVisibility]
@@ -88,7 +93,8 @@ class Metadefs:
             self._policy.authorize(ctx, "add_metadef_namespace", own[0])
 
     def update(self, ctx: Context, name: str, read: Callable[[], Mapping[str, object]]) -> Namespace:
-        """Replace the own fields, which ``read`` gives by the names of Outline when the caller may change them, and nothing that is in it.
+        """Replace the own fields, which ``read`` gives by the names of Outline when the caller may change them, and
+        nothing that is in it.
 
         Raises NamespaceNotFound, Forbidden, MetadefExists (the new name), and what ``read`` raises."""
         fields = cache(read)
@@ -99,8 +105,13 @@ class Metadefs:
                 _check_owner(ctx, after.owner)
             return after
 
-        return self.change(ctx, name, "modify_metadef_namespace", change, lambda after: [
-            MetadefEvent(EventType.METADEF_NAMESPACE_UPDATE, after, old_name=name)])
+        return self.change(
+            ctx,
+            name,
+            "modify_metadef_namespace",
+            change,
+            lambda after: [MetadefEvent(EventType.METADEF_NAMESPACE_UPDATE, after, old_name=name)],
+        )
 
     @on_concurrent_change
     def delete(self, ctx: Context, name: str) -> None:
@@ -108,12 +119,21 @@ class Metadefs:
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, "delete_metadef_namespace", target(namespace))
         namespace.check_deletable()
-        self._writer.save(NamespaceRemoved(namespace), events=[MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace)])
+        self._writer.save(
+            NamespaceRemoved(namespace), events=[MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace)]
+        )
 
     @on_concurrent_change
-    def change(self, ctx: Context, name: str, policy: str, change: Callable[[Namespace], Namespace],
-               events: Callable[[Namespace], Sequence[MetadefEvent]]) -> Namespace:
-        """The namespace after ``change``, saved, and ``events`` of it told. For the use cases of what is in a namespace, too."""
+    def change(
+        self,
+        ctx: Context,
+        name: str,
+        policy: str,
+        change: Callable[[Namespace], Namespace],
+        events: Callable[[Namespace], Sequence[MetadefEvent]],
+    ) -> Namespace:
+        """The namespace after ``change``, saved, and ``events`` of it told. For the use cases of what is in a
+        namespace, too."""
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, policy, target(namespace))
         after = replace(change(namespace).checked(), version=namespace.version + 1)
@@ -123,8 +143,12 @@ class Metadefs:
 
 def target(namespace: Outline) -> Mapping[str, object]:
     """What policies may look at."""
-    return {"owner": namespace.owner, "project_id": namespace.owner, "visibility": namespace.visibility.value,
-            "namespace": namespace.name}
+    return {
+        "owner": namespace.owner,
+        "project_id": namespace.owner,
+        "visibility": namespace.visibility.value,
+        "namespace": namespace.name,
+    }
 
 
 def _check_owner(ctx: Context, owner: str | None) -> None:

@@ -1,10 +1,9 @@
 """Checking properties against the metadata definitions for a resource type.
 
-Definitions count when their namespace is associated with the resource type and public, or owned by the project in question;
-the association's prefix comes before their names. Only properties that somebody has defined are checked, each by itself. When
-several namespaces define the same one, a value is right if one of them accepts it: drivers of different hypervisors define the
-same names with different values.
-"""
+Definitions count when their namespace is associated with the resource type and public, or owned by the project in
+question; the association's prefix comes before their names. Only properties that somebody has defined are checked, each
+by itself. When several namespaces define the same one, a value is right if one of them accepts it: drivers of different
+hypervisors define the same names with different values."""
 
 from __future__ import annotations
 
@@ -28,7 +27,18 @@ from glancecore.ports.metadef_repository import MetadefField, MetadefQuery, Meta
 #: Seconds that definitions are remembered; a change takes effect within it.
 MEMORY = 5.0
 _PAGE = 500
-_RULES = ("type", "minimum", "maximum", "minLength", "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems")
+_RULES = (
+    "type",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "items",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+)
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1", "t", "y"}), frozenset({"false", "no", "off", "0", "f", "n"})
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 #: What is told of one value at most, and characters of one sentence.
@@ -74,13 +84,21 @@ class _Definition:
             typed = _typed(each, self.type)
             if self.enum is not None and self.type != "array" and not _among(each, typed, self._allowed):
                 allowed = ", ".join(str(x) for x in self.enum)
-                yield Violation(self.namespace, name, "enum", shortened(f"{shortened(repr(each))} is not one of {allowed}", _LONGEST))
+                yield Violation(
+                    self.namespace,
+                    name,
+                    "enum",
+                    shortened(f"{shortened(repr(each))} is not one of {allowed}", _LONGEST),
+                )
                 continue
             for error in self._validator.iter_errors(typed):
-                yield Violation(self.namespace, name, error.kind.name, shortened(_explain(error, each, self.type), _LONGEST))
+                yield Violation(
+                    self.namespace, name, error.kind.name, shortened(_explain(error, each, self.type), _LONGEST)
+                )
 
     def _values(self, value: object) -> list[object]:
-        """A value in front of which an operator of the definition stands is what follows it; ``<or>`` may part several."""
+        """A value in front of which an operator of the definition stands is what follows it; ``<or>`` may part
+        several."""
         if not isinstance(value, str) or not self.operators:
             return [value]
         found: list[list[str]] = []
@@ -131,7 +149,8 @@ def is_pattern(pattern: str) -> bool:
 
 
 def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """Of the rules that are good ones: definitions of a database that was taken over may have others, which nobody can follow."""
+    """Of the rules that are good ones: definitions of a database that was taken over may have others, which nobody can
+    follow."""
     try:
         return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS)
     except (jsonschema_rs.ValidationError, ValueError):
@@ -183,8 +202,15 @@ class MetadefValidation:
         checked: list[str] = []
         violations: list[Violation] = []
         for name, value in properties.items():
-            found = [list(islice(x.violations(name, value), _MOST_TOLD)) for definitions in sets for x in definitions.get(name, ())
-                     ] if value is not None else []
+            found = (
+                [
+                    list(islice(x.violations(name, value), _MOST_TOLD))
+                    for definitions in sets
+                    for x in definitions.get(name, ())
+                ]
+                if value is not None
+                else []
+            )
             if found:
                 checked.append(name)
                 if all(found):
@@ -198,8 +224,12 @@ class MetadefValidation:
         if known is not None and known[0] > now:
             return known[1]
         query = MetadefQuery(
-            Viewer(project), MetadefVisibility.PUBLIC if project is None else MetadefVisibility.PRIVATE, (resource_type,),
-            _BY_NAME, limit=_PAGE)
+            Viewer(project),
+            MetadefVisibility.PUBLIC if project is None else MetadefVisibility.PRIVATE,
+            (resource_type,),
+            _BY_NAME,
+            limit=_PAGE,
+        )
         found: dict[str, list[_Definition]] = {}
         for namespace in whole(self._repository, query):
             prefix = namespace.prefix_for(resource_type) or ""

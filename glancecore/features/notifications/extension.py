@@ -1,4 +1,5 @@
-"""Telling others what has happened, as a capability: the operator's notifiers, and the outbox of those that lose nothing."""
+"""Telling others what has happened, as a capability: the operator's notifiers, and the outbox of those that lose
+nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +21,18 @@ class NotificationsExtension(CoreExtension):
         notifiers: dict[str, Notifier] = kernel.plugins.every("notifier")
         destinations = _destinations(conf, kernel.plugins, notifiers)
         options = conf.outbox
-        self.outbox = Outbox(kernel.database.outbox, destinations if options.deliver else (), OutboxSettings(
-            options.interval, options.batch, options.claim_seconds, options.first_pause, options.longest_pause, options.max_age))
+        self.outbox = Outbox(
+            kernel.database.outbox,
+            destinations if options.deliver else (),
+            OutboxSettings(
+                options.interval,
+                options.batch,
+                options.claim_seconds,
+                options.first_pause,
+                options.longest_pause,
+                options.max_age,
+            ),
+        )
         immediate = {name: x for name, x in notifiers.items() if x.immediate}
         kernel.notifications.go_to(immediate, _queues(conf, notifiers), destinations, self.outbox.recorded)
 
@@ -53,6 +64,9 @@ def _destinations(conf: cfg.ConfigOpts, plugins: Plugins, notifiers: dict[str, N
                 notifiers[name] = notifier
     for destination in found:
         if conf.outbox.claim_seconds < 2 * destination.timeout:
-            raise ConfigError(f"[outbox] claim_seconds = {conf.outbox.claim_seconds:g}: {destination.name} may take {destination.timeout:g} "
-                              f"seconds for one event; set claim_seconds to {2 * destination.timeout:g} at least")
+            raise ConfigError(
+                f"[outbox] claim_seconds = {conf.outbox.claim_seconds:g}: {destination.name} may take"
+                f" {destination.timeout:g} seconds for one event; set claim_seconds to {2 * destination.timeout:g} at"
+                " least"
+            )
     return found

@@ -22,4 +22,6 @@ class QuotasExtension(CoreExtension):
         from glancecore.features.quotas.api import QuotasApi
 
         conf = self.kernel.conf
-        return routes.routes(QuotasApi(self.use_cases, conf.max_json_body, conf.limit_param_default, conf.api_limit_max))
+        return routes.routes(
+            QuotasApi(self.use_cases, conf.max_json_body, conf.limit_param_default, conf.api_limit_max)
+        )

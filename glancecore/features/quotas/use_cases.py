@@ -44,7 +44,8 @@ class Quotas:
         self._policy = authorizer
 
     def list(self, ctx: Context, after: str, limit: int) -> Sequence[OwnQuota]:
-        """Projects that have limits of their own, by id, behind the one named. Raises Forbidden, Invalid; NotEnabled where the quota plugin has them."""
+        """Projects that have limits of their own, by id, behind the one named. Raises Forbidden, Invalid; NotEnabled
+        where the quota plugin has them."""
         self._policy.authorize(ctx, "get_quotas")
         self._quota.require_table()
         return [OwnQuota(*x) for x in self._quota.table.page(checked_project(after) if after else "", limit)]
@@ -55,15 +56,19 @@ class Quotas:
         return self._state(project)
 
     def set(self, ctx: Context, project: str, read: Callable[[], Mapping[str, int | None]]) -> ProjectState:
-        """What ``read`` gives is set, None: the default counts again; the rest stays. It is read when the caller has been found to be allowed to. Raises Forbidden, Invalid,
-        NotEnabled, and what ``read`` raises."""
+        """What ``read`` gives is set, None: the default counts again; the rest stays. It is read when the caller has
+        been found to be allowed to. Raises Forbidden, Invalid, NotEnabled, and what ``read`` raises."""
         self._policy.authorize(ctx, "modify_quotas", {"project_id": project})
         checked_project(project)
         self._quota.require_table()
         wanted = dict(read())
         own = self._quota.change(project, wanted)
-        LOG.info("limits of project %s set by %s: %s", text.escaped(project), text.escaped(ctx.user or "the operator"),
-                 ", ".join(f"{x}={'default' if y is None else y}" for x, y in wanted.items()))
+        LOG.info(
+            "limits of project %s set by %s: %s",
+            text.escaped(project),
+            text.escaped(ctx.user or "the operator"),
+            ", ".join(f"{x}={'default' if y is None else y}" for x, y in wanted.items()),
+        )
         return self._state(project, own)
 
     def unset(self, ctx: Context, project: str) -> ProjectState:

@@ -25,7 +25,9 @@ from glancecore.sdk.responses import json_response
 
 
 class TasksApi:
-    def __init__(self, tasks: Tasks, imports: Imports, image_body: Schema, max_json_body: int, limit_default: int, limit_max: int) -> None:
+    def __init__(
+        self, tasks: Tasks, imports: Imports, image_body: Schema, max_json_body: int, limit_default: int, limit_max: int
+    ) -> None:
         self._tasks = tasks
         self._imports = imports
         self._image_body = body.Checker(image_body)
@@ -50,6 +52,7 @@ class TasksApi:
 
     def add(self, request: Request, ctx: Context) -> Response:
         """The way that was there before imports: an image from a URL in one call."""
+
         def read() -> tuple[str, NewImage, dict[str, Any]]:
             given = body.read_json(request, min(self._limit, MOST_BYTES))
             self._body.check(given)
@@ -76,8 +79,14 @@ class TasksApi:
             raise errors.Invalid(f"sort_key: {key!r} is not one of {', '.join(TaskSort)}")
         if direction not in ("asc", "desc"):
             raise errors.Invalid(f"sort_dir: {direction!r} is not one of asc, desc")
-        return TaskQuery(datetime.now(UTC), status=TaskStatus(status) if status else None, type=TaskType(kind) if kind else None,
-                         sort=((TaskSort(key), direction == "desc"),), marker=args.get("marker"), limit=min(limit, self._max))
+        return TaskQuery(
+            datetime.now(UTC),
+            status=TaskStatus(status) if status else None,
+            type=TaskType(kind) if kind else None,
+            sort=((TaskSort(key), direction == "desc"),),
+            marker=args.get("marker"),
+            limit=min(limit, self._max),
+        )
 
 
 def _link(args: list[tuple[str, str]]) -> str:
@@ -85,9 +94,17 @@ def _link(args: list[tuple[str, str]]) -> str:
 
 
 def _stub(task: Task) -> dict[str, object]:
-    return {"id": task.id, "type": task.type, "status": task.status, "owner": task.owner, "created_at": stamp(task.created_at),
-            "updated_at": stamp(task.updated_at), "expires_at": stamp(task.expires_at) if task.expires_at else None,
-            "self": f"/v2/tasks/{task.id}", "schema": "/v2/schemas/task"}
+    return {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "created_at": stamp(task.created_at),
+        "updated_at": stamp(task.updated_at),
+        "expires_at": stamp(task.expires_at) if task.expires_at else None,
+        "self": f"/v2/tasks/{task.id}",
+        "schema": "/v2/schemas/task",
+    }
 
 
 def _whole(task: Task) -> dict[str, object]:
@@ -97,19 +114,40 @@ def _whole(task: Task) -> dict[str, object]:
 def _details(task: Task) -> dict[str, object]:
     progress = task.progress
     return {
-        "input": task.input, "result": task.result, "message": task.message, "image_id": task.image_id,
-        "request_id": task.request_id, "user_id": task.user_id, "error": task.error, "cancel_requested": task.cancelled,
+        "input": task.input,
+        "result": task.result,
+        "message": task.message,
+        "image_id": task.image_id,
+        "request_id": task.request_id,
+        "user_id": task.user_id,
+        "error": task.error,
+        "cancel_requested": task.cancelled,
         "kept_until": stamp(task.kept_until) if task.kept_until else None,
-        "progress": {"stage": progress.stage, "bytes": progress.bytes, "total": progress.total, "stores": [
-            {"store": x.store, "state": x.state, "bytes": x.bytes, "error": x.error} for x in progress.copies]},
+        "progress": {
+            "stage": progress.stage,
+            "bytes": progress.bytes,
+            "total": progress.total,
+            "stores": [
+                {"store": x.store, "state": x.state, "bytes": x.bytes, "error": x.error} for x in progress.copies
+            ],
+        },
     }
 
 
 def _row(task: Task) -> dict[str, object]:
     """As Glance's database has it: other times, no links."""
-    return {"id": task.id, "type": task.type, "status": task.status, "owner": task.owner, "created_at": _exact(task.created_at),
-            "updated_at": _exact(task.updated_at), "expires_at": _exact(task.expires_at), "deleted": False, "deleted_at": None,
-            **_details(task)}
+    return {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "created_at": _exact(task.created_at),
+        "updated_at": _exact(task.updated_at),
+        "expires_at": _exact(task.expires_at),
+        "deleted": False,
+        "deleted_at": None,
+        **_details(task),
+    }
 
 
 def _exact(at: datetime | None) -> str | None:

@@ -26,7 +26,12 @@ class TasksExtension(CoreExtension):
 
         conf, image_body = self.kernel.conf, image_schemas.body(self.kernel.of(ImagesExtension).formats)
         imports = self.kernel.of(ImportsExtension).use_cases
-        return routes.routes(TasksApi(self.use_cases, imports, image_body, conf.max_json_body, conf.limit_param_default, conf.api_limit_max), image_body)
+        return routes.routes(
+            TasksApi(
+                self.use_cases, imports, image_body, conf.max_json_body, conf.limit_param_default, conf.api_limit_max
+            ),
+            image_body,
+        )
 
     def schemas(self) -> Mapping[str, Schema]:
         return schemas.documents()

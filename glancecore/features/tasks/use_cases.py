@@ -33,7 +33,8 @@ class Tasks:
         self._policy = authorizer
 
     def of_image(self, ctx: Context, image_id: str) -> list[Task]:
-        """The newest tasks of an image that the caller sees, newest first. Who does not own it is not told who asked, and what for."""
+        """The newest tasks of an image that the caller sees, newest first. Who does not own it is not told who asked,
+        and what for."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         found = self._tasks.of_image(image_id, datetime.now(UTC), MOST_OF_IMAGE)

@@ -1,4 +1,5 @@
-"""What an upload becomes: the image's data, or data that is staged for a later import. All in which the two differ is here."""
+"""What an upload becomes: the image's data, or data that is staged for a later import. All in which the two differ is
+here."""
 
 from __future__ import annotations
 
@@ -28,11 +29,13 @@ class Aim(ABC):
 
     @abstractmethod
     def begun(self, image: Image, token: str | None) -> Image:
-        """The queued image when its upload begins. Raises WrongStatus, Invalid, and what is known to be wrong with its signature."""
+        """The queued image when its upload begins. Raises WrongStatus, Invalid, and what is known to be wrong with its
+        signature."""
 
     @abstractmethod
     def target(self, store_id: str | None, size: int | None) -> StoreFacade:
-        """Where data of ``size`` bytes (None: not known) goes. Raises UnknownStore, StoreUnavailable, StoreReadOnly, TooLarge."""
+        """Where data of ``size`` bytes (None: not known) goes. Raises UnknownStore, StoreUnavailable, StoreReadOnly,
+        TooLarge."""
 
     @abstractmethod
     def blob(self, begun: Image, target: StoreFacade) -> BlobRef:
@@ -44,14 +47,17 @@ class Aim(ABC):
 
     @abstractmethod
     def signature(self, image: Image, token: str | None) -> SignatureCheck | None:
-        """What the data is held against in the end. Raises CertificatesUnavailable, NotAuthenticated: then the caller must ask again."""
+        """What the data is held against in the end. Raises CertificatesUnavailable, NotAuthenticated: then the caller
+        must ask again."""
 
     @abstractmethod
     def within(self, limits: Limits) -> Limits:
         """Those of ``limits`` that the end must keep to."""
 
     @abstractmethod
-    def made(self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None) -> Image:
+    def made(
+        self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None
+    ) -> Image:
         """The image with the data, which was stored as ``blob``."""
 
     @abstractmethod
@@ -83,7 +89,10 @@ class ToImage(Aim):
 
     def signature(self, image: Image, token: str | None) -> SignatureCheck | None:
         if token is None and self._signatures.wants_token and image.properties.get(CERTIFICATE):
-            raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
+            raise errors.CertificatesUnavailable(
+                "the certificate of the signed image can be asked for in its owner's name only: send the end of the"
+                " upload again"
+            )
         try:
             return self._signatures.check_of(image, token)
         except errors.NotAuthenticated as exc:
@@ -92,7 +101,9 @@ class ToImage(Aim):
     def within(self, limits: Limits) -> Limits:
         return Limits(bytes=limits.bytes)
 
-    def made(self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None) -> Image:
+    def made(
+        self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None
+    ) -> Image:
         del blob, verdict
         return image.finish_upload(digests, (location,))
 
@@ -135,7 +146,9 @@ class ToStage(Aim):
     def within(self, limits: Limits) -> Limits:
         return Limits(staged_bytes=limits.staged_bytes)
 
-    def made(self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None) -> Image:
+    def made(
+        self, image: Image, location: Location, blob: BlobRef, digests: Digests, verdict: InspectionVerdict | None
+    ) -> Image:
         return image.finish_stage(Staged(blob.store, blob.key, location.url, digests, verdict))
 
     def events_begun(self, image: Image, target: StoreFacade) -> Sequence[ImageEvent]:

@@ -1,4 +1,5 @@
-"""What is known of the bytes of uploads that came to this process: they are not read again when the next ones come to it, too, or the image is made here."""
+"""What is known of the bytes of uploads that came to this process: they are not read again when the next ones come to
+it, too, or the image is made here."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Examinations:
         self._lock = Lock()
 
     def going_on(self, image: Image, session: UploadSession) -> Examination | None:
-        """For the next bytes. One that has not seen what came before is to see that first; None: they are examined in the end. The caller ``keep``s it."""
+        """For the next bytes. One that has not seen what came before is to see that first; None: they are examined in
+        the end. The caller ``keep``s it."""
         found = self.take(session)
         if found is not None or session.partial or session.offset >= BEGINNING:
             return found

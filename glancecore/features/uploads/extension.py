@@ -19,15 +19,31 @@ from glancecore.sdk.workers import Workers
 class UploadsExtension(CoreExtension):
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
-        chosen, data, images, records = kernel.conf.uploads, kernel.data_settings, kernel.of(ImagesExtension), UploadRecords(kernel.database.records)
+        chosen, data, images, records = (
+            kernel.conf.uploads,
+            kernel.data_settings,
+            kernel.of(ImagesExtension),
+            UploadRecords(kernel.database.records),
+        )
         parts = UploadParts(kernel.stores, records)
-        aims = Aims(ToImage(images.uploads, kernel.signatures), None if kernel.hooks.staged_data is None else ToStage(kernel.hooks.staged_data))
+        aims = Aims(
+            ToImage(images.uploads, kernel.signatures),
+            None if kernel.hooks.staged_data is None else ToStage(kernel.hooks.staged_data),
+        )
         examinations = Examinations(images.uploads, aims)
         self._workers = Workers("upload", chosen.workers, waiting=10_000)
-        finishing = UploadFinishing(kernel.operations, images.uploads, aims, parts, examinations, kernel.stores, kernel.quota, self._workers)
+        finishing = UploadFinishing(
+            kernel.operations, images.uploads, aims, parts, examinations, kernel.stores, kernel.quota, self._workers
+        )
         self.use_cases = UploadSessions(
-            kernel.operations, kernel.policy, kernel.quota, records, Receiving(parts, examinations, data.size_cap, chosen.part_size),
-            finishing, UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, data.size_cap))
+            kernel.operations,
+            kernel.policy,
+            kernel.quota,
+            records,
+            Receiving(parts, examinations, data.size_cap, chosen.part_size),
+            finishing,
+            UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, data.size_cap),
+        )
         upkeep = self.use_cases.upkeep
         kernel.on.removing_upload(upkeep.deleting)
         kernel.on.abandoned(Operation.SESSION, upkeep.abandoned)

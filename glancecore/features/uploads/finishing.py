@@ -1,9 +1,9 @@
-"""All bytes of an upload are there: they become what it was begun for. Where its store has taken the parts, they are complete with one step, and are read again only when
-this process has not seen them all come; else they go the very way of an upload in one request. Or the upload is given up.
+"""All bytes of an upload are there: they become what it was begun for. Where its store has taken the parts, they are
+complete with one step, and are read again only when this process has not seen them all come; else they go the very way
+of an upload in one request. Or the upload is given up.
 
-What was acknowledged is not lost: where a store or another service is in the way, it is tried again, by whoever lives, until the session's time is over. What is
-wrong with the data ends the session.
-"""
+What was acknowledged is not lost: where a store or another service is in the way, it is tried again, by whoever lives,
+until the session's time is over. What is wrong with the data ends the session."""
 
 from __future__ import annotations
 
@@ -47,9 +47,19 @@ TOLD_FOR = 3600.0
 _LEFT_FOR = 60.0
 
 
-#: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the session's time is over.
-_FINAL = (errors.BadContent, errors.SignatureInvalid, errors.SizeMismatch, errors.TooLarge, errors.QuotaExceeded, errors.Forbidden, errors.WrongStatus, errors.Gone,
-          errors.ImageNotFound)
+#: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the
+#: session's time is over.
+_FINAL = (
+    errors.BadContent,
+    errors.SignatureInvalid,
+    errors.SizeMismatch,
+    errors.TooLarge,
+    errors.QuotaExceeded,
+    errors.Forbidden,
+    errors.WrongStatus,
+    errors.Gone,
+    errors.ImageNotFound,
+)
 
 
 class Outcome:
@@ -66,8 +76,17 @@ class Outcome:
 
 
 class UploadFinishing:
-    def __init__(self, operations: Operations, uploads: Uploads, aims: Aims, parts: UploadParts, examinations: Examinations, stores: Stores, quota: Quota,
-                 workers: Workers) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        uploads: Uploads,
+        aims: Aims,
+        parts: UploadParts,
+        examinations: Examinations,
+        stores: Stores,
+        quota: Quota,
+        workers: Workers,
+    ) -> None:
         self._operations = operations
         self._images: ImageRepository = operations.repository
         self._uploads = uploads
@@ -78,7 +97,7 @@ class UploadFinishing:
         self._quota = quota
         self.workers = workers
 
-    # -- the image -------------------------------------------------------------------------------------------------------
+    # -- the image ---------------------------------------------------------------------------------
     def submit(self, turn: Turn, token: str | None) -> Outcome:
         """Make the image of all parts, soon; the turn is ended by that. ``token``: the caller's, where there is one."""
         outcome = Outcome()
@@ -95,7 +114,9 @@ class UploadFinishing:
         except errors.Suspended:  # another process goes on
             turn.rest(AT_ONCE)
         except (errors.LeaseLost, errors.ImageNotFound, errors.UploadNotFound):
-            outcome.error = errors.Gone(f"image {turn.session.image_id} was deleted, or its upload was ended, before all of it was stored")
+            outcome.error = errors.Gone(
+                f"image {turn.session.image_id} was deleted, or its upload was ended, before all of it was stored"
+            )
             turn.end()
         except Exception as exc:  # noqa: BLE001 (whatever a driver raises; it is logged there)
             outcome.error = exc
@@ -109,13 +130,23 @@ class UploadFinishing:
             try:
                 self.end(turn, str(exc))
             except errors.GlanceError as other:
-                LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
+                LOG.warning(
+                    "image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other
+                )
                 turn.rest(PAUSE)
             return
         if isinstance(exc, errors.GlanceError):
-            LOG.warning("image %s: all of its upload is there, and it can't be stored now (%s); it is tried again", turn.session.image_id, exc)
+            LOG.warning(
+                "image %s: all of its upload is there, and it can't be stored now (%s); it is tried again",
+                turn.session.image_id,
+                exc,
+            )
         else:
-            LOG.error("image %s: all of its upload is there, and it could not be stored; it is tried again", turn.session.image_id, exc_info=exc)
+            LOG.error(
+                "image %s: all of its upload is there, and it could not be stored; it is tried again",
+                turn.session.image_id,
+                exc_info=exc,
+            )
         turn.rest(PAUSE)
 
     def _finish(self, turn: Turn, token: str | None) -> None:
@@ -123,7 +154,11 @@ class UploadFinishing:
         image.require(aim.status)
         signature = aim.signature(image, token)
         parted = turn.session.handle is not None
-        store = self.stores.recorded(turn.session.target) if parted else aim.target(turn.session.target, turn.session.offset)
+        store = (
+            self.stores.recorded(turn.session.target)
+            if parted
+            else aim.target(turn.session.target, turn.session.offset)
+        )
         if not parted:
             free = store.free()
             if free is not None and free < turn.session.offset:  # before hours of copying
@@ -138,11 +173,19 @@ class UploadFinishing:
             checkpoint("session.before_finish")
             self._go_on(turn)
             done = turn.session.ended(SessionState.DONE)
-            done = replace(done if done.staged else done.emptied(), expires_at=now() + timedelta(seconds=_LEFT_FOR if done.staged else TOLD_FOR))
+            done = replace(
+                done if done.staged else done.emptied(),
+                expires_at=now() + timedelta(seconds=_LEFT_FOR if done.staged else TOLD_FOR),
+            )
             within = [] if limits == Limits() else [WithinLimits(image.owner, limits)]
             blob = turn.lease.blobs[1]
-            held.finish(lambda x: aim.made(x, location, blob, digests, verdict), changed(turn.session, done), *within, initiator=turn.session.initiator,
-                        events=aim.events_made)
+            held.finish(
+                lambda x: aim.made(x, location, blob, digests, verdict),
+                changed(turn.session, done),
+                *within,
+                initiator=turn.session.initiator,
+                events=aim.events_made,
+            )
         except errors.DatabaseUnavailable:  # nobody knows what was saved: who takes the lease over does
             raise errors.Suspended("the database did not answer") from None
         except BaseException:
@@ -157,15 +200,23 @@ class UploadFinishing:
         try:
             self.clean(turn.session)
         except errors.StoreError as exc:
-            LOG.warning("image %s: what its upload has left in the staging store can't be removed now (%s); it is tried again", image.id, exc)
+            LOG.warning(
+                "image %s: what its upload has left in the staging store can't be removed now (%s); it is tried again",
+                image.id,
+                exc,
+            )
         except errors.DatabaseUnavailable as exc:
             LOG.info("image %s: that nothing is left of its upload can't be noted now (%s)", image.id, exc)
         checkpoint("session.parts_gone")
 
-    def _stored(self, turn: Turn, held: Held, signature: SignatureCheck | None, judge: Judge) -> tuple[Location, Digests, InspectionVerdict | None]:
+    def _stored(
+        self, turn: Turn, held: Held, signature: SignatureCheck | None, judge: Judge
+    ) -> tuple[Location, Digests, InspectionVerdict | None]:
         session = turn.session
         if session.handle is None:
-            location, digests = self._uploads.transfer(held, turn.lease.blobs[1], self._parts.open(session), session.offset, signature, judge)
+            location, digests = self._uploads.transfer(
+                held, turn.lease.blobs[1], self._parts.open(session), session.offset, signature, judge
+            )
             return location, digests, judge.verdict
         found: tuple[Digests, InspectionVerdict | None] | None = None
         examination = self._examinations.take(session)
@@ -189,7 +240,10 @@ class UploadFinishing:
         """Remove what is left of a session whose image is active. Raises StoreError, DatabaseUnavailable."""
         self._parts.discard(done)
         with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):  # somebody else has
-            self._images.commit(changed(done, replace(done.emptied(), expires_at=now() + timedelta(seconds=TOLD_FOR))), *map(removed, self._parts.partials(done)))
+            self._images.commit(
+                changed(done, replace(done.emptied(), expires_at=now() + timedelta(seconds=TOLD_FOR))),
+                *map(removed, self._parts.partials(done)),
+            )
 
     def _go_on(self, turn: Turn) -> None:
         """Raises LeaseLost, Suspended."""
@@ -199,7 +253,8 @@ class UploadFinishing:
 
     @on_concurrent_change
     def _attempt(self, turn: Turn, aim: Aim, store: StoreFacade) -> Image:
-        """The image when the lease names a blob that nobody has written to, before the first byte; what dead attempts have left is gone."""
+        """The image when the lease names a blob that nobody has written to, before the first byte; what dead attempts
+        have left is gone."""
         place, *left = turn.lease.blobs
         for ref in left:
             self.stores.discard(ref)
@@ -212,17 +267,20 @@ class UploadFinishing:
         """What was stored and did not become the image's."""
         try:
             found = self._images.get_any(image.id)
-            if location.url not in {*(x.url for x in found.locations), found.staged.url if found.staged is not None else ""}:
+            if location.url not in {
+                *(x.url for x in found.locations),
+                found.staged.url if found.staged is not None else "",
+            }:
                 store.delete(location.url)
         except errors.ImageNotFound:
             store.delete(location.url)
         except errors.GlanceError as exc:
             LOG.warning("image %s: what was stored for it can't be removed now (%s); its lease names it", image.id, exc)
 
-    # -- the end without an image ----------------------------------------------------------------------------------------
+    # -- the end without an image ------------------------------------------------------------------
     def end(self, turn: Turn, last_error: str | None, *, told: bool = True) -> None:
-        """Nothing stays of the upload, and the image is queued again, with ``last_error`` as the reason. ``told``: who asks for the session learns it for a while.
-        Raises StoreError, DatabaseUnavailable: the lease is still held."""
+        """Nothing stays of the upload, and the image is queued again, with ``last_error`` as the reason. ``told``: who
+        asks for the session learns it for a while. Raises StoreError, DatabaseUnavailable: the lease is still held."""
         session = turn.session
         if session.live:
             until = min(session.expires_at, now() + timedelta(seconds=TOLD_FOR)) if told else session.expires_at
@@ -239,7 +297,14 @@ class UploadFinishing:
     @on_concurrent_change
     def _ended(self, turn: Turn, after: UploadSession) -> None:
         """No request goes on with it, or with what it was to be joined of."""
-        turn.save(after, *(changed(x, x.ended(SessionState.FAILED, after.last_error)) for x in self._parts.partials(turn.session) if x.live))
+        turn.save(
+            after,
+            *(
+                changed(x, x.ended(SessionState.FAILED, after.last_error))
+                for x in self._parts.partials(turn.session)
+                if x.live
+            ),
+        )
 
     @on_concurrent_change
     def _queued_again(self, turn: Turn, *, told: bool) -> None:

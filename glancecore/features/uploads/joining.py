@@ -1,9 +1,10 @@
 """Uploads of one image that are received at the same time, and joined in the end.
 
-The image is saving under one lease, which is that of the joint session: it rests while partial sessions get their bytes, and reserves what they have all together.
-What is done to the joint session is done by who has taken that lease: another partial session, the end of one, the join. A transfer to a partial session is held
-by the session's own record, so that none waits for another. The join is one commit: whoever dies before it has joined nothing, and behind it all goes on.
-"""
+The image is saving under one lease, which is that of the joint session: it rests while partial sessions get their
+bytes, and reserves what they have all together. What is done to the joint session is done by who has taken that lease:
+another partial session, the end of one, the join. A transfer to a partial session is held by the session's own record,
+so that none waits for another. The join is one commit: whoever dies before it has joined nothing, and behind it all
+goes on."""
 
 from __future__ import annotations
 
@@ -34,8 +35,15 @@ _NOT_NAMED = "the upload was joined of others, and this one was not named"
 class Joining:
     """``until``: when a session expires that somebody goes on with now."""
 
-    def __init__(self, turns: UploadTurns, records: UploadRecords, parts: UploadParts, finishing: UploadFinishing, quota: Quota,
-                 until: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        turns: UploadTurns,
+        records: UploadRecords,
+        parts: UploadParts,
+        finishing: UploadFinishing,
+        quota: Quota,
+        until: Callable[[], datetime],
+    ) -> None:
         self._turns = turns
         self._records = records
         self._parts = parts
@@ -43,23 +51,42 @@ class Joining:
         self._quota = quota
         self._until = until
 
-    # -- partial sessions --------------------------------------------------------------------------------------------------
-    def partial(self, joint: UploadSession, length: int, note: Mapping[str, str] | None, initiator: Initiator) -> UploadSession:
+    # -- partial sessions --------------------------------------------------------------------------
+    def partial(
+        self, joint: UploadSession, length: int, note: Mapping[str, str] | None, initiator: Initiator
+    ) -> UploadSession:
         """One more of a joint session, which is not kept yet."""
-        return replace(joint, id=secrets.token_urlsafe(32), tag=f"{joint.tag}_{secrets.token_hex(8)}", length=length, note=dict(note or {}), initiator=initiator,
-                       expires_at=self._until(), joined=None, version=1)
+        return replace(
+            joint,
+            id=secrets.token_urlsafe(32),
+            tag=f"{joint.tag}_{secrets.token_hex(8)}",
+            length=length,
+            note=dict(note or {}),
+            initiator=initiator,
+            expires_at=self._until(),
+            joined=None,
+            version=1,
+        )
 
     @on_concurrent_change
-    def begun(self, image: Image, length: int, note: Mapping[str, str] | None, initiator: Initiator, most: int) -> UploadSession | None:
-        """One more of the image's joint session; None when it has none that is open. ``most``: bytes that all may have. Raises QuotaExceeded, LimitExceeded, TooLarge."""
+    def begun(
+        self, image: Image, length: int, note: Mapping[str, str] | None, initiator: Initiator, most: int
+    ) -> UploadSession | None:
+        """One more of the image's joint session; None when it has none that is open. ``most``: bytes that all may have.
+        Raises QuotaExceeded, LimitExceeded, TooLarge."""
         joint = self._open_of(image)
         if joint is None:
             return None
         others = self._records.partials(joint)
         if len(others) >= MOST_PARTIALS:
-            raise errors.LimitExceeded(f"the image has {MOST_PARTIALS} partial uploads, and may have no more; join them, or end some")
+            raise errors.LimitExceeded(
+                f"the image has {MOST_PARTIALS} partial uploads, and may have no more; join them, or end some"
+            )
         if (together := (joint.length or 0) + length) > most:
-            raise errors.TooLarge(f"with this one the partial uploads have {together} bytes; image_size_cap is {most}; end those that are not needed")
+            raise errors.TooLarge(
+                f"with this one the partial uploads have {together} bytes; image_size_cap is {most}; end those that are"
+                " not needed"
+            )
         partial = self.partial(joint, length, note, initiator)
         limit = self._quota.limits(image.owner).bytes
         within = [] if limit is None else [WithinLimits(image.owner, Limits(bytes=limit))]
@@ -74,7 +101,8 @@ class Joining:
 
     @on_concurrent_change
     def remove(self, partial: UploadSession) -> None:
-        """Nothing stays of it; with the last one the image is queued again. Raises Conflict when it is joined already, StoreError."""
+        """Nothing stays of it; with the last one the image is queued again. Raises Conflict when it is joined already,
+        StoreError."""
         partial = self._turns.settled(partial)
         joint = self._records.at([partial.leased])
         joint = None if joint is None else self._turns.settled(joint)
@@ -96,13 +124,19 @@ class Joining:
             turn.rest(_PAUSE)
             raise
 
-    # -- the end -----------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
     @on_concurrent_change
-    def join(self, image: Image, partials: Sequence[str], store: str | None, note: Mapping[str, str] | None) -> Turn | UploadSession:
-        """The joint session, all there, for this process to make the image of; or as it is, when somebody has joined the same ones before. Raises Invalid,
-        Conflict, TooLarge."""
+    def join(
+        self, image: Image, partials: Sequence[str], store: str | None, note: Mapping[str, str] | None
+    ) -> Turn | UploadSession:
+        """The joint session, all there, for this process to make the image of; or as it is, when somebody has joined
+        the same ones before. Raises Invalid, Conflict, TooLarge."""
         for session in self._records.of_image(image.id):
-            if session.joined == tuple(partials) and session.owner == image.owner and session.state in (SessionState.FINISHING, SessionState.DONE):
+            if (
+                session.joined == tuple(partials)
+                and session.owner == image.owner
+                and session.state in (SessionState.FINISHING, SessionState.DONE)
+            ):
                 return session
         joint = self._open_of(image)
         known = {} if joint is None else {x.id: x for x in self._records.partials(joint)}
@@ -113,14 +147,22 @@ class Joining:
         after = replace(joint.joining(found, target.id, dict(note or {})), expires_at=self._until())
         checkpoint("join.before_join")
         left = [x for x in known.values() if x.live and x not in found]
-        turn = self._taken(joint, after, [*(changed(x, x.finishing()) for x in found), *(changed(x, x.ended(SessionState.FAILED, _NOT_NAMED)) for x in left)])
+        turn = self._taken(
+            joint,
+            after,
+            [
+                *(changed(x, x.finishing()) for x in found),
+                *(changed(x, x.ended(SessionState.FAILED, _NOT_NAMED)) for x in left),
+            ],
+        )
         checkpoint("join.after_join")
         return turn
 
-    # -- what is looked after ----------------------------------------------------------------------------------------------
+    # -- what is looked after ----------------------------------------------------------------------
     @on_concurrent_change
     def closed(self, turn: Turn, over: Callable[[UploadSession], bool], last_error: str | None) -> bool:
-        """Whether each partial session that may still be joined is ``over``: then none of them takes a byte any more. What comes to one meanwhile is seen."""
+        """Whether each partial session that may still be joined is ``over``: then none of them takes a byte any more.
+        What comes to one meanwhile is seen."""
         partials = [x for x in self._parts.partials(turn.session) if x.state is SessionState.OPEN]
         if not all(map(over, partials)):
             return False
@@ -130,7 +172,8 @@ class Joining:
 
     @on_concurrent_change
     def closed_for_good(self, session: UploadSession) -> UploadSession:
-        """As it is when its image goes: what a transfer to a partial session still saves fails, so that the transfer removes it."""
+        """As it is when its image goes: what a transfer to a partial session still saves fails, so that the transfer
+        removes it."""
         if not session.partial:
             return session
         try:
@@ -144,7 +187,8 @@ class Joining:
         return replace(after, version=found.version + 1)
 
     def go_on(self, turn: Turn) -> None:
-        """The reaper has taken an open joint session over: it rests again, without those that somebody has not come to the end of removing."""
+        """The reaper has taken an open joint session over: it rests again, without those that somebody has not come to
+        the end of removing."""
         try:
             self._without(turn, None)
         except BaseException:
@@ -152,8 +196,8 @@ class Joining:
             raise
 
     def taken_empty(self, session: UploadSession) -> Turn | None:
-        """One that was empty, for this process to end, and nothing comes to it any more; None when a byte has come, or is on its way. Raises ConcurrentChange,
-        LeaseLost."""
+        """One that was empty, for this process to end, and nothing comes to it any more; None when a byte has come, or
+        is on its way. Raises ConcurrentChange, LeaseLost."""
         turn = self._turns.take(session, session)
         try:
             if self.closed(turn, lambda x: not x.offset and not x.busy, None):
@@ -166,9 +210,13 @@ class Joining:
 
     def empty(self, session: UploadSession) -> bool:
         """Whether no byte has come, and none is on its way."""
-        return not session.offset and not session.partial and not any(x.offset or x.busy for x in self._parts.partials(session))
+        return (
+            not session.offset
+            and not session.partial
+            and not any(x.offset or x.busy for x in self._parts.partials(session))
+        )
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _open_of(self, image: Image) -> UploadSession | None:
         """Its joint session, on which nobody works."""
         for session in self._records.uncleaned(image.id):
@@ -183,12 +231,17 @@ class Joining:
 
     def _taken(self, joint: UploadSession, after: UploadSession | None = None, changes: Sequence[Change] = ()) -> Turn:
         try:
-            return self._turns.take(joint, joint if after is None else after, *changes, reserved=None if after is None else after.length)
+            return self._turns.take(
+                joint, joint if after is None else after, *changes, reserved=None if after is None else after.length
+            )
         except (errors.LeaseLost, errors.RecordNotFound) as exc:
-            raise errors.ConcurrentChange(f"other requests work on the uploads to image {joint.image_id}; try again") from exc
+            raise errors.ConcurrentChange(
+                f"other requests work on the uploads to image {joint.image_id}; try again"
+            ) from exc
 
     def _without(self, turn: Turn, partial_id: str | None) -> None:
-        """End the turn of a joint session without this partial session, and those that have ended; with the last one it ends itself."""
+        """End the turn of a joint session without this partial session, and those that have ended; with the last one it
+        ends itself."""
         self._mark(turn, partial_id)
         checkpoint("join.partial_ended")
         partials = self._parts.partials(turn.session)
@@ -214,7 +267,12 @@ class Joining:
 
 def _complete(partial: UploadSession | None, at: int) -> UploadSession:
     if partial is None or not partial.live:
-        raise errors.Invalid(f"the {at}. address is no partial upload of this image that could be joined: it has ended, or was never one")
+        raise errors.Invalid(
+            f"the {at}. address is no partial upload of this image that could be joined: it has ended, or was never one"
+        )
     if not partial.complete:
-        raise errors.Conflict(f"the {at}. partial upload has {partial.offset} of its {partial.length} bytes: it can be joined when it is complete")
+        raise errors.Conflict(
+            f"the {at}. partial upload has {partial.offset} of its {partial.length} bytes: it can be joined when it is"
+            " complete"
+        )
     return partial

@@ -1,5 +1,5 @@
-"""Where the pieces of an upload wait: in the store of the image, when that takes parts of a blob; else each is a blob of its own in the staging store, and they
-are written again when the image is made."""
+"""Where the pieces of an upload wait: in the store of the image, when that takes parts of a blob; else each is a blob
+of its own in the staging store, and they are written again when the image is made."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class UploadParts:
         return self._stores.staging
 
     def put(self, session: UploadSession, number: int, pieces: Iterable[bytes], left: int | None) -> UploadSession:
-        """The session with one more part, of all ``pieces``. ``left``: bytes that the request has, if that is known. It is durable when this returns, and counts for nothing when it raises. What waited in the staging
-        store is of no use when it is in the target now: ``drop`` it when that is noted. Raises StoreError, LeaseLost, LimitExceeded, and what ``pieces`` raise."""
+        """The session with one more part, of all ``pieces``. ``left``: bytes that the request has, if that is known. It
+        is durable when this returns, and counts for nothing when it raises. What waited in the staging store is of no
+        use when it is in the target now: ``drop`` it when that is noted. Raises StoreError, LeaseLost, LimitExceeded,
+        and what ``pieces`` raise."""
         source = iter(pieces)
         if session.blob is not None:
             store = self._stores.recorded(session.target)
@@ -71,22 +73,38 @@ class UploadParts:
         store = self._stores.recorded(blob.store)
         handle = session.handle or store.begin_parts(blob.key, session.length, owner=blob.owner)
         try:
-            size = store.put_part(blob.key, handle, session.taken - 1, session.offset - session.waiting, chain(self._waiting(session), pieces))
+            size = store.put_part(
+                blob.key,
+                handle,
+                session.taken - 1,
+                session.offset - session.waiting,
+                chain(self._waiting(session), pieces),
+            )
         except errors.BlobInUse as exc:
             raise errors.LeaseLost(f"a newer request goes on with the upload to image {session.image_id}") from exc
         return session.took(size, handle)
 
     def _waiting(self, session: UploadSession) -> Iterator[bytes]:
-        store, seen, size = self._stores.recorded(session.staging), 0, sum(x.count * x.size for x in session.parts if x.url)
+        store, seen, size = (
+            self._stores.recorded(session.staging),
+            0,
+            sum(x.count * x.size for x in session.parts if x.url),
+        )
         for url in session.urls():
             for piece in store.open(url):
                 seen += len(piece)
                 yield piece
         if seen != size:  # what the image is to be would not be what was sent
-            raise errors.StoreError(f"store {store.id}: what waits there of the upload to image {session.image_id} has {seen} bytes, and not {size}", store.id, "open")
+            raise errors.StoreError(
+                f"store {store.id}: what waits there of the upload to image {session.image_id} has {seen} bytes, and"
+                f" not {size}",
+                store.id,
+                "open",
+            )
 
     def drop(self, before: UploadSession, after: UploadSession) -> None:
-        """Remove what waited ``before`` and is elsewhere ``after``. What can't be removed now is removed with the session."""
+        """Remove what waited ``before`` and is elsewhere ``after``. What can't be removed now is removed with the
+        session."""
         if before.key is None:
             return
         store, kept = self._stores.recorded(before.staging), set(after.urls())
@@ -100,7 +118,8 @@ class UploadParts:
                     LOG.warning("image %s: a part that nobody needs can't be removed now: %s", before.image_id, exc)
 
     def open(self, session: UploadSession) -> Iterator[bytes]:
-        """The bytes of all parts that count; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
+        """The bytes of all parts that count; of a joint session those of what it is joined of. Raises StoreError,
+        UploadNotFound."""
         for partial in session.joined or ():
             yield from self.open(self._records.get(partial))
         if session.key is not None and session.handle is not None:
@@ -108,7 +127,8 @@ class UploadParts:
         yield from self._waiting(session)
 
     def complete(self, session: UploadSession) -> Location:
-        """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError: whatever is wrong with them, it is not what was sent."""
+        """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError: whatever
+        is wrong with them, it is not what was sent."""
         assert session.key is not None  # noqa: S101
         assert session.handle is not None  # noqa: S101
         store = self._stores.recorded(session.target)
@@ -126,8 +146,9 @@ class UploadParts:
             LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
 
     def discard(self, session: UploadSession, *, taken: bool = False) -> None:
-        """Remove all parts from the staging store, also of writers that are dead, and of what the session is joined of, or might have been. What the target has
-        taken is named by the lease; ``taken``: it goes as well. Raises StoreError: then some are left."""
+        """Remove all parts from the staging store, also of writers that are dead, and of what the session is joined of,
+        or might have been. What the target has taken is named by the lease; ``taken``: it goes as well. Raises
+        StoreError: then some are left."""
         if taken:
             self.discard_taken(session)
         for partial in self.partials(session):
@@ -145,7 +166,8 @@ class UploadParts:
         return [] if session.joined is None else self._records.partials(session)
 
     def discard_one(self, session: UploadSession, number: int) -> bool:
-        """What a writer has made in vain: whether nothing is left of it that would count. What can't be removed now is removed with the session."""
+        """What a writer has made in vain: whether nothing is left of it that would count. What can't be removed now is
+        removed with the session."""
         try:
             self._stores.recorded(session.staging).discard(session.part(number))
         except errors.StoreError as exc:

@@ -1,4 +1,5 @@
-"""What a client sends, cut into parts that are made durable one after the other. Whatever ends it, what has come until then is kept."""
+"""What a client sends, cut into parts that are made durable one after the other. Whatever ends it, what has come until
+then is kept."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ PART_SECONDS, LEAST_PART = 5.0, 1 << 20
 
 
 class Incoming:
-    """The pieces of one request, of ``size`` bytes if that is known. ``judge`` is asked about each, with the bytes that have come with it; it raises LeaseLost and BadContent, which end
-    everything, and others, before which all was well."""
+    """The pieces of one request, of ``size`` bytes if that is known. ``judge`` is asked about each, with the bytes that
+    have come with it; it raises LeaseLost and BadContent, which end everything, and others, before which all was
+    well."""
 
     def __init__(self, pieces: Iterable[bytes], size: int | None, judge: Callable[[bytes], None]) -> None:
         self._pieces = iter(pieces)
@@ -80,11 +82,20 @@ class Receiving:
         self.cap = cap
         self._part_size = part_size
 
-    def receive(self, turn: Turn, image: Image, pieces: Iterable[bytes], size: int | None, digest: PieceDigest | None,
-                grown: Callable[[UploadSession], UploadSession], reservation: Reservation | None) -> Exception | None:
-        """Append ``pieces``, of ``size`` bytes if that is known; the turn's session has grown by what is durable. ``grown`` is what a session becomes with a part. What has ended it before its
-        end, or None. Raises LeaseLost, StoreError, DatabaseUnavailable; BadContent when the data can't become the image's; HashMismatch when it has another
-        digest: nothing of it is kept then."""
+    def receive(
+        self,
+        turn: Turn,
+        image: Image,
+        pieces: Iterable[bytes],
+        size: int | None,
+        digest: PieceDigest | None,
+        grown: Callable[[UploadSession], UploadSession],
+        reservation: Reservation | None,
+    ) -> Exception | None:
+        """Append ``pieces``, of ``size`` bytes if that is known; the turn's session has grown by what is durable.
+        ``grown`` is what a session becomes with a part. What has ended it before its end, or None. Raises LeaseLost,
+        StoreError, DatabaseUnavailable; BadContent when the data can't become the image's; HashMismatch when it has
+        another digest: nothing of it is kept then."""
         begun, judge = turn.session.offset, _Judge(self, turn, image, reservation, whole=digest is not None)
         incoming = Incoming(pieces, size, judge)
         try:
@@ -95,7 +106,14 @@ class Receiving:
             _compare(hashlib.new(digest.algorithm, usedforsecurity=False).digest(), digest)
         return incoming.failure
 
-    def _receive(self, turn: Turn, incoming: Incoming, judge: _Judge, digest: PieceDigest | None, grown: Callable[[UploadSession], UploadSession]) -> None:
+    def _receive(
+        self,
+        turn: Turn,
+        incoming: Incoming,
+        judge: _Judge,
+        digest: PieceDigest | None,
+        grown: Callable[[UploadSession], UploadSession],
+    ) -> None:
         while incoming.more():
             number = turn.session.next - 1
             turn.unwritten = False
@@ -135,14 +153,19 @@ class Receiving:
             return digest is None and seen >= max(LEAST_PART if late else size, share)
 
         pieces = incoming.part(enough)
-        return self.parts.put(turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest), incoming.left)
+        return self.parts.put(
+            turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest), incoming.left
+        )
 
 
 class _Judge:
-    """Says of each piece whether it can become a part of the image. ``whole``: all pieces count, or none does; a ``verdict`` about the format waits for the end
-    then, when it is known whether they came as they were sent. Of what a partial session gets the format is judged when it is joined."""
+    """Says of each piece whether it can become a part of the image. ``whole``: all pieces count, or none does; a
+    ``verdict`` about the format waits for the end then, when it is known whether they came as they were sent. Of what a
+    partial session gets the format is judged when it is joined."""
 
-    def __init__(self, receiving: Receiving, turn: Turn, image: Image, reservation: Reservation | None, *, whole: bool) -> None:
+    def __init__(
+        self, receiving: Receiving, turn: Turn, image: Image, reservation: Reservation | None, *, whole: bool
+    ) -> None:
         self.verdict: errors.BadContent | None = None
         self._turn = turn
         self._parts = receiving.parts
@@ -175,7 +198,8 @@ class _Judge:
             raise errors.Conflict("a newer request goes on with this upload")
 
     def _examine(self, piece: bytes, *, first: bool) -> None:
-        """What came in earlier requests is read again when the first byte of this one is there, unless it was examined by this process."""
+        """What came in earlier requests is read again when the first byte of this one is there, unless it was examined
+        by this process."""
         if self._examination is None:
             return
         try:
@@ -212,4 +236,6 @@ def _verified(incoming: Incoming, pieces: Iterator[bytes], digest: PieceDigest) 
 
 def _compare(found: bytes, digest: PieceDigest) -> None:
     if not hmac.compare_digest(found, digest.value):
-        raise errors.HashMismatch(f"the piece has another {digest.algorithm} digest than its header says; nothing of it is kept")
+        raise errors.HashMismatch(
+            f"the piece has another {digest.algorithm} digest than its header says; nothing of it is kept"
+        )

@@ -21,7 +21,8 @@ from glancecore.ports.record_repository import (
 
 #: No extension's: their names have no blank.
 COLLECTION = "the service.uploads"
-#: The keys: the owner, of sessions that have not ended, a joint one and its partial ones counting as one; the place of the parts, while there may be some.
+#: The keys: the owner, of sessions that have not ended, a joint one and its partial ones counting as one; the place of
+#: the parts, while there may be some.
 _OWNER, _PLACE = 0, 1
 _PAGE = 100
 
@@ -95,12 +96,31 @@ def removed(session: UploadSession) -> RecordRemoved:
 
 def _record(session: UploadSession) -> Record:
     data: dict[str, object] = {
-        "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
-        "state": session.state.value, "note": dict(session.note), "fault": session.last_error, "next": session.next, "initiator": asdict(session.initiator),
-        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned,
-        "joined": None if session.joined is None else list(session.joined), "busy": session.busy,
-        "key": session.key, "handle": session.handle, "taken": session.taken, "ends": session.ends, "stage": session.to_stage}
-    keys = (session.owner or "" if session.live and not session.partial else None, None if session.cleaned else session.place)
+        "tag": session.tag,
+        "target": session.target,
+        "staging": session.staging,
+        "offset": session.offset,
+        "length": session.length,
+        "state": session.state.value,
+        "note": dict(session.note),
+        "fault": session.last_error,
+        "next": session.next,
+        "initiator": asdict(session.initiator),
+        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts],
+        "owner": session.owner,
+        "cleaned": session.cleaned,
+        "joined": None if session.joined is None else list(session.joined),
+        "busy": session.busy,
+        "key": session.key,
+        "handle": session.handle,
+        "taken": session.taken,
+        "ends": session.ends,
+        "stage": session.to_stage,
+    }
+    keys = (
+        session.owner or "" if session.live and not session.partial else None,
+        None if session.cleaned else session.place,
+    )
     return Record(COLLECTION, session.id, data, keys, session.image_id, session.expires_at, session.version)
 
 
@@ -109,8 +129,28 @@ def _session(record: Record) -> UploadSession:
     if record.image_id is None or record.expires_at is None:
         raise TypeError(f"record {record.id} of {record.collection} has no image or no end")
     return UploadSession(
-        record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
-        data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
-        Initiator(**data["initiator"]), data["cleaned"],
-        None if data.get("joined") is None else tuple(data["joined"]), data.get("busy"), data.get("key"), data.get("handle"), data.get("ends", False), data.get("taken", 0),
-        data.get("stage", False), record.version)
+        record.id,
+        record.image_id,
+        data["owner"],
+        data["tag"],
+        data["target"],
+        data["staging"],
+        record.expires_at,
+        data["offset"],
+        data["length"],
+        SessionState(data["state"]),
+        data["note"],
+        data["fault"],
+        tuple(PartRun(*x) for x in data["parts"]),
+        data["next"],
+        Initiator(**data["initiator"]),
+        data["cleaned"],
+        None if data.get("joined") is None else tuple(data["joined"]),
+        data.get("busy"),
+        data.get("key"),
+        data.get("handle"),
+        data.get("ends", False),
+        data.get("taken", 0),
+        data.get("stage", False),
+        record.version,
+    )

@@ -1,8 +1,9 @@
-"""Whose turn an upload session is: one request, or the making of its image, works on it under the image's lease; between them the lease rests.
+"""Whose turn an upload session is: one request, or the making of its image, works on it under the image's lease;
+between them the lease rests.
 
-A resting lease is nobody's and lives as long as the session is kept, so that the image is never without one. A newer request takes the lease over, whoever
-holds it: what the older one commits afterwards fails, and what it has written counts for nothing.
-"""
+A resting lease is nobody's and lives as long as the session is kept, so that the image is never without one. A newer
+request takes the lease over, whoever holds it: what the older one commits afterwards fails, and what it has written
+counts for nothing."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, L
 LOG = logging.getLogger(__name__)
 #: The holder of a lease that rests.
 RESTING = "nobody: an upload waits for its next piece"
-#: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them, those in which it is left alone, to read what
-#: a broken connection has left.
+#: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them,
+#: those in which it is left alone, to read what a broken connection has left.
 SETTLE, ALONE = 2.0, 0.5
 _LOOK = 0.05
 #: Seconds that a lease rests at the least: an expiry that is over is for the reaper to see.
@@ -59,9 +60,20 @@ class Turn:
             raise errors.LeaseLost(f"a newer request goes on with the upload to image {self.session.image_id}")
         self._held()
 
-    def save(self, after: UploadSession, *changes: Change, reserved: int | None = None, blobs: tuple[BlobRef, ...] | None = None) -> None:
-        """Commit what has become of the session, and of its lease. Raises LeaseLost, ConcurrentChange, and what ``changes`` say."""
-        lease = replace(self.lease, reserved=self.lease.reserved if reserved is None else reserved, blobs=self.lease.blobs if blobs is None else blobs)
+    def save(
+        self,
+        after: UploadSession,
+        *changes: Change,
+        reserved: int | None = None,
+        blobs: tuple[BlobRef, ...] | None = None,
+    ) -> None:
+        """Commit what has become of the session, and of its lease. Raises LeaseLost, ConcurrentChange, and what
+        ``changes`` say."""
+        lease = replace(
+            self.lease,
+            reserved=self.lease.reserved if reserved is None else reserved,
+            blobs=self.lease.blobs if blobs is None else blobs,
+        )
         try:
             self._turns.images.commit(changed(self.session, after), LeaseChanged(lease), *changes)
         except (errors.RecordNotFound, errors.ImageNotFound) as exc:
@@ -69,7 +81,8 @@ class Turn:
         self.session, self.lease = replace(after, version=self.session.version + 1), lease
 
     def in_vain(self, after: UploadSession) -> bool:
-        """Whether what the target has taken of ``after`` is nobody's: the session was ended before that could be saved."""
+        """Whether what the target has taken of ``after`` is nobody's: the session was ended before that could be
+        saved."""
         return self._turns.nobodys(after)
 
     def rest(self, seconds: float | None = None) -> None:
@@ -79,7 +92,11 @@ class Turn:
         except errors.LeaseLost:
             LOG.info("image %s: a newer request goes on with its upload", self.session.image_id)
         except errors.DatabaseUnavailable as exc:
-            LOG.warning("image %s: its upload can't be left now (%s); it goes on when its lease has expired", self.session.image_id, exc)
+            LOG.warning(
+                "image %s: its upload can't be left now (%s); it goes on when its lease has expired",
+                self.session.image_id,
+                exc,
+            )
         finally:
             self.end()
 
@@ -90,7 +107,9 @@ class Turn:
             try:
                 self._turns.images.commit(resting, changed(self.session, after))
             except (errors.ConcurrentChange, errors.RecordNotFound):
-                LOG.debug("image %s: the record of its upload has changed; the number stays used", self.session.image_id)
+                LOG.debug(
+                    "image %s: the record of its upload has changed; the number stays used", self.session.image_id
+                )
             else:
                 self.session = replace(after, version=self.session.version + 1)
                 return
@@ -103,7 +122,8 @@ class Turn:
 
 
 class PartialTurn(Turn):
-    """Of a partial session, on which the image's lease lies at rest: who works on it stands in its record, and each save fails once that is another one."""
+    """Of a partial session, on which the image's lease lies at rest: who works on it stands in its record, and each
+    save fails once that is another one."""
 
     def __init__(self, turns: UploadTurns, session: UploadSession, lease: Lease) -> None:
         super().__init__(turns, session, lease)
@@ -113,13 +133,22 @@ class PartialTurn(Turn):
     def token(self) -> str | None:
         return self.session.busy
 
-    def save(self, after: UploadSession, *changes: Change, reserved: int | None = None, blobs: tuple[BlobRef, ...] | None = None) -> None:
-        """Commit what has become of the session. Raises LeaseLost, and what ``changes`` say. All of it is reserved from its beginning."""
+    def save(
+        self,
+        after: UploadSession,
+        *changes: Change,
+        reserved: int | None = None,
+        blobs: tuple[BlobRef, ...] | None = None,
+    ) -> None:
+        """Commit what has become of the session. Raises LeaseLost, and what ``changes`` say. All of it is reserved from
+        its beginning."""
         del reserved, blobs
         try:
             self._turns.images.commit(changed(self.session, after), *changes)
         except (errors.RecordNotFound, errors.ImageNotFound, errors.ConcurrentChange) as exc:
-            raise errors.LeaseLost(f"the upload to image {self.session.image_id} was ended, or a newer request goes on with it") from exc
+            raise errors.LeaseLost(
+                f"the upload to image {self.session.image_id} was ended, or a newer request goes on with it"
+            ) from exc
         self.session = replace(after, version=self.session.version + 1)
 
     def _rest(self, seconds: float) -> None:
@@ -143,7 +172,8 @@ class UploadTurns:
         self._live: dict[str, Turn] = {}
 
     def nobodys(self, session: UploadSession) -> bool:
-        """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for whoever removes it."""
+        """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for
+        whoever removes it."""
         if session.key is None:
             return False
         try:
@@ -157,17 +187,21 @@ class UploadTurns:
             return False
         if image.staged is not None and image.staged.key == session.key:
             return False
-        return not any(session.key in x.url for x in image.locations) and (image.blob_key != session.key or image.status is Status.QUEUED)
+        return not any(session.key in x.url for x in image.locations) and (
+            image.blob_key != session.key or image.status is Status.QUEUED
+        )
 
     def first(self, session: UploadSession, reserved: int) -> LeaseTaken:
         """The change that begins a session: its lease rests."""
         blobs = [BlobRef(session.staging, session.place), *([session.blob] if session.blob is not None else [])]
-        lease = Lease(session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, tuple(blobs), reserved)
+        lease = Lease(
+            session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, tuple(blobs), reserved
+        )
         return LeaseTaken(lease, _left(session))
 
     def take(self, session: UploadSession, after: UploadSession, *within: Change, reserved: int | None = None) -> Turn:
-        """The session as ``after``, for this process to work on. Raises ConcurrentChange, LeaseLost when others came between; Gone when the image was
-        deleted; and what ``within`` says."""
+        """The session as ``after``, for this process to work on. Raises ConcurrentChange, LeaseLost when others came
+        between; Gone when the image was deleted; and what ``within`` says."""
         lease = self.images.lease(session.image_id)
         if lease is None or not belongs(lease, session):
             raise errors.Gone(f"image {session.image_id} was deleted, or its upload has ended")
@@ -175,7 +209,13 @@ class UploadTurns:
             after = replace(after, busy=uuid.uuid4().hex)
             self.images.commit(changed(session, after), *within)
             return self.took_over(replace(after, version=session.version + 1), lease)
-        mine = replace(lease, operation=Operation.SESSION, holder=self.leases.holder, token=uuid.uuid4().hex, reserved=lease.reserved if reserved is None else reserved)
+        mine = replace(
+            lease,
+            operation=Operation.SESSION,
+            holder=self.leases.holder,
+            token=uuid.uuid4().hex,
+            reserved=lease.reserved if reserved is None else reserved,
+        )
         try:
             self.images.commit(changed(session, after), self.leases.taken(mine, lease.token), *within)
         except BaseException:
@@ -204,9 +244,9 @@ class UploadTurns:
         return lease.token if lease is not None and belongs(lease, session) else None
 
     def settled(self, session: UploadSession, arrived: str | None = None) -> UploadSession:
-        """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so soon. One whose image is being made
-        goes on. ``arrived``: the token when the caller's request came; raises Conflict when another one has begun since, which may be newer. Raises
-        UploadNotFound."""
+        """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so
+        soon. One whose image is being made goes on. ``arrived``: the token when the caller's request came; raises
+        Conflict when another one has begun since, which may be newer. Raises UploadNotFound."""
         begun = time.monotonic()
         while True:
             session = self._records.get(session.id)
@@ -230,19 +270,29 @@ class UploadTurns:
             if live is not None:
                 live.overtaken.set()
             try:
-                left = _left(session) if session.joined is None else _LEAST  # of a joint one the reaper is to see what the older one has left
+                left = (
+                    _left(session) if session.joined is None else _LEAST
+                )  # of a joint one the reaper is to see what the older one has left
                 rests = [] if session.partial else [LeaseTaken(_resting(session, lease), left, lease.token)]
                 self.images.commit(changed(session, replace(session, busy=None)), *rests)
             except (errors.ConcurrentChange, errors.LeaseLost, errors.RecordNotFound):
                 continue  # it has ended just now
 
-    def joined_by(self, joint: UploadSession, after: UploadSession, partial: UploadSession, *within: Change, seen: bool) -> None:
-        """Commit that a resting joint session becomes ``after``, with one partial session more, for which room is reserved. ``seen``: the reaper is to look at it
-        soon. Raises ConcurrentChange, LeaseLost, ImageBusy when others came between; and what ``within`` says."""
+    def joined_by(
+        self, joint: UploadSession, after: UploadSession, partial: UploadSession, *within: Change, seen: bool
+    ) -> None:
+        """Commit that a resting joint session becomes ``after``, with one partial session more, for which room is
+        reserved. ``seen``: the reaper is to look at it soon. Raises ConcurrentChange, LeaseLost, ImageBusy when others
+        came between; and what ``within`` says."""
         lease = self.images.lease(joint.image_id)
         if lease is None or not belongs(lease, joint) or lease.holder != RESTING:
             raise errors.ImageBusy(f"another request works on the upload to image {joint.image_id}; try again")
-        self.images.commit(changed(joint, after), added(partial), LeaseTaken(_resting(after, lease), _LEAST if seen else _left(after), lease.token), *within)
+        self.images.commit(
+            changed(joint, after),
+            added(partial),
+            LeaseTaken(_resting(after, lease), _LEAST if seen else _left(after), lease.token),
+            *within,
+        )
 
     def rests(self, session: UploadSession) -> bool:
         """Whether nobody works on it."""

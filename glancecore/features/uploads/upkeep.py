@@ -1,4 +1,5 @@
-"""Uploads whose processes have died, whose time is over, whose image goes, or that have ended: they go on, or nothing is left of them."""
+"""Uploads whose processes have died, whose time is over, whose image goes, or that have ended: they go on, or nothing
+is left of them."""
 
 from __future__ import annotations
 
@@ -26,7 +27,15 @@ _EXPIRED = "the upload was not gone on with in time; begin a new one"
 
 
 class UploadUpkeep:
-    def __init__(self, operations: Operations, records: UploadRecords, parts: UploadParts, turns: UploadTurns, joining: Joining, finishing: UploadFinishing) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        records: UploadRecords,
+        parts: UploadParts,
+        turns: UploadTurns,
+        joining: Joining,
+        finishing: UploadFinishing,
+    ) -> None:
         self._operations = operations
         self._images: ImageRepository = operations.repository
         self._records = records
@@ -37,7 +46,8 @@ class UploadUpkeep:
         self._swept = time.monotonic()
 
     def abandoned(self, lease: Lease) -> bool | None:
-        """The lease has expired: the process of a request has died, or the session's time is over. Goes on with what can go on."""
+        """The lease has expired: the process of a request has died, or the session's time is over. Goes on with what
+        can go on."""
         session = self._records.at([x.key for x in lease.blobs])
         if session is None:  # its record is gone: the beginning of a deletion, or of nothing
             for ref in lease.blobs:
@@ -46,7 +56,9 @@ class UploadUpkeep:
             self._operations.leases.forget(lease)
             return None
         turn = self._turns.took_over(session, lease)
-        if session.state is SessionState.FAILED or (session.expires_at <= now() and self._joining.closed(turn, lambda x: x.expires_at <= now(), _EXPIRED)):
+        if session.state is SessionState.FAILED or (
+            session.expires_at <= now() and self._joining.closed(turn, lambda x: x.expires_at <= now(), _EXPIRED)
+        ):
             LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
             self._finishing.end(turn, session.last_error or _EXPIRED, told=session.state is SessionState.FAILED)
         elif session.state is SessionState.FINISHING:
@@ -61,7 +73,8 @@ class UploadUpkeep:
         return False
 
     def every_pass(self) -> None:
-        """Sessions that have ended, and were told of for long enough, are forgotten; of those whose image is active nothing is left."""
+        """Sessions that have ended, and were told of for long enough, are forgotten; of those whose image is active
+        nothing is left."""
         if time.monotonic() - self._swept < _SWEEP:
             return
         self._swept = time.monotonic()
@@ -72,10 +85,18 @@ class UploadUpkeep:
             try:
                 self._swept_out(session)
             except errors.StoreUnavailable as exc:
-                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
+                LOG.info(
+                    "image %s: what its upload has left can't be removed now (%s); it is tried again",
+                    session.image_id,
+                    exc,
+                )
                 away.add(session.staging)
             except errors.StoreError as exc:
-                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
+                LOG.info(
+                    "image %s: what its upload has left can't be removed now (%s); it is tried again",
+                    session.image_id,
+                    exc,
+                )
 
     def _swept_out(self, session: UploadSession) -> None:
         if session.state is SessionState.DONE and not session.cleaned:

@@ -1,8 +1,8 @@
 """Uploads in pieces: the use case behind every dialect of them. See ``glancecore.ports.extension.UploadSessions``.
 
-The image is saving (uploading, when its data is staged) from the beginning to the end, as in an upload in one request, held by a lease that names where the parts lie
-and what is reserved. Only what is durable is acknowledged. Any process of the deployment serves any request of a session: its state is a record, its parts are where each
-process reaches them.
+The image is saving (uploading, when its data is staged) from the beginning to the end, as in an upload in one request,
+held by a lease that names where the parts lie and what is reserved. Only what is durable is acknowledged. Any process
+of the deployment serves any request of a session: its state is a record, its parts are where each process reaches them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,16 @@ _MOST_ENDED = 20
 
 
 class UploadSessions:
-    def __init__(self, operations: Operations, authorizer: Authorizer, quota: Quota, records: UploadRecords, receiving: Receiving, finishing: UploadFinishing,
-                 limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        authorizer: Authorizer,
+        quota: Quota,
+        records: UploadRecords,
+        receiving: Receiving,
+        finishing: UploadFinishing,
+        limits: UploadLimits,
+    ) -> None:
         self._operations = operations
         self._images: ImageRepository = operations.repository
         self._policy = authorizer
@@ -64,9 +72,18 @@ class UploadSessions:
         """Bytes that an image may have."""
         return self._limits.cap
 
-    # -- what a user asks for --------------------------------------------------------------------------------------------
-    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None,
-              partial: bool = False, stage: bool = False) -> UploadSession:
+    # -- what a user asks for ----------------------------------------------------------------------
+    def begin(
+        self,
+        ctx: Context,
+        image_id: str,
+        length: int | None = None,
+        *,
+        store: str | None = None,
+        note: Mapping[str, str] | None = None,
+        partial: bool = False,
+        stage: bool = False,
+    ) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         if partial and stage:
             raise ValueError("what is staged is not joined of partial uploads")
@@ -78,7 +95,10 @@ class UploadSessions:
             found = self._joining.begun(image, length or 0, note, ctx.initiator, self._limits.cap)
             if found is not None:
                 return found
-            seen, image = image, self._images.get(image_id, ctx.viewer)  # a joint session may have ended, or begun, just now
+            seen, image = (
+                image,
+                self._images.get(image_id, ctx.viewer),
+            )  # a joint session may have ended, or begun, just now
             if image.status is Status.SAVING and image.version != seen.version:
                 return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
         image.require(Status.QUEUED)
@@ -88,17 +108,33 @@ class UploadSessions:
         begun = aim.begun(image, ctx.token)
         self._check_number(image.owner, 1)
         limits = self._quota.limits(image.owner)
-        session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
-                                length=length, note={} if partial else dict(note or {}), initiator=ctx.initiator, joined=() if partial else None,
-                                key=aim.blob(begun, target).key if target.offers(Cap.PARTS) and not partial else None, to_stage=stage)
+        session = UploadSession(
+            secrets.token_urlsafe(32),
+            image_id,
+            image.owner,
+            secrets.token_hex(8),
+            target.id,
+            self._parts.store.id,
+            self._until(),
+            length=length,
+            note={} if partial else dict(note or {}),
+            initiator=ctx.initiator,
+            joined=() if partial else None,
+            key=aim.blob(begun, target).key if target.offers(Cap.PARTS) and not partial else None,
+            to_stage=stage,
+        )
         told = self._joining.partial(session, length or 0, note, ctx.initiator) if partial else session
         saved = self._operations.writer.image(image, begun)
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         checkpoint("session.before_begin")
         try:
             self._operations.writer.save(
-                saved, self._turns.first(session, length or 0), *map(added, {session.id: session, told.id: told}.values()), *([] if within == Limits() else [WithinLimits(image.owner, within)]),
-                events=aim.events_begun(saved.after, target))
+                saved,
+                self._turns.first(session, length or 0),
+                *map(added, {session.id: session, told.id: told}.values()),
+                *([] if within == Limits() else [WithinLimits(image.owner, within)]),
+                events=aim.events_begun(saved.after, target),
+            )
         except errors.ConcurrentChange as exc:
             if partial:  # another first one was faster
                 return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
@@ -112,10 +148,22 @@ class UploadSessions:
             raise
         return told
 
-    def join(self, ctx: Context, image_id: str, partials: Sequence[str], *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+    def join(
+        self,
+        ctx: Context,
+        image_id: str,
+        partials: Sequence[str],
+        *,
+        store: str | None = None,
+        note: Mapping[str, str] | None = None,
+    ) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         joined = self._joining.join(self._writable(ctx, image_id), partials, store, note)
-        return self._nothing_more(ctx, joined, joined.offset, 0) if isinstance(joined, UploadSession) else self._finished(ctx, joined)
+        return (
+            self._nothing_more(ctx, joined, joined.offset, 0)
+            if isinstance(joined, UploadSession)
+            else self._finished(ctx, joined)
+        )
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
@@ -127,15 +175,28 @@ class UploadSessions:
         image = self._writable(ctx, image_id)
         return [x for x in self._records.of_image(image_id) if x.owner == image.owner and x.joined != ()]
 
-    def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
-               length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
+    def append(
+        self,
+        ctx: Context,
+        image_id: str,
+        session_id: str,
+        offset: int,
+        pieces: Iterable[bytes],
+        *,
+        size: int | None = None,
+        length: int | None = None,
+        last: bool = False,
+        digest: PieceDigest | None = None,
+    ) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         session, image = self._asked(ctx, image_id, session_id)
         if session.joined is not None:
             raise errors.Forbidden("a final upload is joined of others, and takes no bytes itself")
 
         def receive(turn: Turn) -> Exception | None:
-            return self._receiving.receive(turn, image, () if size == 0 else pieces, size, digest, self._grown, self._reservation(image, turn))
+            return self._receiving.receive(
+                turn, image, () if size == 0 else pieces, size, digest, self._grown, self._reservation(image, turn)
+            )
 
         arrived = self._turns.token(session)
         for _ in _again():
@@ -143,7 +204,9 @@ class UploadSessions:
             if session.state is not SessionState.OPEN:
                 return self._nothing_more(ctx, session, offset, size)
             if offset != session.offset:
-                raise errors.OffsetMismatch(f"the upload goes on at byte {session.offset}, not at {offset}", session.offset)
+                raise errors.OffsetMismatch(
+                    f"the upload goes on at byte {session.offset}, not at {offset}", session.offset
+                )
             told = session if length is None else session.of_length(length)
             self._limits.check(told, size)
             try:
@@ -180,7 +243,7 @@ class UploadSessions:
             return
         raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _writable(self, ctx: Context, image_id: str) -> Image:
         """The image, for who may upload to it. Raises ImageNotFound, Forbidden."""
         image = self._images.get(image_id, ctx.viewer)
@@ -191,15 +254,24 @@ class UploadSessions:
     def _check_number(self, owner: str | None, more: int) -> None:
         most = self._limits.per_project
         if most is not None and self._records.live_of(owner, most + 1) + more > most:
-            raise errors.LimitExceeded(f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait for it to expire")
+            raise errors.LimitExceeded(
+                f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait"
+                " for it to expire"
+            )
 
     def _until(self) -> datetime:
         return now() + timedelta(seconds=self._limits.keep_for)
 
     def _without_empty(self, image: Image, *, but_joint: bool) -> Image:
-        """Without a session that has got nothing: whoever began it may not have been told its id. ``but_joint``: a joint one stays."""
+        """Without a session that has got nothing: whoever began it may not have been told its id. ``but_joint``: a
+        joint one stays."""
         for session in self._records.uncleaned(image.id) if image.status in RECEIVING else ():
-            if session.state is not SessionState.OPEN or session.offset or session.partial or (but_joint and session.joined is not None):
+            if (
+                session.state is not SessionState.OPEN
+                or session.offset
+                or session.partial
+                or (but_joint and session.joined is not None)
+            ):
                 continue
             if self._turns.rests(session) and self._joining.empty(session):
                 with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost):
@@ -219,12 +291,13 @@ class UploadSessions:
     def _forget_oldest(self, image_id: str) -> None:
         """Of the image's sessions that have ended: who begins again and again leaves no more than some."""
         ended = sorted((x for x in self._records.of_image(image_id) if x.cleaned), key=lambda x: x.expires_at)
-        for session in ended[:max(0, len(ended) - _MOST_ENDED + 1)]:
+        for session in ended[: max(0, len(ended) - _MOST_ENDED + 1)]:
             with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
                 self._images.commit(removed(session))
 
     def _asked(self, ctx: Context, image_id: str, session_id: str) -> tuple[UploadSession, Image]:
-        """The session and its image, for who may upload to it; to others it looks as if there were none. Raises UploadNotFound, UploadGone."""
+        """The session and its image, for who may upload to it; to others it looks as if there were none. Raises
+        UploadNotFound, UploadGone."""
         session = self._records.get(session_id)
         try:
             image = self._writable(ctx, session.image_id)
@@ -245,14 +318,18 @@ class UploadSessions:
             after = replace(after, expires_at=self._until())
         return self._turns.take(session, after, *within, reserved=reserved)
 
-    def _received(self, ctx: Context, turn: Turn, receive: Callable[[Turn], Exception | None], *, last: bool) -> UploadSession:
+    def _received(
+        self, ctx: Context, turn: Turn, receive: Callable[[Turn], Exception | None], *, last: bool
+    ) -> UploadSession:
         """The session with what has come of the request; the turn is over, or the making of the image has it."""
         try:
             checkpoint("session.taken")
             failure = receive(turn)
             if last and failure is None:
                 turn.save(self._grown(turn.session.of_length(turn.session.offset)))
-            elif turn.session.complete and turn.session.state is SessionState.OPEN:  # nothing has come, for nothing was missing
+            elif (
+                turn.session.complete and turn.session.state is SessionState.OPEN
+            ):  # nothing has come, for nothing was missing
                 turn.save(self._grown(turn.session))
         except errors.BadContent as exc:
             if not isinstance(exc, errors.HashMismatch):
@@ -279,7 +356,9 @@ class UploadSessions:
 
     def _grown(self, session: UploadSession) -> UploadSession:
         """It is kept from now on for as long as from its beginning; with its last byte it is all there."""
-        return replace(session.finishing() if session.complete and not session.partial else session, expires_at=self._until())
+        return replace(
+            session.finishing() if session.complete and not session.partial else session, expires_at=self._until()
+        )
 
     def _reservation(self, image: Image, turn: Turn) -> Reservation | None:
         """How room is reserved for data whose length is not known; None when there is no limit, or all is reserved."""
@@ -288,7 +367,10 @@ class UploadSessions:
         limit = self._quota.limits(image.owner).bytes
         if limit is None:
             return None
-        return Reservation(lambda: turn.lease.reserved, lambda size: turn.save(turn.session, WithinLimits(image.owner, Limits(bytes=limit)), reserved=size))
+        return Reservation(
+            lambda: turn.lease.reserved,
+            lambda size: turn.save(turn.session, WithinLimits(image.owner, Limits(bytes=limit)), reserved=size),
+        )
 
     def _finished(self, ctx: Context, turn: Turn) -> UploadSession:
         """All is there. Whether the caller may is asked again: it may be hours after the first byte."""

@@ -16,4 +16,10 @@ class UsesApi:
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
         use, since = self._uses.show(ctx, image_id)
-        return json_response({"use_count": use.count, "last_used_at": stamp(use.last_at) if use.last_at else None, "counted_since": stamp(since) if since else None})
+        return json_response(
+            {
+                "use_count": use.count,
+                "last_used_at": stamp(use.last_at) if use.last_at else None,
+                "counted_since": stamp(since) if since else None,
+            }
+        )

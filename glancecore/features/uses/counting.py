@@ -20,7 +20,8 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 #: Of extensions' collections each has a dot in its name.
 COLLECTION, BEGIN = "image_uses", "image_uses_begin"
-#: Seconds that a process keeps what it has counted before it writes it down: a process that is killed loses so much of it at most.
+#: Seconds that a process keeps what it has counted before it writes it down: a process that is killed loses so much of
+#: it at most.
 INTERVAL = 30.0
 #: Images of one commit, and those that a process counts while nothing can be written.
 _BATCH, _MOST = 100, 100_000
@@ -28,7 +29,8 @@ _BATCH, _MOST = 100, 100_000
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """``count`` of requests that have read the data; ``last_at``, aware UTC: the last of them; None: there was none since counting began."""
+    """``count`` of requests that have read the data; ``last_at``, aware UTC: the last of them; None: there was none
+    since counting began."""
 
     count: int = 0
     last_at: datetime | None = None
@@ -108,7 +110,8 @@ class UseCounter:
             self.write()
 
     def write(self) -> None:
-        """All that was counted. Raises DatabaseUnavailable: then what is not known to be written is kept for the next time, and may be counted twice."""
+        """All that was counted. Raises DatabaseUnavailable: then what is not known to be written is kept for the next
+        time, and may be counted twice."""
         with self._writing:
             self._written_at = time.monotonic()
             with self._guard:

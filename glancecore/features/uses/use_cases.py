@@ -18,7 +18,8 @@ class ImageUses:
         self._policy = authorizer
 
     def show(self, ctx: Context, image_id: str) -> tuple[Use, datetime | None]:
-        """The image's, and since when uses are counted. Raises ImageNotFound, Forbidden: also to others who may use it."""
+        """The image's, and since when uses are counted. Raises ImageNotFound, Forbidden: also to others who may use
+        it."""
         image = self._images.show(ctx, image_id)
         self._policy.authorize(ctx, "get_image_use", image)
         return self._rows.of([image.id]).get(image.id, Use()), self._rows.begun_at()

@@ -9,7 +9,8 @@ from glancecore.kernel.transfer.inspection import InspectionRules
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
-    """The operator's choices about data. ``size_cap`` in bytes; ``algorithm`` is a hashlib name; ``checksum``: images have an MD5 beside it."""
+    """The operator's choices about data. ``size_cap`` in bytes; ``algorithm`` is a hashlib name; ``checksum``: images
+    have an MD5 beside it."""
 
     size_cap: int
     algorithm: str

@@ -1,8 +1,7 @@
 """The inspectors of disk formats: those of oslo.utils, stricter where qemu and other readers follow what they overlook.
 
-Each recognises its format by the first bytes, however short the data is, so that what can't be judged is not taken for harmless.
-A violation says in a word what is wrong. ``docs/formats.md`` has the table of all of them.
-"""
+Each recognises its format by the first bytes, however short the data is, so that what can't be judged is not taken for
+harmless. A violation says in a word what is wrong. ``docs/formats.md`` has the table of all of them."""
 
 from __future__ import annotations
 
@@ -18,10 +17,17 @@ from oslo_utils.imageutils import format_inspector as oslo
 _DESCRIPTOR = 20 * 512
 #: VMDK types whose data is in the file itself.
 VMDK_TYPES = frozenset({"monolithicSparse", "streamOptimized"})
-#: A VMDK that is only a description of other files, as qemu guesses it (and somewhat wider): blank lines and comments, then the version.
+#: A VMDK that is only a description of other files, as qemu guesses it (and somewhat wider): blank lines and comments,
+#: then the version.
 _TEXT = re.compile(rb"(?:#[^\n]*\n|[ \t\r\n]+)*+version=\d", re.IGNORECASE)
-#: Formats that qemu guesses by their first bytes and that no image is declared as, but for ploop. They name no other files.
-_OTHERS = {b"WithoutFreeSpace": "ploop", b"WithouFreSpacExt": "ploop", b"Bochs Virtual HD Image": "bochs", b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop": "cloop"}
+#: Formats that qemu guesses by their first bytes and that no image is declared as, but for ploop. They name no other
+#: files.
+_OTHERS = {
+    b"WithoutFreeSpace": "ploop",
+    b"WithouFreSpacExt": "ploop",
+    b"Bochs Virtual HD Image": "bochs",
+    b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop": "cloop",
+}
 
 
 def _violation(text: str) -> oslo.SafetyViolation:
@@ -29,7 +35,8 @@ def _violation(text: str) -> oslo.SafetyViolation:
 
 
 class Qcow2(oslo.QcowInspector):
-    """Also extended L2 entries, bit 4 of the incompatible features. Version 2 has no features: other bytes are there."""
+    """Also extended L2 entries, bit 4 of the incompatible features. Version 2 has no features: other bytes are
+    there."""
 
     I_FEATURES_MAX_BIT = 5
 
@@ -83,7 +90,7 @@ class Vhdx(oslo.VHDXInspector):
             raise _violation("its metadata can't be read")
         table = bytes(self.region("metadata").data)
         (count,) = struct.unpack_from("<H", table, 10)
-        if any(self._guid(table[at:at + 16]) == self.PARENT_LOCATOR for at in range(32, 32 + 32 * count, 32)):
+        if any(self._guid(table[at : at + 16]) == self.PARENT_LOCATOR for at in range(32, 32 + 32 * count, 32)):
             raise _violation("it has a parent")
 
     def check_log(self) -> None:
@@ -127,7 +134,8 @@ class Vhd(oslo.VHDInspector):
 
 
 class Vmdk(oslo.VMDKInspector):
-    """One sparse file with its descriptor in it, which names no other file. Texts may be of any encoding: ASCII is looked for."""
+    """One sparse file with its descriptor in it, which names no other file. Texts may be of any encoding: ASCII is
+    looked for."""
 
     def __init__(self, types: Collection[str] = VMDK_TYPES) -> None:
         self._types = {x.lower().encode() for x in VMDK_TYPES} & {x.lower().encode() for x in types}
@@ -161,8 +169,12 @@ class Vmdk(oslo.VMDKInspector):
     @property
     def complete(self) -> bool:
         """The descriptor may be shorter than what is looked at: then the data's end decides."""
-        return (self.region("header").complete and self.has_region("descriptor") and (self._finished or self.region("descriptor").complete)
-                and (not self.has_region("footer") or self.region("footer").complete))
+        return (
+            self.region("header").complete
+            and self.has_region("descriptor")
+            and (self._finished or self.region("descriptor").complete)
+            and (not self.has_region("footer") or self.region("footer").complete)
+        )
 
     @property
     def virtual_size(self) -> int:
@@ -171,7 +183,13 @@ class Vmdk(oslo.VMDKInspector):
     def check_descriptor(self) -> None:
         version, capacity, sector, sectors, _ = self._header()
         data, size = bytes(self.region("descriptor").data), min(sectors * 512, self.DESC_MAX_SIZE)
-        if self.region("header").data[:4] != b"KDMV" or version not in (1, 2, 3) or not capacity or sector != 1 or not sectors:
+        if (
+            self.region("header").data[:4] != b"KDMV"
+            or version not in (1, 2, 3)
+            or not capacity
+            or sector != 1
+            or not sectors
+        ):
             raise _violation("its header is not that of a sparse file")
         if len(data) < size:
             raise _violation("it ends in its descriptor")
@@ -198,7 +216,14 @@ class Vmdk(oslo.VMDKInspector):
 
 def inspectors(vmdk_types: Collection[str]) -> list[oslo.FileInspector]:
     """New ones of all formats that are known, but for raw."""
-    stricter: dict[str, Callable[[], Any]] = {"qcow2": Qcow2, "qed": Qed, "vdi": Vdi, "vhdx": Vhdx, "vhd": Vhd, "vmdk": lambda: Vmdk(vmdk_types)}
+    stricter: dict[str, Callable[[], Any]] = {
+        "qcow2": Qcow2,
+        "qed": Qed,
+        "vdi": Vdi,
+        "vhdx": Vhdx,
+        "vhd": Vhd,
+        "vmdk": lambda: Vmdk(vmdk_types),
+    }
     return [stricter.get(name, cls)() for name, cls in oslo.ALL_FORMATS.items() if name != "raw"]
 
 
@@ -207,8 +232,8 @@ def other_format(head: bytes) -> str | None:
 
 
 def is_vmdk_descriptor(head: bytes, *, declared: bool) -> bool:
-    """Whether a reader takes the beginning for a VMDK that names other files. ``declared``: it is told that it is a VMDK, so it looks at any text,
-    up to the first zero."""
+    """Whether a reader takes the beginning for a VMDK that names other files. ``declared``: it is told that it is a
+    VMDK, so it looks at any text, up to the first zero."""
     if _TEXT.match(head):
         return True
     return declared and not head.startswith((b"KDMV", b"COWD")) and b"createtype" in head.partition(b"\0")[0].lower()

@@ -23,7 +23,9 @@ LOG = logging.getLogger(__name__)
 class Downloads:
     """The use case: a user reads an image's data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, stores: Stores, notifications: Notifications) -> None:
+    def __init__(
+        self, repository: ImageRepository, authorizer: Authorizer, stores: Stores, notifications: Notifications
+    ) -> None:
         self._repository = repository
         self._policy = authorizer
         self._stores = stores
@@ -33,7 +35,8 @@ class Downloads:
         self._when_used: Callable[[Image], None] | None = None
 
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
-        """The image's data; None when it has none. Raises ImageNotFound, Forbidden, ImageDeactivated, UnknownStore, DataDamaged."""
+        """The image's data; None when it has none. Raises ImageNotFound, Forbidden, ImageDeactivated, UnknownStore,
+        DataDamaged."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         self._policy.authorize(ctx, "download_image", image)
@@ -48,9 +51,13 @@ class Downloads:
         if not image.good_locations:
             if self._when_damaged is not None:
                 self._when_damaged(image)
-            raise errors.DataDamaged(f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
-                                     "the stored bytes")
-        return Download(image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache, ctx.project)
+            raise errors.DataDamaged(
+                f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
+                "the stored bytes"
+            )
+        return Download(
+            image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache, ctx.project
+        )
 
     def use(self, cache: DataCache) -> None:
         """Downloads come from there when it has them, and fill it."""
@@ -81,9 +88,17 @@ class Downloads:
 
 
 class Download:
-    """Data that may be read. ``size`` in bytes. ``cache``: where it may come from as well. ``project``: for whom; None: for nobody."""
+    """Data that may be read. ``size`` in bytes. ``cache``: where it may come from as well. ``project``: for whom; None:
+    for nobody."""
 
-    def __init__(self, image: Image, locations: Sequence[Location], stores: Stores, cache: DataCache | None = None, project: str | None = None) -> None:
+    def __init__(
+        self,
+        image: Image,
+        locations: Sequence[Location],
+        stores: Stores,
+        cache: DataCache | None = None,
+        project: str | None = None,
+    ) -> None:
         self.image = image
         self.project = project
         self._locations = locations
@@ -98,7 +113,8 @@ class Download:
 
     @property
     def ranged(self) -> bool:
-        """Whether parts may be asked for. What lies on other people's servers only is proved by its hash, which only the whole has."""
+        """Whether parts may be asked for. What lies on other people's servers only is proved by its hash, which only
+        the whole has."""
         return any(map(self._stores.vouch, self._locations))
 
     def cached(self) -> CachedData | None:
@@ -131,8 +147,15 @@ class Download:
         """``length`` bytes from ``offset``. The first copy that gives its first piece is read; when one breaks off, the
         next goes on where it ended. Raises StoreUnavailable now when none answers."""
         whole = offset == 0 and length == self.size
-        pieces = self._through(self._cache, length) if self._cache and self.fills(offset, length) else (
-            self._read(offset, length) if whole else self._read(offset, length, [x for x in self._locations if self._stores.vouch(x)]))
+        pieces = (
+            self._through(self._cache, length)
+            if self._cache and self.fills(offset, length)
+            else (
+                self._read(offset, length)
+                if whole
+                else self._read(offset, length, [x for x in self._locations if self._stores.vouch(x)])
+            )
+        )
         if whole and not all(map(self._stores.vouch, self._locations)):
             pieces = _proved(pieces, self.image)
         first = next(pieces, b"")
@@ -165,7 +188,9 @@ class Download:
                     at += len(piece)
                     yield piece
             except errors.StoreError as exc:
-                LOG.warning("image %s: reading from store %s failed at byte %d: %s", self.image.id, location.store, at, exc)
+                LOG.warning(
+                    "image %s: reading from store %s failed at byte %d: %s", self.image.id, location.store, at, exc
+                )
                 last = exc
         if at < end:
             raise errors.StoreUnavailable(f"the data of image {self.image.id} can't be read now") from last
@@ -184,7 +209,10 @@ def _proved(pieces: Iterator[bytes], image: Image) -> Iterator[bytes]:
             held = piece
         if hashes.result()[algorithm] != image.hash_value:
             LOG.error("image %s: its web server gives other data than was hashed; it is not sent", image.id)
-            raise errors.DataDamaged(f"the data of image {image.id} is not what it was: its os_hash_value is not that of what its server sends now")
+            raise errors.DataDamaged(
+                f"the data of image {image.id} is not what it was: its os_hash_value is not that of what its server"
+                " sends now"
+            )
         yield held
     finally:
         hashes.close()

@@ -1,4 +1,5 @@
-"""Stores that the operator takes out of service: they take no new data. Kept in the database, so every process knows it soon, and after each start."""
+"""Stores that the operator takes out of service: they take no new data. Kept in the database, so every process knows it
+soon, and after each start."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ class Draining(Container[str]):
         """Without the database what was known last holds: nothing can be written then anyway."""
         if self._known is not None and time.monotonic() - self._read_at < self._age:
             return store_id in self._known
-        if self._lock.acquire(blocking=self._known is None):  # while one asks the database, the others go by what is known
+        if self._lock.acquire(
+            blocking=self._known is None
+        ):  # while one asks the database, the others go by what is known
             try:
                 self._read()
             finally:

@@ -1,4 +1,5 @@
-"""What is found out about data while it passes, in one request or in several: its digests, and whether it is what the image says."""
+"""What is found out about data while it passes, in one request or in several: its digests, and whether it is what the
+image says."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Judge(Protocol):
 
 
 class Examination:
-    """``update`` for each piece, in order; ``pause`` while none is to come soon; in the end ``finish``, or ``pause`` for good."""
+    """``update`` for each piece, in order; ``pause`` while none is to come soon; in the end ``finish``, or ``pause``
+    for good."""
 
     def __init__(self, algorithms: Iterable[str], judge: Judge | None) -> None:
         self.algorithms = frozenset(algorithms)
@@ -51,10 +53,12 @@ class Examination:
         self._hashes.close()
 
     def finish(self, algorithm: str, signature: SignatureCheck | None, *, checksum: bool) -> Digests:
-        """What all of the data is. ``signature``: is it one of this data? Its ``algorithm`` is among those that were asked for, as is MD5 for ``checksum``.
-        Raises BadContent, SignatureInvalid."""
+        """What all of the data is. ``signature``: is it one of this data? Its ``algorithm`` is among those that were
+        asked for, as is MD5 for ``checksum``. Raises BadContent, SignatureInvalid."""
         virtual_size = self._judge.finish() if self._judge is not None else None
         self.found = self._hashes.result()
         if signature is not None:
             signature.verify(self.found[signature.algorithm])
-        return Digests(self.seen, self.found["md5"] if checksum else None, algorithm, self.found[algorithm], virtual_size)
+        return Digests(
+            self.seen, self.found["md5"] if checksum else None, algorithm, self.found[algorithm], virtual_size
+        )

@@ -1,8 +1,9 @@
-"""Is the data what the image says, and is it safe? By the inspectors of ``disk_formats`` (the table is in docs/formats.md).
+"""Is the data what the image says, and is it safe? By the inspectors of ``disk_formats`` (the table is in
+docs/formats.md).
 
-Unsafe content is refused whatever container it is declared to be in, and so is what begins as a known format and can't be judged. Whether the
-format must match the declared ``disk_format`` is the operator's choice, and does not apply to containers that wrap the disk in a package.
-"""
+Unsafe content is refused whatever container it is declared to be in, and so is what begins as a known format and can't
+be judged. Whether the format must match the declared ``disk_format`` is the operator's choice, and does not apply to
+containers that wrap the disk in a package."""
 
 from __future__ import annotations
 
@@ -20,10 +21,16 @@ LOG = logging.getLogger(__name__)
 
 #: What a disk may hold from its first byte on: a raw one, and one in a format that only adds something at its end.
 _ON_A_DISK = frozenset({"gpt", "iso", "luks"})
-#: What each declared format may look like. Kernels and ramdisks are no disks: the boot signature of a Linux kernel looks like a partition
-#: table without partitions. A machine image may be a whole disk.
-MAY_BE = {"raw": _ON_A_DISK, "iso": frozenset({"iso", "gpt"}), "aki": frozenset({"gpt"}), "ari": frozenset({"gpt"}), "ami": frozenset({"gpt"}),
-          **{x: frozenset({x}) for x in ("qcow2", "vhd", "vhdx", "vmdk", "vdi", "ploop")}}
+#: What each declared format may look like. Kernels and ramdisks are no disks: the boot signature of a Linux kernel
+#: looks like a partition table without partitions. A machine image may be a whole disk.
+MAY_BE = {
+    "raw": _ON_A_DISK,
+    "iso": frozenset({"iso", "gpt"}),
+    "aki": frozenset({"gpt"}),
+    "ari": frozenset({"gpt"}),
+    "ami": frozenset({"gpt"}),
+    **{x: frozenset({x}) for x in ("qcow2", "vhd", "vhdx", "vmdk", "vdi", "ploop")},
+}
 #: Those that the data must be recognised as.
 MUST_BE = frozenset({"qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso"})
 #: Formats whose boot sector is not a partition table that anybody will mount.
@@ -70,7 +77,7 @@ class Inspector:
         """Raises FormatMismatch, UnsafeContent as soon as the data is known to be wrong."""
         begun = self._size
         self._size += len(piece)
-        self._head += piece[:max(0, self._most - len(self._head))]
+        self._head += piece[: max(0, self._most - len(self._head))]
         self._tail = bytes(piece[-512:]) if len(piece) >= 512 else (self._tail + piece)[-512:]
         for inspector in self._live[:]:
             try:
@@ -78,7 +85,9 @@ class Inspector:
             except Exception as exc:  # whatever it raised, it can't parse
                 self._live.remove(inspector)
                 if inspector.format_match:
-                    raise errors.UnsafeContent(f"the data begins as {inspector.NAME} and can't be checked for safety: {exc}") from exc
+                    raise errors.UnsafeContent(
+                        f"the data begins as {inspector.NAME} and can't be checked for safety: {exc}"
+                    ) from exc
                 LOG.debug("not %s: %s", inspector.NAME, exc)
         if begun < BEGINNING:
             self.so_far()
@@ -107,7 +116,14 @@ class Inspector:
         found = self._checked(final=False)
         if self._must_match:
             self._check_match({x.NAME for x in found}, final=False)
-        return next((_possible(int(x.virtual_size)) for x in found if x.NAME == self._format and x.complete and x.NAME != "iso"), None)
+        return next(
+            (
+                _possible(int(x.virtual_size))
+                for x in found
+                if x.NAME == self._format and x.complete and x.NAME != "iso"
+            ),
+            None,
+        )
 
     @property
     def wants_end(self) -> bool:
@@ -123,7 +139,7 @@ class Inspector:
             self._check_match(names | ({"vhd"} if footer else set()), final=True, fixed_vhd=footer is not None)
         return _possible(footer.size) if footer else None
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _checked(self, *, final: bool) -> list[format_inspector.FileInspector]:
         """What the data looks like, found safe as far as there is enough of it. Raises UnsafeContent."""
         if disk_formats.is_vmdk_descriptor(bytes(self._head), declared=self._format == "vmdk"):
@@ -152,9 +168,13 @@ class Inspector:
         if self._format == "vhd" and (fixed_vhd or not final) and not seen & MUST_BE - {"vhd", "iso"}:
             allowed = allowed | _ON_A_DISK  # a fixed one is a raw disk until its end
         if not seen <= allowed:
-            raise errors.FormatMismatch(f"disk_format is {self._format}, but the data looks like {', '.join(sorted(seen))}")
+            raise errors.FormatMismatch(
+                f"disk_format is {self._format}, but the data looks like {', '.join(sorted(seen))}"
+            )
         if self._format in MUST_BE and self._format not in seen and (final or self._excluded()):
-            raise errors.FormatMismatch(f"disk_format is {self._format}, but the data looks like {', '.join(sorted(seen)) or 'raw'}")
+            raise errors.FormatMismatch(
+                f"disk_format is {self._format}, but the data looks like {', '.join(sorted(seen)) or 'raw'}"
+            )
 
     def _excluded(self) -> bool:
         """Whether the beginning is long enough to know that the data is not of the declared format."""
@@ -171,12 +191,18 @@ class Inspector:
         except format_inspector.SafetyCheckFailed as exc:
             failed = set(exc.failures)
             if inspector.NAME == "gpt" and failed <= self._rules.gpt_nonfatal:
-                LOG.warning("image data is taken although checks of its partition table fail: %s", ", ".join(sorted(failed)))
+                LOG.warning(
+                    "image data is taken although checks of its partition table fail: %s", ", ".join(sorted(failed))
+                )
                 return
             raise errors.UnsafeContent(
-                f"the data is {inspector.NAME} and fails safety checks: {', '.join(f'{x} ({exc.failures[x]})' for x in sorted(failed))}") from exc
+                f"the data is {inspector.NAME} and fails safety checks:"
+                f" {', '.join(f'{x} ({exc.failures[x]})' for x in sorted(failed))}"
+            ) from exc
         except format_inspector.ImageFormatError as exc:
-            raise errors.UnsafeContent(f"the data begins as {inspector.NAME} and is too short to be checked for safety") from exc
+            raise errors.UnsafeContent(
+                f"the data begins as {inspector.NAME} and is too short to be checked for safety"
+            ) from exc
 
 
 def _possible(size: int) -> int:

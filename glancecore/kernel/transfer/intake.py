@@ -18,15 +18,25 @@ from glancecore.kernel.transfer.signatures import SignatureCheck
 class Intake:
     """Iterate once, then ask ``digests``. The source is closed when it has ended, well or badly.
 
-    ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``reserve``: called with the bytes seen so
-    far before a piece is taken; raises QuotaExceeded. ``check_lease``: called for each piece; raises LeaseLost.
-    ``algorithms``: more digests to make, told by ``extra_digests``. ``checksum``: make the MD5, too. ``signature``: raises SignatureInvalid when it is not of this data.
-    """
+    ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``reserve``: called with the bytes
+    seen so far before a piece is taken; raises QuotaExceeded. ``check_lease``: called for each piece; raises LeaseLost.
+    ``algorithms``: more digests to make, told by ``extra_digests``. ``checksum``: make the MD5, too. ``signature``:
+    raises SignatureInvalid when it is not of this data."""
 
-    def __init__(self, source: Iterable[bytes], algorithm: str, *, size: int | None, cap: int,
-                 inspector: Judge | None = None, reserve: Callable[[int], None] | None = None,
-                 check_lease: Callable[[], None] | None = None, algorithms: Collection[str] = (),
-                 signature: SignatureCheck | None = None, checksum: bool = True) -> None:
+    def __init__(
+        self,
+        source: Iterable[bytes],
+        algorithm: str,
+        *,
+        size: int | None,
+        cap: int,
+        inspector: Judge | None = None,
+        reserve: Callable[[int], None] | None = None,
+        check_lease: Callable[[], None] | None = None,
+        algorithms: Collection[str] = (),
+        signature: SignatureCheck | None = None,
+        checksum: bool = True,
+    ) -> None:
         self._source = source
         self._algorithm = algorithm
         self._declared = size
@@ -41,8 +51,15 @@ class Intake:
         self.extra_digests: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        examination = Examination({self._algorithm, *self._algorithms, *(["md5"] if self._checksum else []), *([self._signature.algorithm] if self._signature else [])},
-                                  self._inspector)
+        examination = Examination(
+            {
+                self._algorithm,
+                *self._algorithms,
+                *(["md5"] if self._checksum else []),
+                *([self._signature.algorithm] if self._signature else []),
+            },
+            self._inspector,
+        )
         try:
             if self._declared is not None and self._declared > self._cap:
                 raise errors.TooLarge(f"the data has {self._declared} bytes; image_size_cap is {self._cap}")

@@ -1,8 +1,8 @@
-"""Is a store's data where it is expected? Each of its places has a marker, and the shared database knows which ones belong to the store.
+"""Is a store's data where it is expected? Each of its places has a marker, and the shared database knows which ones
+belong to the store.
 
-A place that is not mounted is an empty one that stands where it was. Without this check it would take uploads, and all images would
-seem lost. See ``ports.place_repository`` and ``Store.markers``.
-"""
+A place that is not mounted is an empty one that stands where it was. Without this check it would take uploads, and all
+images would seem lost. See ``ports.place_repository`` and ``Store.markers``."""
 
 from __future__ import annotations
 
@@ -62,9 +62,11 @@ class Places:
         """Whether there is something that must be there."""
         return self.known(store_id) or bool(self._repository.holding(store_id, limit=1))
 
-    def start(self, store: Store, *, read_only: bool = False, look: bool = False, judge: Callable[[Store], None] | None = None) -> None:
-        """Start it, and see that its data is there. The place of a store that was never used is made, and marked, unless ``judge`` raises.
-        ``look``: nothing is made, marked or recorded.
+    def start(
+        self, store: Store, *, read_only: bool = False, look: bool = False, judge: Callable[[Store], None] | None = None
+    ) -> None:
+        """Start it, and see that its data is there. The place of a store that was never used is made, and marked,
+        unless ``judge`` raises. ``look``: nothing is made, marked or recorded.
 
         Raises StoreError, ConfigError, with the operator's part of the message as a note; the store is closed then."""
         if not look and not self.used(store.name):
@@ -82,8 +84,11 @@ class Places:
             raise
 
     def check(self, store: Store, *, read_only: bool = False) -> None:
-        """Is its data still there? Asks the store, and the database only when its answer is another one than before. Raises as ``start``."""
-        if Cap.MARK in store.caps and frozenset(x.marker.place for x in survey(store) if x.marker) != self._agreed.get(store.name):
+        """Is its data still there? Asks the store, and the database only when its answer is another one than before.
+        Raises as ``start``."""
+        if Cap.MARK in store.caps and frozenset(x.marker.place for x in survey(store) if x.marker) != self._agreed.get(
+            store.name
+        ):
             self._settle(store, read_only=read_only)
 
     def compare(self, store: Store) -> None:
@@ -92,10 +97,11 @@ class Places:
             self._compared(store)
 
     def adopt(self, store: Store, *, former: Sequence[str] = (), force: bool = False) -> StorePlaces:
-        """Record the places of a started store as they are now, and mark those that are not: the operator has moved the data.
+        """Record the places of a started store as they are now, and mark those that are not: the operator has moved the
+        data.
 
-        ``former``: more addresses that its only place had. Some of the data that images have in the store must be there, unless
-        ``force``. Raises PlaceMissing, ConfigError, ConcurrentChange."""
+        ``former``: more addresses that its only place had. Some of the data that images have in the store must be
+        there, unless ``force``. Raises PlaceMissing, ConfigError, ConcurrentChange."""
         record, seen = self._repository.get(store.name), survey(store)
         self._refuse_taken(store.name, seen, record)
         addresses = {x.id: x.addresses for x in record.places} if record else {}
@@ -103,7 +109,10 @@ class Places:
         fresh = [x for x in seen if x.marker is None or x.marker.place not in addresses]
         inherited = addresses[gone[0]] if len(gone) == len(fresh) == 1 else ()  # moved without its marker
         if former and len(seen) != 1:
-            raise errors.ConfigError(f"--formerly: store {store.name} has {len(seen)} places, and it is not known which of them had that address; run it without --formerly, with --force")
+            raise errors.ConfigError(
+                f"--formerly: store {store.name} has {len(seen)} places, and it is not known which of them had that"
+                " address; run it without --formerly, with --force"
+            )
         for each in seen:
             known = addresses.get(each.marker.place, ()) if each.marker else ()
             store.moved_from(each.where, [*known, *(inherited if each in fresh else ()), *former])
@@ -118,7 +127,7 @@ class Places:
         self._repository.replace(store.name, record, after)
         return after
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _settle(self, store: Store, *, read_only: bool) -> None:
         if Cap.MARK not in store.caps:
             return
@@ -126,7 +135,9 @@ class Places:
             with contextlib.suppress(errors.ConcurrentChange):
                 self._agree(store, read_only=read_only)
                 return
-        raise errors.StoreUnavailable(f"store {store.name}: other processes keep changing the record of its places", store.name)
+        raise errors.StoreUnavailable(
+            f"store {store.name}: other processes keep changing the record of its places", store.name
+        )
 
     def _agree(self, store: Store, *, read_only: bool) -> None:
         """Raises ConcurrentChange when another process has recorded something meanwhile."""
@@ -155,7 +166,8 @@ class Places:
         return record, seen
 
     def _refuse_taken(self, store_id: str, seen: Sequence[SeenPlace], record: StorePlaces | None) -> None:
-        """Raises ConfigError when a place, or what it is a copy of, is recorded of another store: each would delete the other's data."""
+        """Raises ConfigError when a place, or what it is a copy of, is recorded of another store: each would delete the
+        other's data."""
         ours = {x.id for x in record.places} if record else set()
         foreign = [x for x in seen if x.marker and x.marker.place not in ours]
         if not foreign:
@@ -164,15 +176,20 @@ class Places:
         for each in foreign:
             owner = owners.get(each.marker.place) if each.marker else None
             if owner is not None:
-                raise errors.ConfigError(f"[{store_id}] {each.where}: it is a place of store {owner}, or a copy of one, as its {MARKER} says: name another "
-                                         f"place; when it is a copy, remove {MARKER} from it; when store {owner} is gone, run: glance-manage store "
-                                         f"forget {owner}")
+                raise errors.ConfigError(
+                    f"[{store_id}] {each.where}: it is a place of store {owner}, or a copy of one, as its {MARKER}"
+                    f" says: name another place; when it is a copy, remove {MARKER} from it; when store {owner} is"
+                    f" gone, run: glance-manage store forget {owner}"
+                )
 
     def _marked(self, store: Store, seen: Sequence[SeenPlace]) -> list[SeenPlace]:
         found = []
         for each in seen:
             if each.marker is None:
-                marker = _parsed(store.name, PlaceMarker(each.where, store.mark(each.where, Marker(uuid4().hex, store.name).encode())))
+                marker = _parsed(
+                    store.name,
+                    PlaceMarker(each.where, store.mark(each.where, Marker(uuid4().hex, store.name).encode())),
+                )
                 if marker is None or marker.store != store.name:
                     raise errors.ConcurrentChange(f"store {store.name}: another store was quicker to take the place")
                 LOG.info("store %s: %s is its place %s", store.name, each.where, marker.place)
@@ -189,24 +206,44 @@ class Places:
                 found += self._marked(store, [each])
             except (errors.StoreFull, errors.StoreForbidden, errors.StoreReadOnly) as exc:
                 if (store.name, each.where) not in self._unmarked:
-                    LOG.warning("store %s: %s gets no marker for now, so it is used without: %s; this is tried again", store.name, each.where,
-                                errors.for_operators(exc))
+                    LOG.warning(
+                        "store %s: %s gets no marker for now, so it is used without: %s; this is tried again",
+                        store.name,
+                        each.where,
+                        errors.for_operators(exc),
+                    )
                     self._unmarked.add((store.name, each.where))
         return found
 
     def _look_for_data(self, store: Store, seen: Sequence[SeenPlace]) -> None:
         """Some of the data that images have in the store must be there. Raises PlaceMissing."""
         images = self._repository.holding(store.name, limit=SAMPLE)
-        urls = [x.url for image in images for x in image.locations if x.store == store.name and x.status is not LocationStatus.DELETING]
+        urls = [
+            x.url
+            for image in images
+            for x in image.locations
+            if x.store == store.name and x.status is not LocationStatus.DELETING
+        ]
         if urls and not any(_there(store, x) for x in urls[:SAMPLE]):
             where = next((x.where for x in seen if x.marker is None), seen[0].where)
-            raise _away(store.name, where, f"images have data in this store, and none of {len(urls[:SAMPLE])} that were looked for is there", "--force ")
+            raise _away(
+                store.name,
+                where,
+                f"images have data in this store, and none of {len(urls[:SAMPLE])} that were looked for is there",
+                "--force ",
+            )
 
 
 def needed_but_not_configured(repository: PlaceRepository, configured: Collection[str]) -> dict[str, str]:
     """Stores that images have data in, and that the configuration does not name: what the operator is told of each."""
-    return {x: f"[DEFAULT] enabled_backends: {repository.count(x)} images have data in store {x}, which is not among them: it can neither be read nor "
-               f"deleted; name the store again with its section" for x in repository.needed() if x not in configured}
+    return {
+        x: (
+            f"[DEFAULT] enabled_backends: {repository.count(x)} images have data in store {x}, which is not among them:"
+            " it can neither be read nor deleted; name the store again with its section"
+        )
+        for x in repository.needed()
+        if x not in configured
+    }
 
 
 def survey(store: Store) -> list[SeenPlace]:
@@ -216,8 +253,10 @@ def survey(store: Store) -> list[SeenPlace]:
     for each in found:
         other = seen.setdefault(each.marker.place, each.where) if each.marker else each.where
         if other != each.where:
-            raise errors.ConfigError(f"[{store.name}] {each.where}: its marker is that of {other}: one is a copy of the other; name one of them, or "
-                                     f"remove {MARKER} from the copy")
+            raise errors.ConfigError(
+                f"[{store.name}] {each.where}: its marker is that of {other}: one is a copy of the other; name one of"
+                f" them, or remove {MARKER} from the copy"
+            )
     return found
 
 
@@ -233,7 +272,10 @@ def _parsed(store_id: str, place: PlaceMarker) -> Marker | None:
     except (KeyError, TypeError, ValueError):
         marker = Marker("", "")
     if not (isinstance(marker.place, str) and isinstance(marker.store, str) and marker.place and marker.store):
-        raise errors.ConfigError(f"[{store_id}] {place.where}: {MARKER} there is no marker of this service: name the right place, or remove it")
+        raise errors.ConfigError(
+            f"[{store_id}] {place.where}: {MARKER} there is no marker of this service: name the right place, or"
+            " remove it"
+        )
     return marker
 
 
@@ -253,13 +295,19 @@ def _refuse_strangers(store_id: str, seen: Sequence[SeenPlace], record: StorePla
         if each.marker is None:
             continue
         if record is None and each.marker.store != store_id:
-            raise errors.ConfigError(f"[{store_id}] {each.where}: it is a place of store {each.marker.store}, as its {MARKER} says: name another "
-                                     f"place, or, when this one is right, run: glance-manage store adopt {store_id}")
+            raise errors.ConfigError(
+                f"[{store_id}] {each.where}: it is a place of store {each.marker.store}, as its {MARKER} says: name"
+                f" another place, or, when this one is right, run: glance-manage store adopt {store_id}"
+            )
         if record is not None and all(x.id != each.marker.place for x in record.places):
-            expected = " or ".join(f"{x.id}{f', last at {x.addresses[0]}' if x.addresses else ''}" for x in record.places)
-            raise errors.ConfigError(f"[{store_id}] {each.where}: it is place {each.marker.place} of store {each.marker.store}, as its {MARKER} says, "
-                                     f"and the data of this store lies in place {expected}: name the right place, or, when this one is right, run: "
-                                     f"glance-manage store adopt {store_id}")
+            expected = " or ".join(
+                f"{x.id}{f', last at {x.addresses[0]}' if x.addresses else ''}" for x in record.places
+            )
+            raise errors.ConfigError(
+                f"[{store_id}] {each.where}: it is place {each.marker.place} of store {each.marker.store}, as its"
+                f" {MARKER} says, and the data of this store lies in place {expected}: name the right place, or, when"
+                f" this one is right, run: glance-manage store adopt {store_id}"
+            )
 
 
 def _refuse_missing(store_id: str, seen: Sequence[SeenPlace], record: StorePlaces) -> None:
@@ -276,8 +324,10 @@ def _refuse_missing(store_id: str, seen: Sequence[SeenPlace], record: StorePlace
 
 def _away(store_id: str, where: str, what: str, flag: str = "") -> errors.PlaceMissing:
     found = errors.PlaceMissing(f"store {store_id} is not available: its data is not there", store_id)
-    found.add_note(f"[{store_id}] {where}: {what}: is it mounted? Mount it, or name the right place; when the data was moved on purpose, or is "
-                   f"gone for good, run: glance-manage store adopt {flag}{store_id}")
+    found.add_note(
+        f"[{store_id}] {where}: {what}: is it mounted? Mount it, or name the right place; when the data was moved on"
+        f" purpose, or is gone for good, run: glance-manage store adopt {flag}{store_id}"
+    )
     return found
 
 

@@ -1,8 +1,7 @@
 """Data that waits to be imported, written to the staging store in the same single pass as an upload.
 
-The staging store is any writable store, kept apart from those that users see. Keys are made new for each writing, so that
-a writer that has lost its lease can never touch another one's bytes.
-"""
+The staging store is any writable store, kept apart from those that users see. Keys are made new for each writing, so
+that a writer that has lost its lease can never touch another one's bytes."""
 
 from __future__ import annotations
 
@@ -28,8 +27,8 @@ LOG = logging.getLogger(__name__)
 
 
 class StagedData:
-    """Reads and writes staged data; knows nothing of who may. ``defer_verdict``: a step may make other data of it, so what the
-    inspection says is kept with the data instead of ending the writing."""
+    """Reads and writes staged data; knows nothing of who may. ``defer_verdict``: a step may make other data of it, so
+    what the inspection says is kept with the data instead of ending the writing."""
 
     def __init__(self, stores: Stores, settings: DataSettings, *, defer_verdict: bool) -> None:
         self._stores = stores
@@ -50,14 +49,31 @@ class StagedData:
         """Where the next staged data of the image goes: intent, to be recorded before ``put``."""
         return BlobRef(self.store.id, f"{image_id}.{secrets.token_hex(8)}")
 
-    def put(self, image: Image, ref: BlobRef, pieces: Iterable[bytes], *, size: int | None = None,
-            reserve: Callable[[int], None] | None = None, check_lease: Callable[[], None] | None = None,
-            algorithms: Collection[str] = ()) -> tuple[Staged, dict[str, str]]:
+    def put(
+        self,
+        image: Image,
+        ref: BlobRef,
+        pieces: Iterable[bytes],
+        *,
+        size: int | None = None,
+        reserve: Callable[[int], None] | None = None,
+        check_lease: Callable[[], None] | None = None,
+        algorithms: Collection[str] = (),
+    ) -> tuple[Staged, dict[str, str]]:
         """Write, hash and inspect in one pass; also the digests by ``algorithms``. Raises TooLarge, SizeMismatch,
         BadContent, StoreError, and whatever ``pieces``, ``reserve`` and ``check_lease`` raise; then nothing is left."""
         judge = self.inspector(image)
-        intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
-                        reserve=reserve, check_lease=check_lease, algorithms=algorithms, checksum=self._settings.checksum)
+        intake = Intake(
+            pieces,
+            self._settings.algorithm,
+            size=size,
+            cap=self._settings.size_cap,
+            inspector=judge,
+            reserve=reserve,
+            check_lease=check_lease,
+            algorithms=algorithms,
+            checksum=self._settings.checksum,
+        )
         location = self.store.put(ref.key, intake, size)
         return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
 
@@ -66,7 +82,14 @@ class StagedData:
         size = path.stat().st_size
         if self.store.offers(Cap.ADOPT):
             judge = self.inspector(image)
-            intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge, checksum=self._settings.checksum)
+            intake = Intake(
+                _read(path, progress),
+                self._settings.algorithm,
+                size=size,
+                cap=self._settings.size_cap,
+                inspector=judge,
+                checksum=self._settings.checksum,
+            )
             for _ in intake:
                 pass  # hashed and inspected on the way
             try:
@@ -83,7 +106,8 @@ class StagedData:
         return LateInspector(made) if self._defer_verdict else made
 
     def judge(self, image: Image, staged: Staged, progress: Callable[[int, int], None]) -> Staged:
-        """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what ``progress`` raises."""
+        """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what
+        ``progress`` raises."""
         judge, seen = self.inspector(image), 0
         for piece in self._stores.recorded(staged.store).open(staged.url):
             judge.update(piece)

@@ -39,10 +39,18 @@ class StoreFacade:
 
     ``store`` None: it is not available; ``start`` makes it, when what was wrong has passed."""
 
-    def __init__(self, settings: StoreSettings, store: Store | None, start: Callable[[], Store] | None = None,
-                 check: Callable[[Store], None] | None = None, *, missing: bool = False, drains: Container[str] = ()) -> None:
-        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not when it was started. ``drains``: the
-        ids of stores that take no new data, at the moment when it is asked."""
+    def __init__(
+        self,
+        settings: StoreSettings,
+        store: Store | None,
+        start: Callable[[], Store] | None = None,
+        check: Callable[[Store], None] | None = None,
+        *,
+        missing: bool = False,
+        drains: Container[str] = (),
+    ) -> None:
+        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not
+        when it was started. ``drains``: the ids of stores that take no new data, at the moment when it is asked."""
         self.settings = settings
         self._held = _Held(store) if store is not None else None
         self._swapping = threading.Lock()
@@ -86,7 +94,8 @@ class StoreFacade:
 
     @property
     def takes_data(self) -> bool:
-        """Whether new data may come: it is writable, has room as far as it is known, and did not refuse what came last."""
+        """Whether new data may come: it is writable, has room as far as it is known, and did not refuse what came
+        last."""
         return self.available and self.writable and self._has_room and self._refused_at is None
 
     def full(self, size: int | None) -> bool:
@@ -220,16 +229,22 @@ class StoreFacade:
             return self._driver().local_path(url)
 
     def direct_url(self, url: str, asked: bool | None) -> str | None:
-        """A URL that a client may read the blob at by itself for a short time; None when it is to be passed on. ``asked``: what
-        the client says about it, None for nothing."""
+        """A URL that a client may read the blob at by itself for a short time; None when it is to be passed on.
+        ``asked``: what the client says about it, None for nothing."""
         mode = self.settings.direct_download
-        if mode is DirectDownload.NEVER or asked is False or (mode is DirectDownload.ASKED and not asked) or not self.offers(Cap.PRESIGN):
+        if (
+            mode is DirectDownload.NEVER
+            or asked is False
+            or (mode is DirectDownload.ASKED and not asked)
+            or not self.offers(Cap.PRESIGN)
+        ):
             return None
         with self._wrapped("presign"):
             return self._driver().presign(url, self.settings.direct_seconds)
 
     def ping(self) -> None:
-        """Whether it answers, and its data is there; without its data it is not available from now on. Raises StoreError."""
+        """Whether it answers, and its data is there; without its data it is not available from now on. Raises
+        StoreError."""
         with self._wrapped("ping"):
             held = self._driver_held()
             driver = held.store
@@ -240,7 +255,9 @@ class StoreFacade:
                 except (errors.PlaceMissing, errors.ConfigError) as exc:
                     if not self._leave(held, exc):
                         raise errors.StoreUnavailable(f"store {self.id} was started anew meanwhile", self.id) from exc
-                    raise errors.PlaceMissing(f"store {self.id} is not available: its data is not there", self.id) from exc
+                    raise errors.PlaceMissing(
+                        f"store {self.id} is not available: its data is not there", self.id
+                    ) from exc
 
     def _answers(self, driver: Store) -> None:
         try:
@@ -261,8 +278,8 @@ class StoreFacade:
         return Location(url=url, store=self.id, metadata={"store": self.id})
 
     def revive(self, taken: Mapping[str, str], rest: float) -> bool:
-        """Start it, if it is not available and this was not tried in the last ``rest`` seconds: whether it is available now. ``taken``: the
-        places of other stores; one that lies there is not started."""
+        """Start it, if it is not available and this was not tried in the last ``rest`` seconds: whether it is available
+        now. ``taken``: the places of other stores; one that lies there is not started."""
         if self._store is not None or self._start is None or time.monotonic() - self._tried < rest:
             return False
         self._tried = time.monotonic()
@@ -290,10 +307,10 @@ class StoreFacade:
         if (store := self._store) is not None:
             store.close()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _leave(self, held: _Held, exc: errors.GlanceError) -> bool:
-        """Until it is started anew. Transfers that are under way end as they can: its driver is closed after them. False when this was done
-        before."""
+        """Until it is started anew. Transfers that are under way end as they can: its driver is closed after them.
+        False when this was done before."""
         with self._swapping:
             if self._held is not held:
                 return False
@@ -322,7 +339,9 @@ class StoreFacade:
     def require_writable(self, operation: str = "") -> None:
         """Raises StoreDraining, StoreReadOnly."""
         if self.draining:
-            raise errors.StoreDraining(f"store {self.id} is draining: it takes no new data; name another store, or none", self.id, operation)
+            raise errors.StoreDraining(
+                f"store {self.id} is draining: it takes no new data; name another store, or none", self.id, operation
+            )
         if not self.writable:
             raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, operation)
 
@@ -362,7 +381,9 @@ class StoreFacade:
         start = time.monotonic()
         outcome = "ok"
         try:
-            with tracing.span(f"store {operation}", attributes=self._told if tracing.on() else None, current=operation not in _STREAMS) as span:
+            with tracing.span(
+                f"store {operation}", attributes=self._told if tracing.on() else None, current=operation not in _STREAMS
+            ) as span:
                 yield span
         except GeneratorExit:
             raise

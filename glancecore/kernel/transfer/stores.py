@@ -23,8 +23,16 @@ _REVIVAL = 5.0
 class Stores:
     """All configured stores, by id, in the operator's order."""
 
-    def __init__(self, stores: Sequence[StoreFacade], default: str, staging: StoreFacade | None = None, *, fallbacks: Sequence[str] = ()) -> None:
-        """``fallbacks``: where data goes that was meant for the default store when that is full or draining, in this order."""
+    def __init__(
+        self,
+        stores: Sequence[StoreFacade],
+        default: str,
+        staging: StoreFacade | None = None,
+        *,
+        fallbacks: Sequence[str] = (),
+    ) -> None:
+        """``fallbacks``: where data goes that was meant for the default store when that is full or draining, in this
+        order."""
         self._stores = {x.id: x for x in stores}
         self._staging = staging
         self._reviving = threading.Lock()
@@ -54,8 +62,8 @@ class Stores:
         return found
 
     def for_data(self, store_id: str | None, size: int | None = None) -> StoreFacade:
-        """Where data of ``size`` bytes (None: not known) goes: the named store; without a name the default one, or the first fallback with
-        room when that is full or draining. Raises UnknownStore."""
+        """Where data of ``size`` bytes (None: not known) goes: the named store; without a name the default one, or the
+        first fallback with room when that is full or draining. Raises UnknownStore."""
         wanted = self.get(store_id)
         if store_id is not None or not self._fallbacks:
             return wanted
@@ -80,7 +88,8 @@ class Stores:
         return self.recorded(location.store)
 
     def recorded(self, store_id: str) -> StoreFacade:
-        """The store of that id as it was recorded some time ago. Raises StoreUnavailable when it is not configured any more."""
+        """The store of that id as it was recorded some time ago. Raises StoreUnavailable when it is not configured any
+        more."""
         if self._staging is not None and store_id == self._staging.id:
             return self._staging
         found = self._stores.get(store_id)
@@ -98,15 +107,18 @@ class Stores:
         return store is not None and store.vouches
 
     def readable(self, image: Image, prefer: Sequence[str] = ()) -> list[Location]:
-        """The image's good copies in the order to read them; those that somebody else may change at any time only when there is a hash to
-        hold their bytes against that was found in them. Raises StoreUnavailable when that leaves none."""
+        """The image's good copies in the order to read them; those that somebody else may change at any time only when
+        there is a hash to hold their bytes against that was found in them. Raises StoreUnavailable when that leaves
+        none."""
         ordered = self.by_preference(image.good_locations, prefer)
         if image.hash_value is not None and not image.unproved and image.hash_algo in hashlib.algorithms_available:
             return ordered
         found = [x for x in ordered if self.vouch(x)]
         if ordered and not found:
-            raise errors.StoreUnavailable(f"the data of image {image.id} lies on a server of somebody else and was not read and hashed yet, so nothing "
-                                          "proves what would be sent; try again in a while")
+            raise errors.StoreUnavailable(
+                f"the data of image {image.id} lies on a server of somebody else and was not read and hashed yet, so"
+                " nothing proves what would be sent; try again in a while"
+            )
         return found
 
     def renamed(self, image: Image) -> Image:
@@ -136,6 +148,7 @@ class Stores:
 
     def by_preference(self, locations: Iterable[Location], prefer: Sequence[str] = ()) -> list[Location]:
         """Locations in the order to read them: preferred stores first, then heavier ones, then as recorded."""
+
         def rank(location: Location) -> tuple[int, int]:
             store = self._stores.get(location.store)
             first = prefer.index(location.store) if location.store in prefer else len(prefer)
@@ -151,7 +164,10 @@ class Stores:
         """Start those that were not available, if this was not tried in the last ``rest`` seconds."""
         with self._reviving:  # each of them once
             for store in [x for x in self._all if not x.available]:
-                if store.revive({place: x.id for x in self._all for place in x.places}, rest) and self._when_back is not None:
+                if (
+                    store.revive({place: x.id for x in self._all for place in x.places}, rest)
+                    and self._when_back is not None
+                ):
                     self._when_back(store.id)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ def part(pieces: Iterator[bytes], offset: int, length: int | None) -> Iterator[b
             first, at = at, at + len(piece)
             if at <= offset:
                 continue
-            yield piece[max(0, offset - first):None if end is None else end - first]
+            yield piece[max(0, offset - first) : None if end is None else end - first]
             if end is not None and at >= end:
                 return
     finally:

@@ -1,5 +1,5 @@
-"""The database port as a table of calls, for those who carry it over a wire: found in the port itself, so that a repository
-or a method that is added there is carried without a line here.
+"""The database port as a table of calls, for those who carry it over a wire: found in the port itself, so that a
+repository or a method that is added there is carried without a line here.
 
 What the table needs of a method: annotated arguments and result, of the types that ``codec`` knows.
 """
@@ -86,8 +86,10 @@ class Call:
 
 
 def _converted(args: Sequence[Any], converts: Sequence[wire.Convert], rest: wire.Convert) -> list[Any]:
-    return [x if convert is None or x is None else convert(x)
-            for x, convert in zip(args, (*converts, *[rest] * (len(args) - len(converts))), strict=False)]
+    return [
+        x if convert is None or x is None else convert(x)
+        for x, convert in zip(args, (*converts, *[rest] * (len(args) - len(converts))), strict=False)
+    ]
 
 
 @functools.cache
@@ -97,7 +99,10 @@ def repositories(port: type = Database) -> Mapping[str, type]:
     for name, found in vars(port).items():
         if isinstance(found, property) and found.fget is not None:
             hints[name] = typing.get_type_hints(found.fget).get("return")
-    kinds = {name: [x for x in (kind, *get_args(kind)) if isinstance(x, type) and issubclass(x, ABC)] for name, kind in hints.items()}
+    kinds = {
+        name: [x for x in (kind, *get_args(kind)) if isinstance(x, type) and issubclass(x, ABC)]
+        for name, kind in hints.items()
+    }
     return {name: found[0] for name, found in kinds.items() if found}
 
 
@@ -123,12 +128,27 @@ def _call(repository: str, method: Callable[..., Any]) -> Call:
     each = [hints[x.name] for x in parameters if x.kind is not x.VAR_POSITIONAL]
     named = [x.name for x in parameters if x.kind is x.KEYWORD_ONLY]
     if named and len(each) < len(parameters):
-        raise TypeError(f"Database.{name.replace('/', '.')}: any number of arguments and named ones don't travel together")
+        raise TypeError(
+            f"Database.{name.replace('/', '.')}: any number of arguments and named ones don't travel together"
+        )
     [rest] = [hints[x.name] for x in parameters if x.kind is x.VAR_POSITIONAL] or [object]
     result = hints["return"]
     try:
-        return Call(name, repository, method.__name__, signature.replace(parameters=parameters), wire.shape([*each, rest, result]),
-                    only_reads(method), is_repeatable(method), [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
-                    wire.decoder(rest), wire.encoder(result), wire.decoder(result), named)
+        return Call(
+            name,
+            repository,
+            method.__name__,
+            signature.replace(parameters=parameters),
+            wire.shape([*each, rest, result]),
+            only_reads(method),
+            is_repeatable(method),
+            [wire.encoder(x) for x in each],
+            wire.encoder(rest),
+            [wire.decoder(x) for x in each],
+            wire.decoder(rest),
+            wire.encoder(result),
+            wire.decoder(result),
+            named,
+        )
     except TypeError as exc:
         raise TypeError(f"Database.{name.replace('/', '.')}: {exc}") from exc

@@ -1,9 +1,8 @@
 """Values of the ports as JSON, and back, by their types alone: nothing is written by hand for a new field or method.
 
-Writing is orjson's own work: it knows dataclasses, enums and times; only where a value's class can't be told from the type
-(a union of dataclasses) does the class's name go along. Reading builds the very classes that the types name, and nothing
-else: there is no way to name code.
-"""
+Writing is orjson's own work: it knows dataclasses, enums and times; only where a value's class can't be told from the
+type (a union of dataclasses) does the class's name go along. Reading builds the very classes that the types name, and
+nothing else: there is no way to name code."""
 
 from __future__ import annotations
 
@@ -28,15 +27,24 @@ from glancecore.domain import errors
 Convert = Callable[[Any], Any] | None
 
 _SCALARS = (str, int, float, bool, type(None))
-_LISTS: Mapping[object, type] = {list: list, Sequence: list, Iterable: list, Collection: list, tuple: tuple, set: set, frozenset: frozenset, Set: frozenset}
+_LISTS: Mapping[object, type] = {
+    list: list,
+    Sequence: list,
+    Iterable: list,
+    Collection: list,
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+    Set: frozenset,
+}
 _MICROSECOND = timedelta(microseconds=1)
 #: Types that are JSON themselves.
 _JSON = (object, Any)
 
 
 def dumps(value: object) -> bytes:
-    """Raises TypeError for what can't be sent, a mistake of ours. A blank before it says that it holds what orjson can't read
-    exactly: numbers beyond 64 bits, lone surrogates. Both are for the database to judge."""
+    """Raises TypeError for what can't be sent, a mistake of ours. A blank before it says that it holds what orjson
+    can't read exactly: numbers beyond 64 bits, lone surrogates. Both are for the database to judge."""
     try:
         return orjson.dumps(value, _other)
     except TypeError:
@@ -71,7 +79,7 @@ def _other(value: object) -> object:
     raise TypeError(f"{type(value).__name__} can't be sent")
 
 
-# -- by type ---------------------------------------------------------------------------------------------------------------
+# -- by type ---------------------------------------------------------------------------------------
 @functools.cache
 def encoder(kind: Any) -> Convert:
     """What orjson can't know, done before it: the names of classes in unions."""
@@ -107,11 +115,16 @@ def decoder(kind: Any) -> Convert:
             return _decoded_class(kind)
         if kind in _LEAVES:
             return _LEAVES[kind]
-    raise TypeError(f"the type {kind} can't be sent: use dataclasses, enums, times, plain values, lists and mappings of them")
+    raise TypeError(
+        f"the type {kind} can't be sent: use dataclasses, enums, times, plain values, lists and mappings of them"
+    )
 
 
 _LEAVES: Mapping[type, Callable[[Any], Any]] = {
-    datetime: datetime.fromisoformat, timedelta: lambda x: timedelta(microseconds=x), bytes: base64.b64decode}
+    datetime: datetime.fromisoformat,
+    timedelta: lambda x: timedelta(microseconds=x),
+    bytes: base64.b64decode,
+}
 
 
 def _classes(union: Any) -> list[type]:
@@ -162,7 +175,9 @@ def _encoded_list(options: Sequence[Any]) -> Convert:
 def _decoded_list(build: type, options: tuple[Any, ...]) -> Convert:
     if build is tuple and Ellipsis not in options:
         each = [decoder(x) for x in options]
-        return lambda value: tuple([convert(x) if convert and x is not None else x for convert, x in zip(each, value, strict=True)])
+        return lambda value: tuple(
+            [convert(x) if convert and x is not None else x for convert, x in zip(each, value, strict=True)]
+        )
     convert = decoder(options[0])
     if convert is None:
         return None if build is list else build
@@ -181,7 +196,9 @@ def _encoded_class(cls: type) -> Convert:
     if all(encoder(hints[x]) is None for x in names):
         return None
     converts = [(name, encoder(hints[name])) for name in names]
-    return lambda value: {name: convert(getattr(value, name)) if convert else getattr(value, name) for name, convert in converts}
+    return lambda value: {
+        name: convert(getattr(value, name)) if convert else getattr(value, name) for name, convert in converts
+    }
 
 
 def _decoded_class(cls: type) -> Callable[[Any], Any]:
@@ -204,7 +221,7 @@ def _decoded_class(cls: type) -> Callable[[Any], Any]:
     return build
 
 
-# -- shapes ----------------------------------------------------------------------------------------------------------------
+# -- shapes ----------------------------------------------------------------------------------------
 def shape(kinds: Iterable[Any]) -> str:
     """A short name for types with all that is in them: equal on both sides, or they don't understand each other."""
     seen: list[type] = []
@@ -229,9 +246,10 @@ def _described(kind: Any, seen: list[type]) -> str:
     return str(kind)
 
 
-# -- errors ----------------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 _ERRORS: Mapping[str, type[errors.GlanceError]] = {
-    name: x for name, x in vars(errors).items() if isinstance(x, type) and issubclass(x, errors.GlanceError)}
+    name: x for name, x in vars(errors).items() if isinstance(x, type) and issubclass(x, errors.GlanceError)
+}
 
 
 def error_value(error: errors.GlanceError) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""How a call to the private metadata service, and its answer, prove that the sender knows the shared secret, which itself never travels.
+"""How a call to the private metadata service, and its answer, prove that the sender knows the shared secret, which
+itself never travels.
 
-HMAC-SHA256. The proof of a call is all in its header, so that a stranger's body is never read: it covers the body's SHA-256. It
-also covers the process of the service that it is meant for, and a number that its caller uses once: a call that was overheard is
-good nowhere a second time. The proof of an answer covers that of its call.
-"""
+HMAC-SHA256. The proof of a call is all in its header, so that a stranger's body is never read: it covers the body's
+SHA-256. It also covers the process of the service that it is meant for, and a number that its caller uses once: a call
+that was overheard is good nowhere a second time. The proof of an answer covers that of its call."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ SERVED = "Glance-Registry"
 INSTANCE_PATH = "/instance"
 #: Headers of a call and, the last two, of an answer.
 TIME, SHAPE, DIGEST, CALLER, NUMBER, INSTANCE, PROOF = (
-    f"Glance-{x}" for x in ("Time", "Shape", "Digest", "Caller", "Number", "Instance", "Proof"))
+    f"Glance-{x}" for x in ("Time", "Shape", "Digest", "Caller", "Number", "Instance", "Proof")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the proof of a call covers, as it stands in the header. ``time``: Unix seconds. ``digest``: SHA-256 of the body in hex.
-    ``caller``: a process that calls, by random digits; it counts its calls in ``number``. ``instance``: the process of the service
-    that may carry it out, by random digits that stand in its answers."""
+    """What the proof of a call covers, as it stands in the header. ``time``: Unix seconds. ``digest``: SHA-256 of the
+    body in hex. ``caller``: a process that calls, by random digits; it counts its calls in ``number``. ``instance``:
+    the process of the service that may carry it out, by random digits that stand in its answers."""
 
     path: str
     shape: str
@@ -38,11 +39,20 @@ class Claim:
     instance: str
 
     def proof(self, secret: str) -> str:
-        return _mac(secret, "call", self.path, self.shape, self.time, self.digest, self.caller, self.number, self.instance)
+        return _mac(
+            secret, "call", self.path, self.shape, self.time, self.digest, self.caller, self.number, self.instance
+        )
 
     def headers(self, secret: str) -> dict[str, str]:
-        return {SHAPE: self.shape, TIME: self.time, DIGEST: self.digest, CALLER: self.caller, NUMBER: self.number,
-                INSTANCE: self.instance, PROOF: self.proof(secret)}
+        return {
+            SHAPE: self.shape,
+            TIME: self.time,
+            DIGEST: self.digest,
+            CALLER: self.caller,
+            NUMBER: self.number,
+            INSTANCE: self.instance,
+            PROOF: self.proof(secret),
+        }
 
 
 def claimed(path: str, headers: Mapping[str, str]) -> Claim:

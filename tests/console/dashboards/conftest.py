@@ -25,11 +25,20 @@ def service(request: pytest.FixtureRequest) -> Iterator[lab.Service]:
 @pytest.fixture
 def images(service: lab.Service) -> Callable[[], list[dict[str, Any]]]:
     """Those that demo sees, at each call."""
-    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": "secret"}}},
-                      "scope": {"project": {"name": "demo", "domain": {"id": "default"}}}}}
+    asked = {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": "secret"}},
+            },
+            "scope": {"project": {"name": "demo", "domain": {"id": "default"}}},
+        }
+    }
 
     def call() -> list[dict[str, Any]]:
         token = requests.post(f"{lab.keystone().url}/auth/tokens", json=asked, timeout=60).headers["X-Subject-Token"]
-        return list(requests.get(f"{service.url}/v2/images", headers={"X-Auth-Token": token}, timeout=60).json()["images"])
+        return list(
+            requests.get(f"{service.url}/v2/images", headers={"X-Auth-Token": token}, timeout=60).json()["images"]
+        )
 
     return call

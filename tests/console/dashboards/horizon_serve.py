@@ -1,4 +1,5 @@
-"""Serves Horizon and its static files: ``horizon_serve.py HOST PORT``, with DJANGO_SETTINGS_MODULE and the variables that horizon_settings.py reads."""
+"""Serves Horizon and its static files: ``horizon_serve.py HOST PORT``, with DJANGO_SETTINGS_MODULE and the variables
+that horizon_settings.py reads."""
 
 import mimetypes
 import sys

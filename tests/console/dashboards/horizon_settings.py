@@ -13,4 +13,9 @@ COMPRESS_OFFLINE = True
 STATIC_ROOT = os.environ["HORIZON_STATIC"]
 POLICY_CHECK_FUNCTION = None
 HORIZON_IMAGES_UPLOAD_MODE = "legacy"
-LOGGING = {"version": 1, "disable_existing_loggers": False, "handlers": {"err": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["err"], "level": "WARNING"}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"err": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["err"], "level": "WARNING"},
+}

@@ -26,14 +26,32 @@ def horizon(service: lab.Service) -> Iterator[str]:
     """Its address. Static files are collected and compressed once."""
     venv, folder, port = lab.venv("horizon", *REQUIREMENTS), lab.LAB / "horizon", lab.free_port()
     folder.mkdir(exist_ok=True)
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "openstack_dashboard.settings", "HORIZON_KEYSTONE": lab.keystone().url, "HORIZON_STATIC": str(folder / "static"), "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "openstack_dashboard.settings",
+        "HORIZON_KEYSTONE": lab.keystone().url,
+        "HORIZON_STATIC": str(folder / "static"),
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": "",
+    }
     [package] = venv.glob("lib/python3*/site-packages/openstack_dashboard")
-    (package / "local" / "local_settings.py").write_text((HERE / "horizon_settings.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (package / "local" / "local_settings.py").write_text(
+        (HERE / "horizon_settings.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     if not (folder / "static" / "dashboard" / "manifest.json").exists():
         for words in (["collectstatic", "--noinput"], ["compress", "--force"]):
-            subprocess.run([venv / "bin/python", "-m", "django", *words], env=env, cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+            subprocess.run(
+                [venv / "bin/python", "-m", "django", *words],
+                env=env,
+                cwd=folder,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+            )
     url = f"http://127.0.0.1:{port}"
-    with served([venv / "bin/python", HERE / "horizon_serve.py", "127.0.0.1", str(port)], folder, env, f"{url}/auth/login/"):
+    with served(
+        [venv / "bin/python", HERE / "horizon_serve.py", "127.0.0.1", str(port)], folder, env, f"{url}/auth/login/"
+    ):
         yield url
 
 
@@ -56,7 +74,9 @@ def test_list_create_upload_delete(page: Page, images: Callable[[], list[dict[st
     page.get_by_role("button", name="Create Image").click()
     form = page.locator(".modal-content")
     form.get_by_label("Image Name").fill("by horizon")
-    form.locator("input[type=file]").set_input_files([{"name": "disk.raw", "mimeType": "application/octet-stream", "buffer": DATA}])
+    form.locator("input[type=file]").set_input_files(
+        [{"name": "disk.raw", "mimeType": "application/octet-stream", "buffer": DATA}]
+    )
     form.locator("#imageForm-format").select_option(label="Raw")
     form.get_by_role("button", name="Create Image").click()
     row = page.locator("tr.ng-scope:not(.detail-row)").filter(has_text="by horizon")

@@ -43,32 +43,85 @@ def networks() -> Iterator[None]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Networks) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         keystone = keystone_setup.Keystone(lab.keystone().url)
-        keystone_setup.endpoint(keystone, keystone.ensure("service", {"type": "network"}, name="neutron"), REGION, f"http://127.0.0.1:{server.server_port}")
+        keystone_setup.endpoint(
+            keystone,
+            keystone.ensure("service", {"type": "network"}, name="neutron"),
+            REGION,
+            f"http://127.0.0.1:{server.server_port}",
+        )
         yield
         server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def skyline(service: lab.Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address: nginx as Skyline configures it, which has the pages and passes calls on to the services and to Skyline's server."""
+    """Its address: nginx as Skyline configures it, which has the pages and passes calls on to the services and to
+    Skyline's server."""
     lab.need("nginx-light")
-    venv, folder, inner, port = lab.venv("skyline", *REQUIREMENTS), tmp_path_factory.mktemp("skyline"), lab.free_port(), lab.free_port()
+    venv, folder, inner, port = (
+        lab.venv("skyline", *REQUIREMENTS),
+        tmp_path_factory.mktemp("skyline"),
+        lab.free_port(),
+        lab.free_port(),
+    )
     env = {**os.environ, "OS_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
-    (folder / "skyline.yaml").write_text(json.dumps({
-        "default": {"database_url": f"sqlite:///{folder}/skyline.sqlite", "log_dir": str(folder), "policy_file_path": str(folder), "ssl_enabled": False},
-        "openstack": {"keystone_url": lab.keystone().url, "default_region": REGION, "system_user_name": "admin", "system_project": "admin", "system_user_password": "secret"}}))
+    (folder / "skyline.yaml").write_text(
+        json.dumps(
+            {
+                "default": {
+                    "database_url": f"sqlite:///{folder}/skyline.sqlite",
+                    "log_dir": str(folder),
+                    "policy_file_path": str(folder),
+                    "ssl_enabled": False,
+                },
+                "openstack": {
+                    "keystone_url": lab.keystone().url,
+                    "default_region": REGION,
+                    "system_user_name": "admin",
+                    "system_project": "admin",
+                    "system_user_password": "secret",
+                },
+            }
+        )
+    )
     [package] = venv.glob("lib/python3*/site-packages/skyline_apiserver")
-    subprocess.run([venv / "bin/alembic", "-c", package / "db/alembic/alembic.ini", "upgrade", "head"], cwd=package / "db", env=env, check=True, stdout=sys.stderr)
+    subprocess.run(
+        [venv / "bin/alembic", "-c", package / "db/alembic/alembic.ini", "upgrade", "head"],
+        cwd=package / "db",
+        env=env,
+        check=True,
+        stdout=sys.stderr,
+    )
     with networks():
-        made = subprocess.run([venv / "bin/skyline-nginx-generator", "--listen-address", f"127.0.0.1:{port}", "--log-dir", folder],
-                              env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+        made = subprocess.run(
+            [venv / "bin/skyline-nginx-generator", "--listen-address", f"127.0.0.1:{port}", "--log-dir", folder],
+            env=env,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
         # what Skyline has fixed, and only one of a machine can have
-        for fixed, ours in (("/run/nginx.pid", str(folder / "nginx.pid")), ("unix:/var/lib/skyline/skyline.sock", f"127.0.0.1:{inner}")):
+        for fixed, ours in (
+            ("/run/nginx.pid", str(folder / "nginx.pid")),
+            ("unix:/var/lib/skyline/skyline.sock", f"127.0.0.1:{inner}"),
+        ):
             assert fixed in made
             made = made.replace(fixed, ours)
         (folder / "nginx.conf").write_text(made)
-        with served([venv / "bin/uvicorn", "skyline_apiserver.main:app", "--port", str(inner)], folder, env, f"http://127.0.0.1:{inner}/docs"), \
-                served(["/usr/sbin/nginx", "-c", folder / "nginx.conf", "-g", "daemon off;"], folder, env, f"http://127.0.0.1:{port}"):
+        with (
+            served(
+                [venv / "bin/uvicorn", "skyline_apiserver.main:app", "--port", str(inner)],
+                folder,
+                env,
+                f"http://127.0.0.1:{inner}/docs",
+            ),
+            served(
+                ["/usr/sbin/nginx", "-c", folder / "nginx.conf", "-g", "daemon off;"],
+                folder,
+                env,
+                f"http://127.0.0.1:{port}",
+            ),
+        ):
             yield f"http://127.0.0.1:{port}"
 
 
@@ -100,7 +153,9 @@ def field(page: Page, name: str) -> Locator:
 
 def choose(page: Page, name: str, option: str) -> None:
     page.locator(".ant-select").filter(has=field(page, name)).click()
-    page.locator(".ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option").filter(has_text=option).first.click()
+    page.locator(".ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option").filter(
+        has_text=option
+    ).first.click()
 
 
 def test_list_create_upload_delete(page: Page, images: Callable[[], list[dict[str, Any]]]) -> None:
@@ -116,7 +171,12 @@ def test_list_create_upload_delete(page: Page, images: Callable[[], list[dict[st
     row = page.locator("tbody tr").filter(has_text="by-skyline")
     expect(row).to_contain_text("Active")
     [image] = images()
-    assert (image["name"], image["status"], image["size"], image["os_distro"]) == ("by-skyline", "active", len(DATA), "debian")
+    assert (image["name"], image["status"], image["size"], image["os_distro"]) == (
+        "by-skyline",
+        "active",
+        len(DATA),
+        "debian",
+    )
     row.get_by_role("link").first.click()
     expect(page.locator("body")).to_contain_text(str(image["checksum"]))
     page.go_back()

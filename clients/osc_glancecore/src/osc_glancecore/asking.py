@@ -58,7 +58,9 @@ def one(row: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[object]]:
     return keys, [_cell(row[x]) for x in keys]
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+def table(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
+) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
     """``columns``: the field of each, by its heading."""
     return list(columns), [[_cell(row.get(x, "")) for x in columns.values()] for row in rows]
 

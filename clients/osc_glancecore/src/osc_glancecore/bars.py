@@ -13,7 +13,15 @@ class Bar(Progress):
     """On standard error; nothing where that is no terminal."""
 
     def __init__(self, what: str, size: int) -> None:
-        self._bar = tqdm.tqdm(total=size, desc=what, unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty(), file=sys.stderr)
+        self._bar = tqdm.tqdm(
+            total=size,
+            desc=what,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+        )
 
     def at(self, offset: int) -> None:
         self._bar.update(offset - self._bar.n)

@@ -17,7 +17,12 @@ def _channel(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _move(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--reason", help="kept in the history")
-    parser.add_argument("--expected-revision", metavar="<number>", type=int, help="refuse when somebody has moved it since that revision; 0: it is not there yet")
+    parser.add_argument(
+        "--expected-revision",
+        metavar="<number>",
+        type=int,
+        help="refuse when somebody has moved it since that revision; 0: it is not there yet",
+    )
     return parser
 
 
@@ -31,8 +36,10 @@ class ListChannels(Lists):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
-        return table(service.json("GET", family_path(service, parsed_args.family, "channels"))["channels"],
-                     {"Name": "name", "Label": "label", "Image": "image_id", "Revision": "revision", "Pinned": "pinned"})
+        return table(
+            service.json("GET", family_path(service, parsed_args.family, "channels"))["channels"],
+            {"Name": "name", "Label": "label", "Image": "image_id", "Revision": "revision", "Pinned": "pinned"},
+        )
 
 
 class ShowChannel(Shows):
@@ -57,7 +64,9 @@ class Promote(Shows):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
         body = said(parsed_args, "label", "reason", "expected_revision")
-        return one(service.json("PUT", family_path(service, parsed_args.family, "channels", parsed_args.channel), json=body))
+        return one(
+            service.json("PUT", family_path(service, parsed_args.family, "channels", parsed_args.channel), json=body)
+        )
 
 
 class _Acts(Shows):
@@ -69,7 +78,9 @@ class _Acts(Shows):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
         path = family_path(service, parsed_args.family, "channels", parsed_args.channel)
-        return one(service.json("POST", f"{path}/actions/{self.action}", json=said(parsed_args, "reason", "expected_revision")))
+        return one(
+            service.json("POST", f"{path}/actions/{self.action}", json=said(parsed_args, "reason", "expected_revision"))
+        )
 
 
 class RollBack(_Acts):
@@ -101,8 +112,18 @@ class History(Lists):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
         path = family_path(service, parsed_args.family, "channels", parsed_args.channel)
-        return table(service.pages(f"{path}/history", "moves", most=parsed_args.limit),
-                     {"Number": "number", "At": "at", "Action": "action", "From": "from", "To": "to", "User": "user", "Reason": "reason"})
+        return table(
+            service.pages(f"{path}/history", "moves", most=parsed_args.limit),
+            {
+                "Number": "number",
+                "At": "at",
+                "Action": "action",
+                "From": "from",
+                "To": "to",
+                "User": "user",
+                "Reason": "reason",
+            },
+        )
 
 
 class DeleteChannel(Does):

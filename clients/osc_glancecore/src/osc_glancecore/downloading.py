@@ -1,4 +1,5 @@
-"""An image's data becomes a file: several ranges at once, gone on with after whatever has broken off, and seen to have the image's hash."""
+"""An image's data becomes a file: several ranges at once, gone on with after whatever has broken off, and seen to have
+the image's hash."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from osc_glancecore.uploading import Refused
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``piece``: bytes of one request, of which ``parallel`` run at once. ``patience``: seconds for which a piece is tried."""
+    """``piece``: bytes of one request, of which ``parallel`` run at once. ``patience``: seconds for which a piece is
+    tried."""
 
     piece: int = 32 << 20
     parallel: int = 4
@@ -27,10 +29,19 @@ class Settings:
 
 
 class Download:
-    """Of one image to one file, beside which lie ``FILE.part`` and ``FILE.part.json`` until it is whole. Raises Refused, ServiceError, what keystoneauth raises, and OSError."""
+    """Of one image to one file, beside which lie ``FILE.part`` and ``FILE.part.json`` until it is whole. Raises
+    Refused, ServiceError, what keystoneauth raises, and OSError."""
 
-    def __init__(self, service: Service, image: dict[str, Any], path: Path, settings: Settings, progress: Progress) -> None:
-        self._service, self._image, self._target, self._settings, self._progress = service, image, path, settings, progress
+    def __init__(
+        self, service: Service, image: dict[str, Any], path: Path, settings: Settings, progress: Progress
+    ) -> None:
+        self._service, self._image, self._target, self._settings, self._progress = (
+            service,
+            image,
+            path,
+            settings,
+            progress,
+        )
         self._part, self._notes = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -81,7 +92,12 @@ class Download:
     @property
     def _what(self) -> dict[str, object]:
         """What the pieces that are there are of."""
-        return {"image": self._image["id"], "size": self._size, "hash": self._image.get("os_hash_value"), "piece": self._settings.piece}
+        return {
+            "image": self._image["id"],
+            "size": self._size,
+            "hash": self._image.get("os_hash_value"),
+            "piece": self._settings.piece,
+        }
 
     def _known(self, descriptor: int) -> set[int]:
         found = read_json(self._notes)
@@ -99,12 +115,22 @@ class Download:
 
         def go_on() -> None:
             nonlocal came
-            answer = self._service.ask("GET", f"/v2/images/{self._image['id']}/file", stream=True, headers={
-                "Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={start + came}-{start + length - 1}"})
+            answer = self._service.ask(
+                "GET",
+                f"/v2/images/{self._image['id']}/file",
+                stream=True,
+                headers={
+                    "Accept": "*/*",
+                    "Accept-Encoding": "identity",
+                    "Range": f"bytes={start + came}-{start + length - 1}",
+                },
+            )
             with answer:
                 good(answer)
                 if answer.status_code != 206:
-                    raise Refused(f"the service does not answer ranges (status {answer.status_code}); take openstack image save")
+                    raise Refused(
+                        f"the service does not answer ranges (status {answer.status_code}); take openstack image save"
+                    )
                 for block in answer.iter_content(BLOCK):
                     if self._stopped.is_set():
                         return
@@ -141,7 +167,10 @@ class Download:
         if file_hash(Path(f"/dev/fd/{descriptor}"), str(self._image["os_hash_algo"])) != self._image["os_hash_value"]:
             self._notes.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
-            raise Refused(f"what has come is not what image {self._image['id']} should be: its {self._image['os_hash_algo']} is another; it was removed")
+            raise Refused(
+                f"what has come is not what image {self._image['id']} should be: its {self._image['os_hash_algo']} is"
+                " another; it was removed"
+            )
 
 
 def found(service: Service, name: str, settings: Settings) -> dict[str, Any]:
@@ -157,5 +186,3 @@ def _write(descriptor: int, data: bytes, at: int) -> None:
     while view:
         count = os.pwrite(descriptor, view, at)
         view, at = view[count:], at + count
-
-

@@ -27,7 +27,10 @@ class ListFamilies(Lists):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         del parsed_args
-        return table(self.service.pages("/families", "families"), {"ID": "id", "Name": "name", "Visibility": "visibility", "Default": "default", "Owner": "owner"})
+        return table(
+            self.service.pages("/families", "families"),
+            {"ID": "id", "Name": "name", "Visibility": "visibility", "Default": "default", "Owner": "owner"},
+        )
 
 
 class ShowFamily(Shows):
@@ -55,7 +58,13 @@ class SetFamily(Shows):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
-        return one(service.json("PATCH", family_path(service, parsed_args.family), json=said(parsed_args, "description", "visibility", "default")))
+        return one(
+            service.json(
+                "PATCH",
+                family_path(service, parsed_args.family),
+                json=said(parsed_args, "description", "visibility", "default"),
+            )
+        )
 
 
 class DeleteFamily(Does):
@@ -69,4 +78,6 @@ class DeleteFamily(Does):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         service = self.service
-        service.call("DELETE", family_path(service, parsed_args.family), params={"force": "true"} if parsed_args.force else None)
+        service.call(
+            "DELETE", family_path(service, parsed_args.family), params={"force": "true"} if parsed_args.force else None
+        )

@@ -56,7 +56,10 @@ class ListPolicies(Lists):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         del parsed_args
-        return table(self.service.json("GET", _POLICIES)["policies"], {"ID": "id", "Name": "name", "Selector": "selector", "Written": "written_at"})
+        return table(
+            self.service.json("GET", _POLICIES)["policies"],
+            {"ID": "id", "Name": "name", "Selector": "selector", "Written": "written_at"},
+        )
 
 
 class ShowPolicy(Shows):
@@ -79,7 +82,11 @@ class SetPolicy(Shows):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
-        return one(service.json("PUT", f"{_POLICIES}/{_policy(service, parsed_args.policy)['id']}", json=_read(parsed_args.file)))
+        return one(
+            service.json(
+                "PUT", f"{_POLICIES}/{_policy(service, parsed_args.policy)['id']}", json=_read(parsed_args.file)
+            )
+        )
 
 
 class DeletePolicy(Does):
@@ -121,7 +128,10 @@ class ListPlans(Lists):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
         plans = service.json("GET", f"{_POLICIES}/{_policy(service, parsed_args.policy)['id']}/plans")["plans"]
-        return table([{**x, "images": len(x["entries"])} for x in plans], {"ID": "id", "Made": "made_at", "Expires": "expires_at", "State": "state", "Images": "images"})
+        return table(
+            [{**x, "images": len(x["entries"])} for x in plans],
+            {"ID": "id", "Made": "made_at", "Expires": "expires_at", "State": "state", "Images": "images"},
+        )
 
 
 class ShowPlan(Lists):

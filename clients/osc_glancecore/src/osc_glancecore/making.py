@@ -17,8 +17,19 @@ from osc_glancecore.trying import again
 from osc_glancecore.uploading import Refused, Settings, Upload
 
 #: What files are called whose format that says.
-_BY_NAME = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw", ".iso": "iso", ".vmdk": "vmdk", ".vhd": "vhd", ".vhdx": "vhdx", ".vdi": "vdi", ".ami": "ami",
-            ".ari": "ari", ".aki": "aki"}
+_BY_NAME = {
+    ".qcow2": "qcow2",
+    ".raw": "raw",
+    ".img": "raw",
+    ".iso": "iso",
+    ".vmdk": "vmdk",
+    ".vhd": "vhd",
+    ".vhdx": "vhdx",
+    ".vdi": "vdi",
+    ".ami": "ami",
+    ".ari": "ari",
+    ".aki": "aki",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str = "its file's name") -> None:
@@ -28,11 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser, name: str = "its file's name"
     parser.add_argument("--disk-format", help="unless the file's name tells it")
     parser.add_argument("--container-format", default="bare")
     parser.add_argument("--visibility", choices=["private", "shared", "community", "public"])
-    parser.add_argument("--property", dest="properties", metavar="KEY=VALUE", action="append", default=[], help="any number of times")
+    parser.add_argument(
+        "--property", dest="properties", metavar="KEY=VALUE", action="append", default=[], help="any number of times"
+    )
     parser.add_argument("--tag", dest="tags", action="append", default=[], help="any number of times")
     parser.add_argument("--store", help="where the data goes; the service's default store, unless it is said")
-    parser.add_argument("--piece-size", metavar="MIB", type=_mebibytes, default=64 << 20, help="of one request; 64 MiB. A proxy in front may ask for less")
-    parser.add_argument("--patience", metavar="SECONDS", type=float, default=600.0, help="for which nothing may go on; 600")
+    parser.add_argument(
+        "--piece-size",
+        metavar="MIB",
+        type=_mebibytes,
+        default=64 << 20,
+        help="of one request; 64 MiB. A proxy in front may ask for less",
+    )
+    parser.add_argument(
+        "--patience", metavar="SECONDS", type=float, default=600.0, help="for which nothing may go on; 600"
+    )
 
 
 def settings(args: argparse.Namespace) -> Settings:
@@ -44,7 +65,11 @@ def fields(args: argparse.Namespace) -> dict[str, object]:
     disk_format = args.disk_format or _BY_NAME.get(args.file.suffix.lower())
     if disk_format is None:
         raise ValueError(f"{args.file.name} does not tell its format; say --disk-format")
-    found: dict[str, object] = {"name": args.name or args.file.name, "disk_format": disk_format, "container_format": args.container_format}
+    found: dict[str, object] = {
+        "name": args.name or args.file.name,
+        "disk_format": disk_format,
+        "container_format": args.container_format,
+    }
     if args.visibility:
         found["visibility"] = args.visibility
     if args.tags:
@@ -57,15 +82,27 @@ def fields(args: argparse.Namespace) -> dict[str, object]:
     return found
 
 
-def made(service: Service, source: Source, body: Mapping[str, object], how: Settings, begun: Begun, image_id: str | None = None) -> dict[str, Any]:
-    """The active image. ``image_id``: of one that is there and has no data yet. Raises what ``Upload`` raises; a second run goes on."""
+def made(
+    service: Service,
+    source: Source,
+    body: Mapping[str, object],
+    how: Settings,
+    begun: Begun,
+    image_id: str | None = None,
+) -> dict[str, Any]:
+    """The active image. ``image_id``: of one that is there and has no data yet. Raises what ``Upload`` raises; a second
+    run goes on."""
     earlier = image_id or begun.image_id
     status = _status(service, earlier, how) if earlier else None
     if image_id is not None:
         if status is None:
             raise ServiceError(404, f"no image {image_id}")
         if status not in ("queued", "saving"):
-            raise Refused(f"image {image_id} has its data already" if status == "active" else f"image {image_id} is {status}; an upload wants one that is queued")
+            raise Refused(
+                f"image {image_id} has its data already"
+                if status == "active"
+                else f"image {image_id} is {status}; an upload wants one that is queued"
+            )
     if earlier is None or status not in ("queued", "saving", "active"):
         earlier = earlier if earlier and status is None else str(uuid.uuid4())
         begun.remember(earlier)

@@ -12,11 +12,22 @@ from osc_glancecore.service import Service
 
 
 class Begun:
-    """The image that an upload of a file to a service was begun for. ``purpose``: all that was said of it; with other words it is another one."""
+    """The image that an upload of a file to a service was begun for. ``purpose``: all that was said of it; with other
+    words it is another one."""
 
     def __init__(self, service: Service, source: Source, *purpose: object) -> None:
         home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        name = hashlib.sha256("\0".join([service.root, service.project, str(source.path), source.fingerprint, json.dumps(purpose, sort_keys=True)]).encode()).hexdigest()[:32]
+        name = hashlib.sha256(
+            "\0".join(
+                [
+                    service.root,
+                    service.project,
+                    str(source.path),
+                    source.fingerprint,
+                    json.dumps(purpose, sort_keys=True),
+                ]
+            ).encode()
+        ).hexdigest()[:32]
         self._path = home / "osc-glancecore" / f"{name}.json"
 
     @property

@@ -1,4 +1,5 @@
-"""What openstackclient looks for in a plugin. The commands ask the image service through openstackclient's own connection, so there is no client to make."""
+"""What openstackclient looks for in a plugin. The commands ask the image service through openstackclient's own
+connection, so there is no client to make."""
 
 from __future__ import annotations
 
@@ -17,6 +18,11 @@ def make_client(instance: Any) -> Any:
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--os-glancecore-api-version", metavar="<version>", default=DEFAULT_API_VERSION, choices=sorted(API_VERSIONS),
-                        help="version of glancecore's own commands (there is one)")
+    parser.add_argument(
+        "--os-glancecore-api-version",
+        metavar="<version>",
+        default=DEFAULT_API_VERSION,
+        choices=sorted(API_VERSIONS),
+        help="version of glancecore's own commands (there is one)",
+    )
     return parser

@@ -1,4 +1,5 @@
-"""The image service, asked by openstacksdk's adapter: it brings the endpoint, the identity and fresh tokens, and the trust in certificates."""
+"""The image service, asked by openstacksdk's adapter: it brings the endpoint, the identity and fresh tokens, and the
+trust in certificates."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from urllib.parse import quote
 import requests
 from keystoneauth1.adapter import Adapter
 
-#: Seconds for a connection, and between two bytes of an answer. The last piece of an upload may be looked at for a while.
+#: Seconds for a connection, and between two bytes of an answer. The last piece of an upload may be looked at for a
+#: while.
 TIMEOUT = (20.0, 120.0)
 
 
@@ -41,16 +43,38 @@ class Service:
         if self._extensions is None:
             answer = self.ask("GET", "/v2/info/extensions")
             none = answer.status_code == 404
-            self._extensions = frozenset() if none else frozenset(str(x["name"]) for x in good(answer).json()["extensions"])
+            self._extensions = (
+                frozenset() if none else frozenset(str(x["name"]) for x in good(answer).json()["extensions"])
+            )
         return extension in self._extensions
 
-    def ask(self, method: str, path: str, *, json: object = None, data: object = None, headers: Mapping[str, str] | None = None,
-            params: Mapping[str, object] | None = None, stream: bool = False) -> requests.Response:
-        """Whatever the answer. ``path``: behind the service's root, or a whole URL. Raises what keystoneauth raises when there is no answer."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        data: object = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, object] | None = None,
+        stream: bool = False,
+    ) -> requests.Response:
+        """Whatever the answer. ``path``: behind the service's root, or a whole URL. Raises what keystoneauth raises
+        when there is no answer."""
         more: dict[str, Any] = {"stream": True} if stream else {}
         answer: requests.Response = self._image.session.request(
-            path if path.startswith(("http://", "https://")) else self.root + path, method, auth=self._image.auth, json=json, data=data,
-            headers={"Accept": "application/json", **(headers or {})}, params=params, raise_exc=False, timeout=TIMEOUT, connect_retries=0, **more)
+            path if path.startswith(("http://", "https://")) else self.root + path,
+            method,
+            auth=self._image.auth,
+            json=json,
+            data=data,
+            headers={"Accept": "application/json", **(headers or {})},
+            params=params,
+            raise_exc=False,
+            timeout=TIMEOUT,
+            connect_retries=0,
+            **more,
+        )
         return answer
 
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
@@ -60,7 +84,9 @@ class Service:
     def json(self, method: str, path: str, **more: Any) -> Any:
         return self.call(method, path, **more).json()
 
-    def pages(self, path: str, key: str, params: Mapping[str, object] | None = None, most: int | None = None) -> Iterable[dict[str, Any]]:
+    def pages(
+        self, path: str, key: str, params: Mapping[str, object] | None = None, most: int | None = None
+    ) -> Iterable[dict[str, Any]]:
         """The rows of a list, page by page, as far as ``next`` leads; at most ``most``."""
         found, count = self.json("GET", path, params=params), 0
         while True:
@@ -73,9 +99,10 @@ class Service:
                 return
             found = self.json("GET", found["next"])
 
-    # -- what is named -------------------------------------------------------------------------------------------------
+    # -- what is named -----------------------------------------------------------------------------
     def image(self, name: str) -> dict[str, Any]:
-        """By id, reference (``debian/13@stable``) or name. Raises ServiceError: 404, or 409 when several have the name."""
+        """By id, reference (``debian/13@stable``) or name. Raises ServiceError: 404, or 409 when several have the
+        name."""
         answer = self.ask("GET", f"/v2/images/{quote(name)}")
         if answer.ok:
             return dict(answer.json())
@@ -84,7 +111,11 @@ class Service:
         found = self.json("GET", "/v2/images", params={"name": name, "limit": 2})["images"]
         if len(found) == 1:
             return dict(found[0])
-        raise ServiceError(409, f"several images have the name {name}; say the id") if found else ServiceError(404, f"no image {name}")
+        raise (
+            ServiceError(409, f"several images have the name {name}; say the id")
+            if found
+            else ServiceError(404, f"no image {name}")
+        )
 
     def family(self, name: str) -> dict[str, Any]:
         """By name or id. Raises ServiceError."""

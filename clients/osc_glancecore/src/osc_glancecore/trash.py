@@ -24,7 +24,17 @@ class ListTrash(Lists):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         params = {"project": parsed_args.of_project} if parsed_args.of_project else None
-        return table(self.service.pages("/trash", "images", params), {"ID": "id", "Name": "name", "Size": "size", "Deleted": "deleted_at", "By": "deleted_by", "Goes": "goes_at"})
+        return table(
+            self.service.pages("/trash", "images", params),
+            {
+                "ID": "id",
+                "Name": "name",
+                "Size": "size",
+                "Deleted": "deleted_at",
+                "By": "deleted_by",
+                "Goes": "goes_at",
+            },
+        )
 
 
 class ShowDeleted(Shows):

@@ -20,7 +20,13 @@ _PASSING = frozenset({408, 423, 429, 500, 502, 503, 504})
 #: Seconds between two attempts, at most.
 _LONGEST = 30.0
 #: Connections that were not made, or have broken off.
-BROKEN = (keystone.ConnectionError, keystone.RetriableConnectionFailure, requests.RequestException, ConnectionError, TimeoutError)
+BROKEN = (
+    keystone.ConnectionError,
+    keystone.RetriableConnectionFailure,
+    requests.RequestException,
+    ConnectionError,
+    TimeoutError,
+)
 
 
 def passing(error: BaseException) -> bool:
@@ -39,8 +45,15 @@ def _say(state: tenacity.RetryCallState) -> None:
 
 
 def again(call: Callable[..., _T], *args: Any, patience: float, **more: Any) -> _T:
-    """What ``call`` gives, called again after a failure that may pass, for ``patience`` seconds. Raises the last failure, and one that does not pass at once."""
-    return tenacity.Retrying(retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_delay(patience), wait=_wait, before_sleep=_say, reraise=True)(call, *args, **more)
+    """What ``call`` gives, called again after a failure that may pass, for ``patience`` seconds. Raises the last
+    failure, and one that does not pass at once."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passing),
+        stop=tenacity.stop_after_delay(patience),
+        wait=_wait,
+        before_sleep=_say,
+        reraise=True,
+    )(call, *args, **more)
 
 
 class Patience:
@@ -56,7 +69,10 @@ class Patience:
         self._moved = time.monotonic()
 
     def rest(self, failure: Exception) -> None:
-        """A moment before it is tried again. Raises ``failure`` when nothing has gone on for too long, or somebody is to end."""
+        """A moment before it is tried again. Raises ``failure`` when nothing has gone on for too long, or somebody is
+        to end."""
         stood = time.monotonic() - self._moved
-        if stood > self._seconds or self._stopped.wait(min(_LONGEST, max(0.5, stood / 4, getattr(failure, "retry_after", None) or 0.0))):
+        if stood > self._seconds or self._stopped.wait(
+            min(_LONGEST, max(0.5, stood / 4, getattr(failure, "retry_after", None) or 0.0))
+        ):
             raise failure

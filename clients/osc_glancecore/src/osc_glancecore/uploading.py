@@ -1,4 +1,5 @@
-"""A file becomes an image's data. Where the service has the extension tus, it goes on after whatever has broken off, also a command that was killed."""
+"""A file becomes an image's data. Where the service has the extension tus, it goes on after whatever has broken off,
+also a command that was killed."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``piece``: bytes of one request. ``patience``: seconds for which nothing may go on. ``store``: where the image goes; None: the default one."""
+    """``piece``: bytes of one request. ``patience``: seconds for which nothing may go on. ``store``: where the image
+    goes; None: the default one."""
 
     piece: int = 64 << 20
     patience: float = 600.0
@@ -40,7 +42,13 @@ class Upload:
     """Of one file to one image. Raises Refused, ServiceError, what keystoneauth raises, and OSError."""
 
     def __init__(self, service: Service, image_id: str, source: Source, settings: Settings, progress: Progress) -> None:
-        self._service, self._id, self._source, self._settings, self._progress = service, image_id, source, settings, progress
+        self._service, self._id, self._source, self._settings, self._progress = (
+            service,
+            image_id,
+            source,
+            settings,
+            progress,
+        )
         self._path = f"/v2/images/{image_id}"
 
     def run(self) -> dict[str, Any]:
@@ -61,12 +69,17 @@ class Upload:
     def _image(self) -> dict[str, Any]:
         return dict(again(self._service.json, "GET", self._path, patience=self._settings.patience))
 
-    # -- in one request ------------------------------------------------------------------------------------------------
+    # -- in one request ----------------------------------------------------------------------------
     def _at_once(self) -> None:
-        headers = {"Content-Type": "application/octet-stream", **({"X-Image-Meta-Store": self._settings.store} if self._settings.store else {})}
-        self._service.call("PUT", f"{self._path}/file", data=Piece(self._source, 0, self._source.size, self._progress), headers=headers)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            **({"X-Image-Meta-Store": self._settings.store} if self._settings.store else {}),
+        }
+        self._service.call(
+            "PUT", f"{self._path}/file", data=Piece(self._source, 0, self._source.size, self._progress), headers=headers
+        )
 
-    # -- in pieces -----------------------------------------------------------------------------------------------------
+    # -- in pieces ---------------------------------------------------------------------------------
     def _in_pieces(self) -> None:
         where, patience = self._begun(), Patience(self._settings.patience)
         known = 0
@@ -102,17 +115,35 @@ class Upload:
             path = f"{self._path}/uploads/{upload['id']}"
             if upload["state"] in _OPEN and upload["length"] == self._source.size and self._is_ours(path):
                 return path
-        told = {"fingerprint": self._source.fingerprint, **({"store": self._settings.store} if self._settings.store else {})}
-        answer = again(self._service.call, "POST", f"{self._path}/uploads", patience=self._settings.patience, headers={
-            **_TUS, "Upload-Length": str(self._source.size), "Upload-Metadata": ",".join(f"{x} {_encoded(y)}" for x, y in told.items())})
+        told = {
+            "fingerprint": self._source.fingerprint,
+            **({"store": self._settings.store} if self._settings.store else {}),
+        }
+        answer = again(
+            self._service.call,
+            "POST",
+            f"{self._path}/uploads",
+            patience=self._settings.patience,
+            headers={
+                **_TUS,
+                "Upload-Length": str(self._source.size),
+                "Upload-Metadata": ",".join(f"{x} {_encoded(y)}" for x, y in told.items()),
+            },
+        )
         return f"{self._path}/uploads/{answer.headers['Location'].rpartition('/')[2]}"
 
     def _is_ours(self, path: str) -> bool:
         answer = again(self._service.ask, "HEAD", path, patience=self._settings.patience, headers=_TUS)
-        return f"fingerprint {_encoded(self._source.fingerprint)}" in answer.headers.get("Upload-Metadata", "").split(",")
+        return f"fingerprint {_encoded(self._source.fingerprint)}" in answer.headers.get("Upload-Metadata", "").split(
+            ","
+        )
 
     def _listed(self) -> list[dict[str, Any]]:
-        return list(again(self._service.json, "GET", f"{self._path}/uploads", patience=self._settings.patience, headers=_TUS)["uploads"])
+        return list(
+            again(self._service.json, "GET", f"{self._path}/uploads", patience=self._settings.patience, headers=_TUS)[
+                "uploads"
+            ]
+        )
 
     def _offset(self, where: str) -> int:
         offset = int(good(self._service.ask("HEAD", where, headers=_TUS)).headers["Upload-Offset"])
@@ -122,11 +153,20 @@ class Upload:
 
     def _send(self, where: str, offset: int) -> int:
         length = min(self._settings.piece, self._source.size - offset)
-        answer = self._service.ask("PATCH", where, data=Piece(self._source, offset, length, self._progress), headers={
-            **_TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset), "Content-Length": str(length)})
+        answer = self._service.ask(
+            "PATCH",
+            where,
+            data=Piece(self._source, offset, length, self._progress),
+            headers={
+                **_TUS,
+                "Content-Type": "application/offset+octet-stream",
+                "Upload-Offset": str(offset),
+                "Content-Length": str(length),
+            },
+        )
         return int(good(answer).headers["Upload-Offset"])
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
     def _settled(self) -> dict[str, Any]:
         """The image, when the service has made it active. It may take as long as it takes."""
         wait = 0.1
@@ -144,9 +184,14 @@ class Upload:
     def _verify(self, image: dict[str, Any], hashing: Hashing) -> None:
         """Raises Refused when the service has other bytes than the file."""
         if self._source.changed:
-            raise Refused(f"{self._source.path} was changed while it was sent; image {self._id} has a part of each; delete it")
+            raise Refused(
+                f"{self._source.path} was changed while it was sent; image {self._id} has a part of each; delete it"
+            )
         if image.get("os_hash_value") and hashing.get(str(image["os_hash_algo"])) != image["os_hash_value"]:
-            raise Refused(f"image {self._id} has other bytes than {self._source.path}: its {image['os_hash_algo']} is {image['os_hash_value']}; delete it")
+            raise Refused(
+                f"image {self._id} has other bytes than {self._source.path}: its {image['os_hash_algo']} is"
+                f" {image['os_hash_value']}; delete it"
+            )
 
 
 def _encoded(text: str) -> str:

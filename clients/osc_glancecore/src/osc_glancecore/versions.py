@@ -22,13 +22,20 @@ class AddVersion(Shows):
         parser.add_argument("image", metavar="<image>", help="its id or name")
         parser.add_argument("--architecture")
         parser.add_argument("--firmware")
-        parser.add_argument("--not-latest", action="store_const", const=False, dest="latest", help="it never becomes latest")
+        parser.add_argument(
+            "--not-latest", action="store_const", const=False, dest="latest", help="it never becomes latest"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
-        body = {"image_id": service.image(parsed_args.image)["id"], **said(parsed_args, "architecture", "firmware", "latest")}
-        return one(service.json("PUT", family_path(service, parsed_args.family, "versions", parsed_args.label), json=body))
+        body = {
+            "image_id": service.image(parsed_args.image)["id"],
+            **said(parsed_args, "architecture", "firmware", "latest"),
+        }
+        return one(
+            service.json("PUT", family_path(service, parsed_args.family, "versions", parsed_args.label), json=body)
+        )
 
 
 class ListVersions(Lists):
@@ -41,8 +48,16 @@ class ListVersions(Lists):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
-        return table(service.pages(family_path(service, parsed_args.family, "versions"), "versions"),
-                     {"Label": "label", "Image": "image_id", "Added": "created_at", "State": "state", "Replacement": "replacement"})
+        return table(
+            service.pages(family_path(service, parsed_args.family, "versions"), "versions"),
+            {
+                "Label": "label",
+                "Image": "image_id",
+                "Added": "created_at",
+                "State": "state",
+                "Replacement": "replacement",
+            },
+        )
 
 
 class ShowVersion(Shows):
@@ -72,17 +87,34 @@ class DeprecateVersion(Shows):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = _label(super().get_parser(prog_name))
-        for name, text in (("deprecated-at", "from when on; now, unless it is said"), ("obsolete-at", "from when on it should not be used"), ("ends-at", "when it may be deleted")):
+        for name, text in (
+            ("deprecated-at", "from when on; now, unless it is said"),
+            ("obsolete-at", "from when on it should not be used"),
+            ("ends-at", "when it may be deleted"),
+        ):
             parser.add_argument(f"--{name}", metavar="<time>", help=f"{text}: YYYY-MM-DDTHH:MM:SSZ")
-        parser.add_argument("--replacement", metavar="<reference>", help="what to use in its place, such as debian/13@stable")
+        parser.add_argument(
+            "--replacement", metavar="<reference>", help="what to use in its place, such as debian/13@stable"
+        )
         parser.add_argument("--reason")
-        parser.add_argument("--force", action="store_const", const=True, help="also when a channel points to it, or nothing else could be latest")
+        parser.add_argument(
+            "--force",
+            action="store_const",
+            const=True,
+            help="also when a channel points to it, or nothing else could be latest",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
         body = said(parsed_args, "deprecated_at", "obsolete_at", "ends_at", "replacement", "reason", "force")
-        return one(service.json("POST", family_path(service, parsed_args.family, "versions", parsed_args.label) + "/actions/deprecate", json=body))
+        return one(
+            service.json(
+                "POST",
+                family_path(service, parsed_args.family, "versions", parsed_args.label) + "/actions/deprecate",
+                json=body,
+            )
+        )
 
 
 class RestoreVersion(Shows):
@@ -95,4 +127,10 @@ class RestoreVersion(Shows):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[object]]:
         service = self.service
-        return one(service.json("POST", family_path(service, parsed_args.family, "versions", parsed_args.label) + "/actions/restore", json=said(parsed_args, "reason")))
+        return one(
+            service.json(
+                "POST",
+                family_path(service, parsed_args.family, "versions", parsed_args.label) + "/actions/restore",
+                json=said(parsed_args, "reason"),
+            )
+        )

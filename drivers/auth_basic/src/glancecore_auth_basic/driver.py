@@ -43,8 +43,8 @@ class _Look:
 class BasicAuth(Auth):
     """Standalone use without Keystone; works with keystoneauth's ``http_basic`` and any HTTP client.
 
-    Users are in the file of oslo.middleware's basic auth (bcrypt only). A password that has been checked is remembered for
-    a while as a keyed digest, until the file changes. Wrong ones are counted, by address and user, in each process.
+    Users are in the file of oslo.middleware's basic auth (bcrypt only). A password that has been checked is remembered
+    for a while as a keyed digest, until the file changes. Wrong ones are counted, by address and user, in each process.
     """
 
     plugin_api = "1.0"
@@ -69,11 +69,16 @@ class BasicAuth(Auth):
         self._looking: WeakValueDictionary[bytes, _Look] = WeakValueDictionary()
         self._lock = threading.Lock()
         for option, user in self._unknown():
-            LOG.warning("[auth_basic] %s names %s, who is not in %s: correct the name, or take it out", option, user, path)
+            LOG.warning(
+                "[auth_basic] %s names %s, who is not in %s: correct the name, or take it out", option, user, path
+            )
 
     def complaints(self) -> list[str]:
-        return [f"[auth_basic] {option} names {user}, who is not in {self.conf.http_basic_auth_user_file}: correct the name, or take it out"
-                for option, user in self._unknown()]
+        return [
+            f"[auth_basic] {option} names {user}, who is not in {self.conf.http_basic_auth_user_file}: correct the"
+            " name, or take it out"
+            for option, user in self._unknown()
+        ]
 
     def identify(self, environ: WSGIEnvironment) -> Context:
         try:
@@ -91,10 +96,15 @@ class BasicAuth(Auth):
         return 'Basic realm="image service", charset="UTF-8"'
 
     def _unknown(self) -> Iterator[tuple[str, str]]:
-        """Options, and users that they name and the file does not: a typing error gives somebody other rights than were meant. It does not stop the
-        start, for to take a user out of the file must be enough to lock him out."""
+        """Options, and users that they name and the file does not: a typing error gives somebody other rights than were
+        meant. It does not stop the start, for to take a user out of the file must be enough to lock him out."""
         _, users = self._users()
-        yield from ((option, user) for option in ("admins", "projects", "roles") for user in self.conf[option] if user not in users)
+        yield from (
+            (option, user)
+            for option in ("admins", "projects", "roles")
+            for user in self.conf[option]
+            if user not in users
+        )
 
     def _check(self, user: str, password: bytes, address: str) -> None:
         """Raises NotAuthenticated, with the same words and after the same work whatever is wrong; TooManyAttempts."""
@@ -128,7 +138,10 @@ class BasicAuth(Auth):
             changed = path.stat().st_mtime_ns
             if self._read is None or self._read[0] != changed:
                 lines = (x.strip() for x in path.read_text(encoding="utf-8").splitlines())
-                self._read = changed, dict(reversed([basic_auth.parse_entry(x) for x in lines if ":" in x]))  # of a user's lines, the first
+                self._read = (
+                    changed,
+                    dict(reversed([basic_auth.parse_entry(x) for x in lines if ":" in x])),
+                )  # of a user's lines, the first
         except (OSError, UnicodeDecodeError, webob.exc.HTTPException) as exc:
             LOG.error("[auth_basic] http_basic_auth_user_file = %s: %s", path, exc)
             raise NotAuthenticated("wrong user or password") from exc

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class HeaderAuth(Auth):
-    """X-Identity-Status: Confirmed, X-User-Id, X-Project-Id (or X-Tenant-Id), X-Roles: the headers of keystonemiddleware.
+    """X-Identity-Status: Confirmed, X-User-Id, X-Project-Id (or X-Tenant-Id), X-Roles: the headers of
+    keystonemiddleware.
 
-    Believed only from the addresses of ``trusted_addresses``, judged by the connection itself, not by a header. The proxy
-    must remove these headers from what its own clients send; where it adds its own beside them, they are refused.
+    Believed only from the addresses of ``trusted_addresses``, judged by the connection itself, not by a header. The
+    proxy must remove these headers from what its own clients send; where it adds its own beside them, they are refused.
     """
 
     plugin_api = "1.0"

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 class KeystoneAuth(Auth):
     """X-Auth-Token, validated by keystonemiddleware with the operator's [keystone_authtoken] section.
 
-    Its middleware lets requests without a valid token through (``delay_auth_decision``) and marks them; they are refused
-    here, so that versions and health stay public.
-    """
+    Its middleware lets requests without a valid token through (``delay_auth_decision``) and marks them; they are
+    refused here, so that versions and health stay public."""
 
     plugin_api = "1.0"
     options = OPTIONS
@@ -52,6 +51,8 @@ class KeystoneAuth(Auth):
         except Exception as exc:
             raise ConfigError(f"[keystone_authtoken]: {exc}; correct the section") from exc
         if not (self.config.keystone_authtoken.auth_type or self.config.keystone_authtoken.auth_section):
-            raise ConfigError("[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
-                              "password, project_name and the domains of the service's own user")
+            raise ConfigError(
+                "[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
+                "password, project_name and the domains of the service's own user"
+            )
         return middleware

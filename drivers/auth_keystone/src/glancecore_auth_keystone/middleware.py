@@ -58,8 +58,12 @@ class ForgivingCache:
         try:
             found = call()
         except Exception as exc:  # noqa: BLE001 (whatever one of three clients raises)
-            LOG.log(logging.DEBUG if self._down else logging.ERROR,
-                    "[keystone_authtoken] memcached_servers can't be used, so Keystone is asked about every token: %s: %s", type(exc).__name__, exc)
+            LOG.log(
+                logging.DEBUG if self._down else logging.ERROR,
+                "[keystone_authtoken] memcached_servers can't be used, so Keystone is asked about every token: %s: %s",
+                type(exc).__name__,
+                exc,
+            )
             self._down = True
             return None
         if self._down:
@@ -72,6 +76,7 @@ class Middleware(auth_token.AuthProtocol):  # type: ignore[misc]
     """What the operator has configured can be tried before requests come."""
 
     if TYPE_CHECKING:
+
         def __init__(self, app: WSGIApplication, conf: dict[str, object]) -> None: ...
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
@@ -89,20 +94,26 @@ class Middleware(auth_token.AuthProtocol):  # type: ignore[misc]
         if not url:
             raise ConfigError("[keystone_authtoken] auth_url: not set; set it to the URL of Keystone")
         session = self._session
-        return TokenService(url, self._conf.get("www_authenticate_uri") or url, session.verify, session.cert, session.timeout or 30.0)
+        return TokenService(
+            url, self._conf.get("www_authenticate_uri") or url, session.verify, session.cert, session.timeout or 30.0
+        )
 
     def fault_of_cache(self) -> str | None:
         """Why tokens are not remembered."""
         servers = self._conf.get("memcached_servers")
         fault = self._token_cache.fault()
-        return fault and (f"memcached_servers = {', '.join(servers or ())}: {fault}; start memcached there and let this machine reach it, or "
-                          "correct the option; the service works meanwhile, and asks Keystone about every token")
+        return fault and (
+            f"memcached_servers = {', '.join(servers or ())}: {fault}; start memcached there and let this machine reach"
+            " it, or correct the option; the service works meanwhile, and asks Keystone about every token"
+        )
 
     def fault_of_keystone(self) -> str | None:
         """Why Keystone does not let the service itself in."""
         try:
             self._session.get_token(self._auth)
         except ClientException as exc:
-            return (f"auth_url, username, password, project_name and the domains: the service gets no token of its own: {exc}; correct them, or "
-                    "mend Keystone; until then no token can be judged")
+            return (
+                "auth_url, username, password, project_name and the domains: the service gets no token of its own:"
+                f" {exc}; correct them, or mend Keystone; until then no token can be judged"
+            )
         return None

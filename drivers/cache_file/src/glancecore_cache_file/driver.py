@@ -50,11 +50,15 @@ class FileCache(Cache):
     def start(self) -> None:
         option = f"[DEFAULT] image_cache_dir = {self._folder}"
         if self.settings.folder is None:
-            raise errors.ConfigError("[DEFAULT] image_cache_dir: give the folder that the cache may use, as a whole path from /")
+            raise errors.ConfigError(
+                "[DEFAULT] image_cache_dir: give the folder that the cache may use, as a whole path from /"
+            )
         if not self._folder.is_absolute():
             raise errors.ConfigError(f"{option}: give the whole path, from /")
         if self.settings.max_size < 1:
-            raise errors.ConfigError(f"[DEFAULT] image_cache_max_size = {self.settings.max_size}: give the bytes that the cache may take")
+            raise errors.ConfigError(
+                f"[DEFAULT] image_cache_max_size = {self.settings.max_size}: give the bytes that the cache may take"
+            )
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             with _alone(self._folder / ".lock"):
@@ -62,16 +66,20 @@ class FileCache(Cache):
                 if not self._index.prepare():
                     self._begin_anew()
         except OSError as exc:
-            raise errors.ConfigError(f"{option}: {exc.strerror} ({exc.filename}); make the folder, and let the service write there") from exc
+            raise errors.ConfigError(
+                f"{option}: {exc.strerror} ({exc.filename}); make the folder, and let the service write there"
+            ) from exc
         except errors.CacheUnavailable as exc:
-            raise errors.ConfigError(f"{option}: {exc}; use a folder on a local disk that the service may write to") from exc
+            raise errors.ConfigError(
+                f"{option}: {exc}; use a folder on a local disk that the service may write to"
+            ) from exc
         self.clean(math.inf)
         self.prune(self.settings.max_size)  # the operator may have lowered it
 
     def close(self) -> None:
         self._index.close()
 
-    # -- reading -----------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def open(self, image_id: str, seal: Seal, *, count: bool = True) -> BinaryIO | None:
         row = self._index.current(image_id)
         if row is None or row.state != READY:
@@ -91,7 +99,7 @@ class FileCache(Cache):
             self._hit(row)
         return file
 
-    # -- filling -----------------------------------------------------------------------------------------------------------
+    # -- filling -----------------------------------------------------------------------------------
     def claim(self, image_id: str, seal: Seal) -> Fill | Tail | None:
         if seal.size > self.settings.max_size:
             return None
@@ -114,7 +122,9 @@ class FileCache(Cache):
             if not self._make_room(index, seal.size):
                 return None
             index.add(token, image_id, seal, time.time())
-            return FileFill(data, _mark(data), seal, lambda mtime: self._publish(token, mtime), lambda: self._give_up(token))
+            return FileFill(
+                data, _mark(data), seal, lambda mtime: self._publish(token, mtime), lambda: self._give_up(token)
+            )
 
     def _publish(self, token: str, mtime: int) -> bool:
         with self._index.writing() as index:
@@ -152,16 +162,24 @@ class FileCache(Cache):
                     self._remove(index, row)  # its filler is dead: the next look makes a new one
             return _Changed.NOW
 
-    # -- care --------------------------------------------------------------------------------------------------------------
+    # -- care --------------------------------------------------------------------------------------
     def entries(self) -> Sequence[CachedImage]:
         with self._index.reading() as index:
             rows = index.rows(READY)
-        return [CachedImage(x.image_id, x.seal, x.hits, _when(x.stored), _when(x.accessed), _when(x.verified)) for x in reversed(rows)]
+        return [
+            CachedImage(x.image_id, x.seal, x.hits, _when(x.stored), _when(x.accessed), _when(x.verified))
+            for x in reversed(rows)
+        ]
 
     def verified(self, image_id: str, seal: Seal) -> None:
         with self._index.writing() as index:
-            index.execute("UPDATE files SET verified = ? WHERE image_id = ? AND state = ? AND digest = ?",
-                          time.time(), image_id, READY, seal.digest)
+            index.execute(
+                "UPDATE files SET verified = ? WHERE image_id = ? AND state = ? AND digest = ?",
+                time.time(),
+                image_id,
+                READY,
+                seal.digest,
+            )
 
     def drop(self, image_id: str) -> bool:
         row = self._index.current(image_id)
@@ -217,14 +235,14 @@ class FileCache(Cache):
         file.close()
         return file.held
 
-    # -- the queue ---------------------------------------------------------------------------------------------------------
+    # -- the queue ---------------------------------------------------------------------------------
     def queue(self, image_id: str) -> None:
         with self._index.writing() as index:
             index.execute("INSERT OR IGNORE INTO queue (image_id) VALUES (?)", image_id)
 
     def queued(self) -> Sequence[str]:
         with self._index.reading() as index:
-            return [x for x, in index.execute("SELECT image_id FROM queue ORDER BY position")]
+            return [x for (x,) in index.execute("SELECT image_id FROM queue ORDER BY position")]
 
     def unqueue(self, image_id: str) -> bool:
         with self._index.writing() as index:
@@ -234,7 +252,7 @@ class FileCache(Cache):
         with self._index.writing() as index:
             return index.execute("DELETE FROM queue").rowcount
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _make_room(self, index: Transaction, size: int) -> bool:
         """All or nothing: entries go only when that makes enough room."""
         need = index.total() + size - self.settings.max_size

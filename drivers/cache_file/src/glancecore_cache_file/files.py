@@ -1,9 +1,8 @@
 """The data files: who fills one, who follows, who reads. Locks are the kernel's (flock), so a dead process holds none.
 
-Every file is at its one name from the beginning; the index says whether it is whole. Whoever has it open holds a shared lock on it:
-it is removed only by somebody who gets the exclusive one. Beside a file that is being filled lies its mark: an empty file that the
-filler holds locked, and into which it writes one letter when it is done.
-"""
+Every file is at its one name from the beginning; the index says whether it is whole. Whoever has it open holds a shared
+lock on it: it is removed only by somebody who gets the exclusive one. Beside a file that is being filled lies its mark:
+an empty file that the filler holds locked, and into which it writes one letter when it is done."""
 
 from __future__ import annotations
 
@@ -87,7 +86,9 @@ def filler_lives(mark: int | Path) -> bool:
 class FileFill(Fill):
     """``end(mtime)`` makes the row ready and says whether it was still wanted; ``give_up`` takes the row away."""
 
-    def __init__(self, data: Path, mark: Path, seal: Seal, ready: Callable[[int], bool], give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, data: Path, mark: Path, seal: Seal, ready: Callable[[int], bool], give_up: Callable[[], None]
+    ) -> None:
         self._mark_path, self._folder, self._seal = mark, data.parent, seal
         self._ready, self._give_up = ready, give_up
         self._at, self._done = 0, False
@@ -143,7 +144,9 @@ class FileFill(Fill):
         with suppress(OSError):
             self._mark_path.unlink()
         if outcome != PUBLISHED:
-            with suppress(OSError):  # at once, though somebody may have it open: the index needs room on a full disk to forget it
+            with suppress(
+                OSError
+            ):  # at once, though somebody may have it open: the index needs room on a full disk to forget it
                 os.ftruncate(self._data, 0)
         os.close(self._data)
         os.close(self._mark)

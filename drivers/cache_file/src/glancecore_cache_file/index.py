@@ -20,8 +20,9 @@ LOG = logging.getLogger(__name__)
 VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE files (token TEXT PRIMARY KEY, image_id TEXT NOT NULL, state TEXT NOT NULL, size INTEGER NOT NULL,
-                    algorithm TEXT NOT NULL, digest TEXT NOT NULL, hits INTEGER NOT NULL DEFAULT 0, stored REAL NOT NULL,
-                    accessed REAL NOT NULL, verified REAL NOT NULL, mtime INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+                    algorithm TEXT NOT NULL, digest TEXT NOT NULL, hits INTEGER NOT NULL DEFAULT 0,
+                    stored REAL NOT NULL, accessed REAL NOT NULL,
+                    verified REAL NOT NULL, mtime INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE UNIQUE INDEX one_of_an_image ON files (image_id) WHERE state <> 'gone';
 CREATE INDEX least_recently_accessed ON files (state, accessed);
 CREATE TABLE queue (position INTEGER PRIMARY KEY AUTOINCREMENT, image_id TEXT NOT NULL UNIQUE);
@@ -33,7 +34,8 @@ _COLUMNS = "token, image_id, state, size, algorithm, digest, hits, stored, acces
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One data file. ``gone``: removed, but somebody has it open, so its bytes still count. Times are seconds since the epoch."""
+    """One data file. ``gone``: removed, but somebody has it open, so its bytes still count. Times are seconds since the
+    epoch."""
 
     token: str
     image_id: str
@@ -78,15 +80,19 @@ class Transaction:
         return _current(self._connection, image_id)
 
     def add(self, token: str, image_id: str, seal: Seal, now: float) -> None:
-        self._connection.execute("INSERT INTO files (token, image_id, state, size, algorithm, digest, stored, accessed, verified) "
-                                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                 (token, image_id, FILLING, seal.size, seal.algorithm, seal.digest, now, now, now))
+        self._connection.execute(
+            "INSERT INTO files (token, image_id, state, size, algorithm, digest, stored, accessed, verified) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (token, image_id, FILLING, seal.size, seal.algorithm, seal.digest, now, now, now),
+        )
 
     def ready(self, token: str, mtime: int, now: float) -> bool:
         """Whether it was still wanted."""
         done = self._connection.execute(
-            "UPDATE files SET state = ?, mtime = ?, stored = ?, accessed = ?, verified = ? WHERE token = ? AND state = ?",
-            (READY, mtime, now, now, now, token, FILLING))
+            "UPDATE files SET state = ?, mtime = ?, stored = ?, accessed = ?, verified = ? WHERE token = ? AND"
+            " state = ?",
+            (READY, mtime, now, now, now, token, FILLING),
+        )
         return done.rowcount == 1
 
     def gone(self, token: str) -> None:
@@ -100,7 +106,8 @@ class Transaction:
 
 
 class Index:
-    """Connections are kept and handed to one thread at a time. Raises CacheUnavailable for whatever SQLite does not like."""
+    """Connections are kept and handed to one thread at a time. Raises CacheUnavailable for whatever SQLite does not
+    like."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path, self._timeout = path, timeout
@@ -108,7 +115,8 @@ class Index:
         self._inode = 0
 
     def prepare(self) -> bool:
-        """Make the tables when there are none, and see whether what is there can be read; False when not. Alone on the machine."""
+        """Make the tables when there are none, and see whether what is there can be read; False when not. Alone on the
+        machine."""
         try:
             connection = self._connected()
         except sqlite3.DatabaseError as exc:
@@ -186,13 +194,15 @@ class Index:
         with suppress(FileExistsError):  # whatever the umask; what SQLite makes beside it has its permissions
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-        # losing the last commits in a power cut is fine: files without a row are cleaned, and data is synced before its row
+        # losing the last commits in a power cut is fine: files without a row are cleaned, and data is synced before its
+        # row
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
 
 def _current(connection: sqlite3.Connection, image_id: str) -> Row | None:
-    found = connection.execute(f"SELECT {_COLUMNS} FROM files WHERE image_id = ? AND state <> 'gone'", (image_id,)).fetchone()  # noqa: S608
+    question = f"SELECT {_COLUMNS} FROM files WHERE image_id = ? AND state <> 'gone'"  # noqa: S608
+    found = connection.execute(question, (image_id,)).fetchone()
     return Row(*found) if found else None
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from oslo_config import cfg
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.FloatOpt("index_timeout", default=10, min=0.1,
-                 help="Seconds to wait for another process that writes to the index; then the download goes straight from the store."),
+    cfg.FloatOpt(
+        "index_timeout",
+        default=10,
+        min=0.1,
+        help=(
+            "Seconds to wait for another process that writes to the index; then the download goes straight from the"
+            " store."
+        ),
+    ),
 ]
 
 

@@ -15,8 +15,8 @@ class NoToken(exception.Forbidden):
 
 
 class CallersToken(plugin.BaseAuthPlugin):
-    """Used as it came. Castellan's own way is to exchange it for another one: Keystone may forbid that, and gives one that is
-    good for nothing unless it is told the project, which the token says best itself."""
+    """Used as it came. Castellan's own way is to exchange it for another one: Keystone may forbid that, and gives one
+    that is good for nothing unless it is told the project, which the token says best itself."""
 
     def __init__(self, token: str, keystone: str, seconds: float) -> None:
         """``keystone``: its URL, with or without the version; ``seconds``: for each answer."""

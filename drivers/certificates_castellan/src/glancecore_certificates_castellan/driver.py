@@ -1,4 +1,5 @@
-"""Certificates in a key manager (Barbican, Vault …), through OpenStack's castellan; it has its own section [key_manager]."""
+"""Certificates in a key manager (Barbican, Vault …), through OpenStack's castellan; it has its own section
+[key_manager]."""
 
 from __future__ import annotations
 
@@ -38,8 +39,10 @@ class CastellanCertificates(CertificateSource):
         try:
             self._manager = key_manager.API(config)
         except (ImportError, ValueError) as exc:
-            raise errors.ConfigError(f"[key_manager] backend = {config.key_manager.backend}: castellan has no such key manager; set barbican "
-                                     "or vault") from exc
+            raise errors.ConfigError(
+                f"[key_manager] backend = {config.key_manager.backend}: castellan has no such key manager; set barbican"
+                " or vault"
+            ) from exc
         self._keystone, self._seconds = "", TIMEOUT
         if isinstance(self._manager, BarbicanKeyManager):
             self._keystone, self._seconds = config.barbican.auth_endpoint, config.barbican.timeout or TIMEOUT
@@ -76,8 +79,10 @@ def _check(config: cfg.ConfigOpts) -> None:
     section = config.barbican
     told = config.get_location("auth_endpoint", "barbican")
     if not section.barbican_endpoint and not (told and told.location.is_user_controlled):
-        raise errors.ConfigError("[barbican] auth_endpoint: not set; set it to Keystone's URL, in whose catalogue the key manager is found, or set "
-                                 "barbican_endpoint to the key manager's own")
+        raise errors.ConfigError(
+            "[barbican] auth_endpoint: not set; set it to Keystone's URL, in whose catalogue the key manager is found,"
+            " or set barbican_endpoint to the key manager's own"
+        )
     if section.send_service_user_token:
         kind = config[SERVICE_USER].auth_type
         try:
@@ -85,5 +90,7 @@ def _check(config: cfg.ConfigOpts) -> None:
         except (keystone.NoMatchingPlugin, keystone.MissingRequiredOptions) as exc:
             raise errors.ConfigError(f"[{SERVICE_USER}] auth_type = {kind}: {exc}; correct it") from exc
         if found is None:
-            raise errors.ConfigError(f"[{SERVICE_USER}] auth_type: not set, and [barbican] send_service_user_token wants it; set it (such as "
-                                     "password) with auth_url, username, password, project_name and the domains")
+            raise errors.ConfigError(
+                f"[{SERVICE_USER}] auth_type: not set, and [barbican] send_service_user_token wants it; set it (such as"
+                " password) with auth_url, username, password, project_name and the domains"
+            )

@@ -1,4 +1,5 @@
-"""Certificates as files, for clouds without a key manager: whoever may write to the folder says which signers are trusted."""
+"""Certificates as files, for clouds without a key manager: whoever may write to the folder says which signers are
+trusted."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class CertificateFolder(CertificateSource):
 
     def start(self) -> None:
         if not Path(self.conf.path).is_dir():
-            raise errors.ConfigError(f"[{SECTION}] path = {self.conf.path}: no such folder; make it, or name another one")
+            raise errors.ConfigError(
+                f"[{SECTION}] path = {self.conf.path}: no such folder; make it, or name another one"
+            )
 
     def certificate(self, uuid: str, token: str | None) -> bytes:  # noqa: ARG002 (files know no users)
         if not _UUID.fullmatch(uuid):
@@ -31,6 +34,10 @@ class CertificateFolder(CertificateSource):
             return Path(self.conf.path, f"{uuid.lower()}.pem").read_bytes()
         except OSError as exc:
             if not isinstance(exc, FileNotFoundError) or not Path(self.conf.path).is_dir():
-                LOG.error("[%s] path = %s: a certificate can't be read there: %s", SECTION, self.conf.path, exc.strerror)
+                LOG.error(
+                    "[%s] path = %s: a certificate can't be read there: %s", SECTION, self.conf.path, exc.strerror
+                )
                 raise errors.CertificatesUnavailable("the certificates can't be read now; try again later") from exc
-            raise errors.SignatureInvalid("img_signature_certificate_uuid: no certificate of that id is trusted here") from exc
+            raise errors.SignatureInvalid(
+                "img_signature_certificate_uuid: no certificate of that id is trusted here"
+            ) from exc

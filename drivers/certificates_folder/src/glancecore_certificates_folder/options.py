@@ -7,8 +7,14 @@ from oslo_config import cfg
 SECTION = "certificates_folder"
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("path", default="/etc/glance/certificates",
-               help="The folder: a certificate that img_signature_certificate_uuid names is the file UUID.pem in it (PEM or DER)."),
+    cfg.StrOpt(
+        "path",
+        default="/etc/glance/certificates",
+        help=(
+            "The folder: a certificate that img_signature_certificate_uuid names is the file UUID.pem in it (PEM or"
+            " DER)."
+        ),
+    ),
 ]
 
 

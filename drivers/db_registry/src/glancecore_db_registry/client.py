@@ -1,8 +1,7 @@
 """The client of the metadata service: kept connections, proofs, repeats, and its answers as results and errors.
 
-Three things can go wrong: no connection is had (nothing was done: tried again, also elsewhere), it breaks before the answer
-(the outcome is unknown: repeated when the call bears it), or the answer refuses the call (never repeated).
-"""
+Three things can go wrong: no connection is had (nothing was done: tried again, also elsewhere), it breaks before the
+answer (the outcome is unknown: repeated when the call bears it), or the answer refuses the call (never repeated)."""
 
 from __future__ import annotations
 
@@ -33,7 +32,9 @@ from glancecore_db_registry.proving import Prover, Unproved
 LOG = logging.getLogger(__name__)
 
 _AWAY = "the metadata service can't be reached at the moment"
-UNKNOWN = "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
+UNKNOWN = (
+    "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
+)
 #: A proxy's answers that say: nobody there.
 _NOBODY = frozenset({502, 503})
 
@@ -51,7 +52,8 @@ class Refusal(Exception):
 
 
 class RegistryClient:
-    """Thread-safe. Raises ConfigError for wrong options at once; connects at the first use, and anew in a forked child."""
+    """Thread-safe. Raises ConfigError for wrong options at once; connects at the first use, and anew in a forked
+    child."""
 
     def __init__(self, conf: Section) -> None:
         self._conf = conf
@@ -61,7 +63,9 @@ class RegistryClient:
         for name in ("registry_ca_file", "registry_cert_file", "registry_key_file"):
             path = getattr(conf, name)
             if path and not os.access(path, os.R_OK):
-                raise errors.ConfigError(f"[database] {name} = {path}: the file can't be read; name one that the service may read")
+                raise errors.ConfigError(
+                    f"[database] {name} = {path}: the file can't be read; name one that the service may read"
+                )
         if bool(conf.registry_cert_file) != bool(conf.registry_key_file):
             raise errors.ConfigError("[database] registry_cert_file and registry_key_file: set both, or none")
         self._secret: str | None = conf.registry_secret
@@ -70,8 +74,12 @@ class RegistryClient:
         self._at = 0
         #: No attempt has reached it lately: then one is enough, so that users' requests don't pile up.
         self._away = False
-        self._retrying = Retrying(stop=self._enough, wait=wait_exponential(0.1, max=1) + wait_random(0, 0.1),
-                                  retry=retry_if_exception_type((NotSent, Lost)), reraise=True)
+        self._retrying = Retrying(
+            stop=self._enough,
+            wait=wait_exponential(0.1, max=1) + wait_random(0, 0.1),
+            retry=retry_if_exception_type((NotSent, Lost)),
+            reraise=True,
+        )
         self._retrying_unsent = self._retrying.copy(retry=retry_if_exception_type(NotSent))
 
     def run(self, call: Call, args: Sequence[Any]) -> Any:
@@ -112,11 +120,15 @@ class RegistryClient:
             if isinstance(cause, NotMet):
                 cause = cause.__cause__ or cause
             if isinstance(cause, SSLError):
-                raise errors.ConfigError(f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {cause}; give the authority of its certificate, "
-                                         "and a certificate that its ca_file has signed") from exc
+                raise errors.ConfigError(
+                    f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {cause}; give the"
+                    " authority of its certificate, and a certificate that its ca_file has signed"
+                ) from exc
             if isinstance(cause, Unproved):
-                raise errors.ConfigError("[database] registry_secret is set, but what answers at registry_urls does not prove that it knows it; "
-                                         "set it in [registry] secrets of glance-registry.conf") from exc
+                raise errors.ConfigError(
+                    "[database] registry_secret is set, but what answers at registry_urls does not prove that it knows"
+                    " it; set it in [registry] secrets of glance-registry.conf"
+                ) from exc
             LOG.error("the metadata service at %s can't be used: %s", ", ".join(self._urls), cause)
             raise errors.DatabaseUnavailable(_AWAY) from exc
         except Refusal as exc:
@@ -124,10 +136,14 @@ class RegistryClient:
         found: Mapping[str, Any] = wire.loads(answer)
         served = found["calls"]
         absent = {x.repository for x in calls().values()} - set(found["repositories"]) - {"database"}
-        strange = sorted(x.name for x in calls().values() if served.get(x.name) != x.shape and x.repository not in absent)
+        strange = sorted(
+            x.name for x in calls().values() if served.get(x.name) != x.shape and x.repository not in absent
+        )
         if strange:
-            raise errors.ConfigError(f"[database] registry_urls: the registry is of release {found['release']} and does not serve "
-                                     f"{', '.join(strange)} as this node means it; install the same release on both sides")
+            raise errors.ConfigError(
+                f"[database] registry_urls: the registry is of release {found['release']} and does not serve "
+                f"{', '.join(strange)} as this node means it; install the same release on both sides"
+            )
         return found
 
     def close(self) -> None:
@@ -136,7 +152,7 @@ class RegistryClient:
             for pool in pools:
                 pool.close()
 
-    # -- how -----------------------------------------------------------------------------------------------------------
+    # -- how ---------------------------------------------------------------------------------------
     def _enough(self, state: RetryCallState) -> bool:
         enough = self._away or state.attempt_number >= self._conf.registry_attempts
         self._away = enough and isinstance(state.outcome.exception() if state.outcome else None, NotSent)
@@ -147,7 +163,9 @@ class RegistryClient:
         pools = self._connected()
         at = self._at % len(pools)
         try:
-            answer = pools[at].urlopen("POST" if shape else "GET", path, body or None, _headers(shape), retries=False, redirect=False)
+            answer = pools[at].urlopen(
+                "POST" if shape else "GET", path, body or None, _headers(shape), retries=False, redirect=False
+            )
         except NotMet as exc:
             self._at = at + 1
             if proof.SERVED in exc.headers:
@@ -159,7 +177,9 @@ class RegistryClient:
         except (NewConnectionError, ConnectTimeoutError) as exc:
             self._at = at + 1
             raise NotSent from exc
-        except SSLError as exc:  # also a connection that breaks: only a refused certificate surely comes before the call
+        except (
+            SSLError
+        ) as exc:  # also a connection that breaks: only a refused certificate surely comes before the call
             self._at = at + 1
             raise (NotSent if isinstance(exc.args[0], ssl.SSLCertVerificationError) else Lost) from exc
         except (LateError, ReadTimeoutError) as exc:
@@ -169,12 +189,17 @@ class RegistryClient:
             raise Lost from exc
         if proof.SERVED not in answer.headers:
             self._at = at + 1
-            raise (NotSent if answer.status in _NOBODY else Lost) from _Foreign(f"HTTP {answer.status} from something that is no registry")
+            raise (NotSent if answer.status in _NOBODY else Lost) from _Foreign(
+                f"HTTP {answer.status} from something that is no registry"
+            )
         self._away = False
         if answer.status in (200, 409):
             return answer.status, answer.data
         if answer.status == HTTPStatus.MISDIRECTED_REQUEST:
-            raise NotSent from _Foreign("the connection is handed on to several processes in turn; a balancer must hand on connections, not requests")
+            raise NotSent from _Foreign(
+                "the connection is handed on to several processes in turn; a balancer must hand on connections, not"
+                " requests"
+            )
         raise self._refusal(answer.status, answer.data)
 
     def _refusal(self, status: int, body: bytes) -> Exception:
@@ -186,7 +211,10 @@ class RegistryClient:
             pass
         if refused == "secret":
             told = "is not set" if not self._secret else "is none of its secrets"
-            return Refusal(f"[database] registry_secret: the registry refuses this node: the secret {told}; set one of [registry] secrets")
+            return Refusal(
+                f"[database] registry_secret: the registry refuses this node: the secret {told}; set one of [registry]"
+                " secrets"
+            )
         if refused == "clock":
             return Refusal(f"the registry refuses this node: {message}; let both follow one time server")
         if refused == "too_large":
@@ -206,12 +234,20 @@ class RegistryClient:
         conf, parts = self._conf, urlsplit(url)
         common: dict[str, Any] = {
             "prover": prover,
-            "port": parts.port or 9191, "maxsize": conf.registry_pool_size,
-            "timeout": urllib3.Timeout(connect=conf.registry_connect_timeout, read=conf.registry_timeout)}
+            "port": parts.port or 9191,
+            "maxsize": conf.registry_pool_size,
+            "timeout": urllib3.Timeout(connect=conf.registry_connect_timeout, read=conf.registry_timeout),
+        }
         if parts.scheme == "http":
             return PlainPool(parts.hostname or "", **common)
-        return TlsPool(parts.hostname or "", **common, cert_reqs="CERT_REQUIRED", ca_certs=conf.registry_ca_file,
-                                           cert_file=conf.registry_cert_file, key_file=conf.registry_key_file)
+        return TlsPool(
+            parts.hostname or "",
+            **common,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=conf.registry_ca_file,
+            cert_file=conf.registry_cert_file,
+            key_file=conf.registry_key_file,
+        )
 
 
 def _headers(shape: str) -> dict[str, str]:
@@ -242,10 +278,17 @@ def _may(path: str) -> str:
 def _checked(url: str) -> str:
     parts = urlsplit(url)
     try:
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/") and not parts.username
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.path in ("", "/")
+            and not parts.username
+        )
         parts.port  # noqa: B018 (raises when it is no number)
     except ValueError:
         good = False
     if not good:
-        raise errors.ConfigError("[database] registry_urls: give http://host:port or https://host:port, without user and path")
+        raise errors.ConfigError(
+            "[database] registry_urls: give http://host:port or https://host:port, without user and path"
+        )
     return url

@@ -1,7 +1,7 @@
 """Connections that send a call in one piece, header and body in one packet, and prove both sides of it.
 
-A connection is served by one process of the service; which one it is, it asks first: only that one may carry its calls out.
-"""
+A connection is served by one process of the service; which one it is, it asks first: only that one may carry its calls
+out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from glancecore_db_registry.proving import Prover, Unproved
 
 
 class NotMet(Exception):
-    """Who is at the other end did not say that it is a process of the registry; no call was sent. ``status`` 0: it said nothing."""
+    """Who is at the other end did not say that it is a process of the registry; no call was sent. ``status`` 0: it said
+    nothing."""
 
     def __init__(self, status: int = 0, headers: Mapping[str, str] = MappingProxyType({}), body: bytes = b"") -> None:
         super().__init__(f"HTTP {status}" if status else "no answer")
@@ -40,8 +41,14 @@ class _InOnePiece(HTTPConnection):
         self._instance = ""
         super().connect()
 
-    def request(self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None,  # type: ignore[override] # as urllib3's
-                **named: Any) -> None:
+    def request(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,  # type: ignore[override] # as urllib3's
+        **named: Any,
+    ) -> None:
         """Raises NotMet, Unproved."""
         if self._prover is not None:
             if self.sock is None:
@@ -51,10 +58,14 @@ class _InOnePiece(HTTPConnection):
         self._send_proved(method, url, body, headers or {}, **named)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3's
-        """Raises Unproved for what the service's header is on, and no proof. Who has another secret can't prove that he refuses ours: it is believed
-        at the beginning only."""
+        """Raises Unproved for what the service's header is on, and no proof. Who has another secret can't prove that he
+        refuses ours: it is believed at the beginning only."""
         answer = super().getresponse()
-        if self._prover is not None and proof.SERVED in answer.headers and (answer.status != 401 or self._instance or proof.PROOF in answer.headers):
+        if (
+            self._prover is not None
+            and proof.SERVED in answer.headers
+            and (answer.status != 401 or self._instance or proof.PROOF in answer.headers)
+        ):
             self._prover.check(self._sent, answer.status, answer.headers, answer.data)
             if answer.headers.get(proof.INSTANCE) != self._instance:
                 self._instance = ""

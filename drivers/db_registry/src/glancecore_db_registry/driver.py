@@ -45,8 +45,10 @@ class RegistryDatabase(Database):
         """The schema is made where its credentials are; here it can only be looked at."""
         version = self.version()
         if version != (self.head() if revision == "head" else revision):
-            raise errors.ConfigError(f"[database] driver = registry: the schema is at {version}; this node can't change it. Run glance-manage "
-                                     "--config-file glance-registry.conf db sync where glance-registry runs")
+            raise errors.ConfigError(
+                f"[database] driver = registry: the schema is at {version}; this node can't change it. Run"
+                " glance-manage --config-file glance-registry.conf db sync where glance-registry runs"
+            )
 
     def version(self) -> str | None:
         found: str | None = self._own("version")
@@ -67,6 +69,7 @@ class RegistryDatabase(Database):
 
 def _serve_what_is_added() -> None:
     """Methods that the port has gained since, when they have a body there: here they are calls, too."""
+
     def added(call: Call) -> Any:
         return lambda self, *args, **named: method(call, self.client)(self, *args, **named)
 

@@ -1,10 +1,9 @@
 """Commits whose answer was lost: were they saved?
 
-A commit is all or nothing, so one change that can be told from others' is evidence for all. With a change in it that can be
-applied once only, the commit is simply sent again: the second time is refused if the first was saved, and what is stored
-then tells who it was. Without one it is not sent again: a member that was removed, and added anew by somebody else
-meanwhile, must not be removed twice.
-"""
+A commit is all or nothing, so one change that can be told from others' is evidence for all. With a change in it that
+can be applied once only, the commit is simply sent again: the second time is refused if the first was saved, and what
+is stored then tells who it was. Without one it is not sent again: a member that was removed, and added anew by somebody
+else meanwhile, must not be removed twice."""
 
 from __future__ import annotations
 
@@ -20,8 +19,17 @@ from glancecore.ports import task_repository as tasks
 from glancecore.sdk.registry import codec as wire
 
 #: Refused, or without effect, when they have been applied.
-_ONCE = (port.ImageAdded, port.ImageChanged, port.ImageRemoved, port.LeaseTaken, port.LeaseChanged, port.LeaseEnded, tasks.TaskAdded,
-         tasks.TaskChanged, metadefs.NamespaceChanged)
+_ONCE = (
+    port.ImageAdded,
+    port.ImageChanged,
+    port.ImageRemoved,
+    port.LeaseTaken,
+    port.LeaseChanged,
+    port.LeaseEnded,
+    tasks.TaskAdded,
+    tasks.TaskChanged,
+    metadefs.NamespaceChanged,
+)
 
 #: True: saved; False: not saved; None: this change does not tell.
 Verdict = bool | None
@@ -45,14 +53,18 @@ def saved(changes: Sequence[object], database: port.Database) -> Verdict:
 
 def _image_added(change: port.ImageAdded, on: port.Database) -> Verdict:
     stored = _image(on, change.image.id)
-    return None if stored is None else stored.created_at == change.image.created_at and stored.owner == change.image.owner
+    return (
+        None if stored is None else stored.created_at == change.image.created_at and stored.owner == change.image.owner
+    )
 
 
 def _image_changed(change: port.ImageChanged, on: port.Database) -> Verdict:
     stored = _image(on, change.after.id)
     if stored is None or stored.version > change.after.version:
         return None
-    return stored.version == change.after.version and _same(replace(stored, as_member=None), replace(change.after, as_member=None))
+    return stored.version == change.after.version and _same(
+        replace(stored, as_member=None), replace(change.after, as_member=None)
+    )
 
 
 def _image_removed(change: port.ImageRemoved, on: port.Database) -> Verdict:
@@ -111,7 +123,11 @@ def _task_changed(change: tasks.TaskChanged, on: port.Database) -> Verdict:
         stored = on.tasks.get(change.after.id)
     except errors.TaskNotFound:
         return None
-    return None if stored.version > change.after.version else stored.version == change.after.version and _same(stored, change.after)
+    return (
+        None
+        if stored.version > change.after.version
+        else stored.version == change.after.version and _same(stored, change.after)
+    )
 
 
 def _namespace_added(change: metadefs.NamespaceAdded, on: port.Database) -> Verdict:
@@ -145,10 +161,19 @@ def _same(one: object, other: object) -> bool:
 
 
 _LOOKS: Mapping[type, Callable[[Any, port.Database], Verdict]] = {
-    port.ImageAdded: _image_added, port.ImageChanged: _image_changed, port.ImageRemoved: _image_removed, port.MemberAdded: _member_added,
-    port.MemberChanged: _member_changed, port.MemberRemoved: _member_removed, port.LeaseTaken: _lease_taken,
-    port.LeaseEnded: _lease_ended, tasks.TaskAdded: _task_added, tasks.TaskChanged: _task_changed,
-    metadefs.NamespaceAdded: _namespace_added, metadefs.NamespaceChanged: _namespace_changed,
-    metadefs.NamespaceRemoved: _namespace_removed}
+    port.ImageAdded: _image_added,
+    port.ImageChanged: _image_changed,
+    port.ImageRemoved: _image_removed,
+    port.MemberAdded: _member_added,
+    port.MemberChanged: _member_changed,
+    port.MemberRemoved: _member_removed,
+    port.LeaseTaken: _lease_taken,
+    port.LeaseEnded: _lease_ended,
+    tasks.TaskAdded: _task_added,
+    tasks.TaskChanged: _task_changed,
+    metadefs.NamespaceAdded: _namespace_added,
+    metadefs.NamespaceChanged: _namespace_changed,
+    metadefs.NamespaceRemoved: _namespace_removed,
+}
 #: Somebody else can have had the same effect: they decide only when nothing else does.
 _WEAK = (port.LeaseEnded, port.ImageRemoved, port.MemberRemoved, metadefs.NamespaceRemoved)

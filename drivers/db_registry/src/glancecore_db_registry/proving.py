@@ -24,8 +24,9 @@ class Prover:
 
     def headers(self, path: str, shape: str, body: bytes, instance: str) -> dict[str, str]:
         """Of one attempt: they are good once."""
-        return proof.Claim(path, shape, str(int(time.time())), proof.digest(body), self._caller, str(next(self._number)),
-                           instance).headers(self._secret)
+        return proof.Claim(
+            path, shape, str(int(time.time())), proof.digest(body), self._caller, str(next(self._number)), instance
+        ).headers(self._secret)
 
     def check(self, sent: Mapping[str, str], status: int, got: Mapping[str, str], body: bytes) -> None:
         """Raises Unproved unless who answered these headers knows the secret."""

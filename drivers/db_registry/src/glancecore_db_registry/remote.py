@@ -14,14 +14,20 @@ from glancecore_db_registry import lost_commits
 from glancecore_db_registry.client import UNKNOWN, Lost, RegistryClient
 
 #: The service may still be at it when its answer can't reach us any more.
-_LOOKING = Retrying(stop=stop_after_attempt(6), wait=wait_exponential(0.05, max=0.5), retry=retry_if_result(lambda x: x is not True),
-                    retry_error_callback=lambda _state: False)
+_LOOKING = Retrying(
+    stop=stop_after_attempt(6),
+    wait=wait_exponential(0.05, max=0.5),
+    retry=retry_if_result(lambda x: x is not True),
+    retry_error_callback=lambda _state: False,
+)
 
 
 def repository(name: str, port: type, client: RegistryClient, database: Database) -> Any:
     """An object of ``port`` whose every method is one round trip."""
     found = {x.method: x for x in calls().values() if x.repository == name}
-    methods = {x.method: _commit(x, client, database) if x.method == "commit" else method(x, client) for x in found.values()}
+    methods = {
+        x.method: _commit(x, client, database) if x.method == "commit" else method(x, client) for x in found.values()
+    }
     cls = type(f"Remote{port.__name__}", (port,), {"__doc__": port.__doc__, "__slots__": (), **methods})
     return cls()
 

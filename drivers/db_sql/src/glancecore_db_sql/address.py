@@ -18,7 +18,8 @@ def parse(connection: str) -> URL:
         url = make_url(connection)
     except (ArgumentError, ValueError):
         raise errors.ConfigError(
-            f"{_FIX}: it is no database URL (example: mysql+pymysql://user:password@host/name)") from None
+            f"{_FIX}: it is no database URL (example: mysql+pymysql://user:password@host/name)"
+        ) from None
     backend = {"postgres": "postgresql", "mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
     driver = url.drivername.partition("+")[2]
     if backend == "mysql":
@@ -38,4 +39,5 @@ def parse(connection: str) -> URL:
 def missing_module(url: URL, module: str | None) -> errors.ConfigError:
     return errors.ConfigError(
         f"{_FIX}: driver {url.drivername!r} needs the Python module {module or url.get_driver_name()!r}, which is not "
-        "installed; install it, or use mysql+pymysql:// or postgresql+psycopg://")
+        "installed; install it, or use mysql+pymysql:// or postgresql+psycopg://"
+    )

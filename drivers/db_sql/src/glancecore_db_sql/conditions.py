@@ -18,8 +18,24 @@ _BIGINT = 2**63 - 1
 NULLABLE = frozenset({SortField.NAME, SortField.CONTAINER_FORMAT, SortField.DISK_FORMAT, SortField.SIZE})
 #: Hardly two images have the same: the few ties need no range of their own.
 _SELDOM_EQUAL = frozenset({SortField.CREATED_AT, SortField.UPDATED_AT, SortField.ID})
-_EQUAL = frozenset({"id", "name", "status", "container_format", "disk_format", "owner", "checksum", "hash_algo", "hash_value",
-                    "size", "virtual_size", "min_ram", "min_disk", "protected"})
+_EQUAL = frozenset(
+    {
+        "id",
+        "name",
+        "status",
+        "container_format",
+        "disk_format",
+        "owner",
+        "checksum",
+        "hash_algo",
+        "hash_value",
+        "size",
+        "virtual_size",
+        "min_ram",
+        "min_disk",
+        "protected",
+    }
+)
 _RANGES = frozenset({"size", "min_ram", "min_disk", "virtual_size"})
 
 Value = str | int
@@ -86,9 +102,17 @@ def _bounds(bounds: RangeFilter) -> Iterator[Filter]:
         raise ValueError(f"{bounds.field} is no field with a range")
     yield Filter(bounds.field, "{} IS NOT NULL", ())
     if bounds.minimum is not None and bounds.minimum > -_BIGINT:
-        yield Filter(bounds.field, "{} >= ?", (bounds.minimum,)) if bounds.minimum <= _BIGINT else Filter(bounds.field, NOTHING, ())
+        yield (
+            Filter(bounds.field, "{} >= ?", (bounds.minimum,))
+            if bounds.minimum <= _BIGINT
+            else Filter(bounds.field, NOTHING, ())
+        )
     if bounds.maximum is not None and bounds.maximum < _BIGINT:
-        yield Filter(bounds.field, "{} <= ?", (bounds.maximum,)) if bounds.maximum >= -_BIGINT else Filter(bounds.field, NOTHING, ())
+        yield (
+            Filter(bounds.field, "{} <= ?", (bounds.maximum,))
+            if bounds.maximum >= -_BIGINT
+            else Filter(bounds.field, NOTHING, ())
+        )
 
 
 def _plain(value: str | int) -> Value:
@@ -100,12 +124,17 @@ def _time(wanted: TimeFilter) -> Filter:
     start = micros(wanted.value.replace(microsecond=0))
     end = start + _SECOND
     text, values = {
-        TimeOp.GT: ("{} >= ?", (end,)), TimeOp.GTE: ("{} >= ?", (start,)), TimeOp.LT: ("{} < ?", (start,)), TimeOp.LTE: ("{} < ?", (end,)),
-        TimeOp.EQ: ("{0} >= ? AND {0} < ?", (start, end)), TimeOp.NEQ: ("({0} < ? OR {0} >= ?)", (start, end))}[wanted.op]
+        TimeOp.GT: ("{} >= ?", (end,)),
+        TimeOp.GTE: ("{} >= ?", (start,)),
+        TimeOp.LT: ("{} < ?", (start,)),
+        TimeOp.LTE: ("{} < ?", (end,)),
+        TimeOp.EQ: ("{0} >= ? AND {0} < ?", (start, end)),
+        TimeOp.NEQ: ("({0} < ? OR {0} >= ?)", (start, end)),
+    }[wanted.op]
     return Filter(wanted.field.value, text, values, spans=wanted.op is not TimeOp.NEQ)
 
 
-# -- order and paging ------------------------------------------------------------------------------------------------------
+# -- order and paging ------------------------------------------------------------------------------
 SortKey = TypeVar("SortKey", Sort, MetadefSort)
 LAST = Sort(SortField.ID)
 

@@ -26,17 +26,21 @@ class Dialect(ABC):
     now: str
     #: Adds to a project's counters, or makes the row. Locks the row either way.
     count = (
-        "INSERT INTO project_usage (project, bytes, staged_bytes, images, uploading, metadata_bytes) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (project) DO UPDATE SET bytes = project_usage.bytes + excluded.bytes, "
-        "staged_bytes = project_usage.staged_bytes + excluded.staged_bytes, "
-        "images = project_usage.images + excluded.images, uploading = project_usage.uploading + excluded.uploading, "
-        "metadata_bytes = project_usage.metadata_bytes + excluded.metadata_bytes")
+        "INSERT INTO project_usage (project, bytes, staged_bytes, images, uploading, metadata_bytes) VALUES (?, ?, ?,"
+        " ?, ?, ?) ON CONFLICT (project) DO UPDATE SET bytes = project_usage.bytes + excluded.bytes, staged_bytes ="
+        " project_usage.staged_bytes + excluded.staged_bytes, images = project_usage.images + excluded.images,"
+        " uploading = project_usage.uploading + excluded.uploading, metadata_bytes = project_usage.metadata_bytes +"
+        " excluded.metadata_bytes"
+    )
     #: Makes a resource type known unless it is.
-    know_type = ("INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES (?, ?, ?) "
-                 "ON CONFLICT (name) DO NOTHING")
+    know_type = (
+        "INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES (?, ?, ?) "
+        "ON CONFLICT (name) DO NOTHING"
+    )
     #: Statements for each new connection.
     settings: tuple[str, ...] = ()
-    #: Statements that let one process at a time change the schema: within the transaction, 1 when it may; and before its end.
+    #: Statements that let one process at a time change the schema: within the transaction, 1 when it may; and before
+    #: its end.
     lock_schema: str | None = None
     unlock_schema: str | None = None
 
@@ -91,7 +95,9 @@ class Sqlite(Dialect):
 
     def rolled_back(self, error: BaseException) -> bool:
         return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-            sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        )
 
 
 class Mysql(Dialect):
@@ -105,12 +111,15 @@ class Mysql(Dialect):
     lock_schema = "SELECT GET_LOCK(CONCAT('glancecore ', MD5(DATABASE())), 600)"
     unlock_schema = "SELECT RELEASE_LOCK(CONCAT('glancecore ', MD5(DATABASE())))"
     count = (
-        "INSERT INTO project_usage (project, bytes, staged_bytes, images, uploading, metadata_bytes) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON DUPLICATE KEY UPDATE bytes = bytes + VALUES(bytes), staged_bytes = staged_bytes + VALUES(staged_bytes), "
-        "images = images + VALUES(images), uploading = uploading + VALUES(uploading), "
-        "metadata_bytes = metadata_bytes + VALUES(metadata_bytes)")
-    know_type = ("INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES (?, ?, ?) "
-                 "ON DUPLICATE KEY UPDATE name = name")
+        "INSERT INTO project_usage (project, bytes, staged_bytes, images, uploading, metadata_bytes) VALUES (?, ?, ?,"
+        " ?, ?, ?) ON DUPLICATE KEY UPDATE bytes = bytes + VALUES(bytes), staged_bytes = staged_bytes +"
+        " VALUES(staged_bytes), images = images + VALUES(images), uploading = uploading + VALUES(uploading),"
+        " metadata_bytes = metadata_bytes + VALUES(metadata_bytes)"
+    )
+    know_type = (
+        "INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES (?, ?, ?) "
+        "ON DUPLICATE KEY UPDATE name = name"
+    )
 
     def by_index(self, name: str) -> str:
         return f" FORCE INDEX ({name})"

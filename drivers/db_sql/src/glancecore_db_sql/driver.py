@@ -81,8 +81,16 @@ class SqlDatabase(Database):
 
 def _purge(db: Session, before: int, limit: int) -> int:
     # Two purges at once: the rows are locked by whoever reads them first, so each is counted once.
-    found = db.rows(" ".join(["SELECT id FROM removed_images WHERE removed_at < ? ORDER BY removed_at, id LIMIT ?",
-                              db.dialect.for_update]), before, limit)
+    found = db.rows(
+        " ".join(
+            [
+                "SELECT id FROM removed_images WHERE removed_at < ? ORDER BY removed_at, id LIMIT ?",
+                db.dialect.for_update,
+            ]
+        ),
+        before,
+        limit,
+    )
     if not found:
         return 0
     marks = ", ".join("?" * len(found))

@@ -69,10 +69,13 @@ class Connections:
         # SQLite has one writer at a time and no queue: threads waiting here are served in turn, without sleeping.
         self._turn: AbstractContextManager[object] = self._new_turn()
         self._retrying = Retrying(
-            stop=stop_never if conf.db_max_retries < 0 else stop_after_attempt(conf.db_max_retries + 1), wait=wait_random_exponential(0.01, max=1),
-            retry=retry_if_exception(self._worth_retrying), reraise=True)
+            stop=stop_never if conf.db_max_retries < 0 else stop_after_attempt(conf.db_max_retries + 1),
+            wait=wait_random_exponential(0.01, max=1),
+            retry=retry_if_exception(self._worth_retrying),
+            reraise=True,
+        )
 
-    # -- what the repository uses ----------------------------------------------------------------------------------
+    # -- what the repository uses ------------------------------------------------------------------
     def read(self, work: Callable[[Session], T]) -> T:
         """Each statement is its own transaction. Once more, when the connection had died while it was idle:
         cheaper than asking before each use.
@@ -104,7 +107,7 @@ class Connections:
             if engine is not None:
                 engine.dispose()
 
-    # -- how -----------------------------------------------------------------------------------------------------------
+    # -- how ---------------------------------------------------------------------------------------
     def _read(self, work: Callable[[Session], T]) -> T:
         with self.engine.connect() as connection:
             return work(Session(connection, self.dialect))
@@ -127,11 +130,13 @@ class Connections:
                 connection.invalidate()
                 raise errors.DatabaseUnavailable(
                     "the connection to the database broke while a change was being saved: it may or may not have been "
-                    "saved") from error
+                    "saved"
+                ) from error
             return result
 
     def _told(self, error: exc.SQLAlchemyError) -> errors.GlanceError:
-        """What users may read; where the database can't be used, with a note for the operator, which the log gets once for each outage."""
+        """What users may read; where the database can't be used, with a note for the operator, which the log gets once
+        for each outage."""
         told = _told(error)
         if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
             why = cause(error, self.url)
@@ -143,7 +148,8 @@ class Connections:
     def _worth_retrying(self, error: BaseException) -> bool:
         """Only what surely was not committed comes here: see ``_write``."""
         return isinstance(error, exc.DBAPIError) and (
-            error.connection_invalidated or (error.orig is not None and self.dialect.rolled_back(error.orig)))
+            error.connection_invalidated or (error.orig is not None and self.dialect.rolled_back(error.orig))
+        )
 
     @property
     def engine(self) -> Engine:
@@ -179,11 +185,18 @@ class Connections:
             _own_file(Path(self.url.database or ""))
         try:
             engine = create_engine(
-                self.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_reset_on_return=None,
-                pool_size=conf.max_pool_size, max_overflow=conf.max_overflow, pool_timeout=conf.pool_timeout,
-                pool_recycle=conf.connection_recycle_time, pool_use_lifo=True,
+                self.url,
+                isolation_level="AUTOCOMMIT",
+                skip_autocommit_rollback=True,
+                pool_reset_on_return=None,
+                pool_size=conf.max_pool_size,
+                max_overflow=conf.max_overflow,
+                pool_timeout=conf.pool_timeout,
+                pool_recycle=conf.connection_recycle_time,
+                pool_use_lifo=True,
                 hide_parameters=True,  # location URLs may hold credentials
-                connect_args={"timeout": conf.sqlite_busy_timeout, "check_same_thread": False} if sqlite else {})
+                connect_args={"timeout": conf.sqlite_busy_timeout, "check_same_thread": False} if sqlite else {},
+            )
         except ImportError as error:
             raise address.missing_module(self.url, error.name) from error
         except exc.NoSuchModuleError as error:
@@ -194,7 +207,8 @@ class Connections:
 
 
 def _own_file(path: Path) -> None:
-    """Nobody else reads it, nor what SQLite makes beside it, whatever the umask: it gives those the file's permissions."""
+    """Nobody else reads it, nor what SQLite makes beside it, whatever the umask: it gives those the file's
+    permissions."""
     with contextlib.suppress(OSError):  # SQLite says what is wrong with the place
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 

@@ -1,8 +1,8 @@
 """Which of the facets that an image must have a list should begin with.
 
-An index has the images of one facet in the order of created_at. For several facets, another order or more conditions, that is the right
-way only for a rare facet. So they are counted first, each up to a bound: that costs the same whatever the number of images.
-"""
+An index has the images of one facet in the order of created_at. For several facets, another order or more conditions,
+that is the right way only for a rare facet. So they are counted first, each up to a bound: that costs the same whatever
+the number of images."""
 
 from __future__ import annotations
 
@@ -27,8 +27,16 @@ class Facets:
 
 
 def facets_of(query: ImageQuery) -> Facets:
-    hashes = [hash_facet(name, str(query.equal[name][0])) for name in ("checksum", "hash_value") if len(query.equal.get(name, ())) == 1]
-    found = [*hashes, *(property_facet(name, value) for name, value in query.properties.items()), *map(tag_facet, query.tags)]
+    hashes = [
+        hash_facet(name, str(query.equal[name][0]))
+        for name in ("checksum", "hash_value")
+        if len(query.equal.get(name, ())) == 1
+    ]
+    found = [
+        *hashes,
+        *(property_facet(name, value) for name, value in query.properties.items()),
+        *map(tag_facet, query.tags),
+    ]
     return Facets(tuple(dict.fromkeys(found)))
 
 

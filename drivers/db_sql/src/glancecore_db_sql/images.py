@@ -35,7 +35,7 @@ class SqlImages(ImageRepository):
         self._on = connections
         self._dialect = connections.dialect
 
-    # -- images ----------------------------------------------------------------------------------------------------
+    # -- images ------------------------------------------------------------------------------------
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         image = self._on.read(lambda db: self._get(db, image_id, viewer.project))
         if image is None or not visible(image, viewer):
@@ -73,29 +73,62 @@ class SqlImages(ImageRepository):
 
     def has_name(self, name: str, project: str | None) -> bool:
         own = [self._named("owner", "i.owner = ?")] if project is not None else []
-        text = " UNION ALL ".join([*own, self._named("visibility", "i.visibility = 'public'"), self._named("visibility", "i.visibility = 'shared'")])
+        text = " UNION ALL ".join(
+            [
+                *own,
+                self._named("visibility", "i.visibility = 'public'"),
+                self._named("visibility", "i.visibility = 'shared'"),
+            ]
+        )
         values = [*([project, name] if own else []), name, name]
         return self._on.read(lambda db: db.row(f"{text} LIMIT 1", *values)) is not None
 
     def _named(self, by: str, condition: str) -> str:
-        return " ".join(["SELECT 1 FROM images i", self._dialect.by_index(f"images_{by}_name"), "WHERE", condition, "AND i.shelf IN (0, 1) AND i.name = ?"])
+        return " ".join(
+            [
+                "SELECT 1 FROM images i",
+                self._dialect.by_index(f"images_{by}_name"),
+                "WHERE",
+                condition,
+                "AND i.shelf IN (0, 1) AND i.name = ?",
+            ]
+        )
 
     def unleased(self, limit: int = 100) -> list[Image]:
-        text = " ".join([
-            "SELECT", self._dialect.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
-            "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                self._dialect.image(),
+                "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
+                "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?",
+            ]
+        )
         return self._dialect.images(self._on.read(lambda db: db.rows(text, limit)))
 
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
-        # COALESCE keeps the index of the status out: by the primary key, a page costs the same however many images there are
-        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
-                         ", ".join("?" * len(statuses)), ") ORDER BY i.id LIMIT ?"])
+        # COALESCE keeps the index of the status out: by the primary key, a page costs the same however many images
+        # there are
+        text = " ".join(
+            [
+                "SELECT",
+                self._dialect.image(),
+                "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
+                ", ".join("?" * len(statuses)),
+                ") ORDER BY i.id LIMIT ?",
+            ]
+        )
         values = (after, *sorted(x.value for x in statuses), limit)
         return self._dialect.images(self._on.read(lambda db: db.rows(text, *values)))
 
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
-        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
-                         "ORDER BY i.updated_at, i.id LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                self._dialect.image(),
+                "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
+                "ORDER BY i.updated_at, i.id LIMIT ?",
+            ]
+        )
         return self._dialect.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
 
     def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
@@ -103,16 +136,26 @@ class SqlImages(ImageRepository):
         where = f"i.owner {'IS NULL' if project is None else '= ?'} AND i.shelf = 2 AND i.status = 'pending_delete'"
         if behind is not None:
             saved, created = rows.micros(behind.updated_at), rows.micros(behind.created_at)
-            where += " AND i.updated_at <= ? AND (i.updated_at < ? OR i.created_at < ? OR (i.created_at = ? AND i.id < ?))"
+            where += (
+                " AND i.updated_at <= ? AND (i.updated_at < ? OR i.created_at < ? OR (i.created_at = ? AND i.id < ?))"
+            )
             values += [saved, saved, created, created, behind.id]
-        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE", where, "ORDER BY i.updated_at DESC, i.created_at DESC, i.id DESC LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                self._dialect.image(),
+                "FROM images i WHERE",
+                where,
+                "ORDER BY i.updated_at DESC, i.created_at DESC, i.id DESC LIMIT ?",
+            ]
+        )
         return self._dialect.images(self._on.read(lambda db: db.rows(text, *values, limit)))
 
     def commit(self, *changes: Change) -> None:
         if changes:
             self._on.write(lambda db: commit.apply(db, changes))
 
-    # -- members and usage -----------------------------------------------------------------------------------------
+    # -- members and usage -------------------------------------------------------------------------
     def member(self, image_id: str, member: str) -> Member:
         text = " ".join(["SELECT", rows.MEMBER, "FROM image_members WHERE image_id = ? AND member = ?"])
         found = self._on.read(lambda db: db.row(text, image_id, member))
@@ -128,8 +171,9 @@ class SqlImages(ImageRepository):
         return self._on.read(lambda db: commit.usage(db, project))
 
     def projects(self) -> list[str | None]:
-        text = ("SELECT project FROM project_usage UNION SELECT COALESCE(owner, '') FROM images WHERE id <> '' "
-                "ORDER BY 1")
+        text = (
+            "SELECT project FROM project_usage UNION SELECT COALESCE(owner, '') FROM images WHERE id <> '' ORDER BY 1"
+        )
         return [project or None for (project,) in self._on.read(lambda db: db.rows(text))]
 
     def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
@@ -139,7 +183,7 @@ class SqlImages(ImageRepository):
         text = "SELECT DISTINCT image_id FROM image_locations WHERE url = ? ORDER BY image_id"
         return [id_ for (id_,) in self._on.read(lambda db: db.rows(text, rows.place(url)))]
 
-    # -- leases ----------------------------------------------------------------------------------------------------
+    # -- leases ------------------------------------------------------------------------------------
     def lease(self, image_id: str) -> Lease | None:
         text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE image_id = ?"])
         found = self._on.read(lambda db: db.row(text, image_id))
@@ -159,6 +203,13 @@ class SqlImages(ImageRepository):
         return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, after, limit))]
 
     def expired(self, limit: int = 100) -> list[Lease]:
-        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._dialect.now,
-                         "ORDER BY expires_at, image_id LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                rows.LEASE,
+                "FROM leases WHERE expires_at <",
+                self._dialect.now,
+                "ORDER BY expires_at, image_id LIMIT ?",
+            ]
+        )
         return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, limit))]

@@ -20,9 +20,19 @@ class SqlJobs(JobRepository):
 
     def hold(self, name: str, holder: str, ttl: float) -> bool:
         now = self._dialect.now
-        take = " ".join(["UPDATE periodic_jobs SET holder = ?, expires_at =", now, "+ ?",
-                         "WHERE name = ? AND (holder = ? OR expires_at <", now, ")"])
-        add = " ".join(["INSERT INTO periodic_jobs (holder, expires_at, name, document) VALUES (?,", now, "+ ?, ?, '{}')"])
+        take = " ".join(
+            [
+                "UPDATE periodic_jobs SET holder = ?, expires_at =",
+                now,
+                "+ ?",
+                "WHERE name = ? AND (holder = ? OR expires_at <",
+                now,
+                ")",
+            ]
+        )
+        add = " ".join(
+            ["INSERT INTO periodic_jobs (holder, expires_at, name, document) VALUES (?,", now, "+ ?, ?, '{}')"]
+        )
         lasts = int(ttl * 1_000_000)
 
         def work(db: Session) -> bool:
@@ -46,7 +56,9 @@ class SqlJobs(JobRepository):
         self._on.write(lambda db: db.change(text, name, holder))
 
     def holder(self, name: str) -> str | None:
-        text = " ".join(["SELECT holder FROM periodic_jobs WHERE name = ? AND holder <> '' AND expires_at >=", self._dialect.now])
+        text = " ".join(
+            ["SELECT holder FROM periodic_jobs WHERE name = ? AND holder <> '' AND expires_at >=", self._dialect.now]
+        )
         found = self._on.read(lambda db: db.row(text, name))
         return None if found is None else str(found[0])
 
@@ -58,8 +70,14 @@ class SqlJobs(JobRepository):
         return JobRecord(started, ended, document["state"], document["report"])
 
     def keep(self, name: str, holder: str, record: JobRecord) -> None:
-        document = orjson.dumps({"started_at": _micros(record.started_at), "ended_at": _micros(record.ended_at),
-                                 "state": dict(record.state), "report": record.report}).decode()
+        document = orjson.dumps(
+            {
+                "started_at": _micros(record.started_at),
+                "ended_at": _micros(record.ended_at),
+                "state": dict(record.state),
+                "report": record.report,
+            }
+        ).decode()
         text = "UPDATE periodic_jobs SET document = ? WHERE name = ? AND holder = ?"
         if not self._on.write(lambda db: db.change(text, document, name, holder)):
             raise errors.LeaseLost(f"{holder} no longer holds the job {name}")

@@ -42,13 +42,22 @@ class Listing:
         if any(x.text == NOTHING for x in filters(self._wanted)):
             return ImagePage()
         direct = self._in_order()
-        return self._answer(direct, self._all) if direct is not None and not direct.asking else self._whole() or self._part()
+        return (
+            self._answer(direct, self._all)
+            if direct is not None and not direct.asking
+            else self._whole() or self._part()
+        )
 
-    # -- ways ------------------------------------------------------------------------------------------------------
+    # -- ways --------------------------------------------------------------------------------------
     def _in_order(self) -> Plan | None:
         """By the likely best way that keeps the order."""
-        ways = [*([BY_NAME] if len(self._wanted.equal.get("name", ())) == 1 else []), *map(by_facet, self._facets.names[:1]),
-                BY_CREATION, BY_NAME, BY_UPDATE]
+        ways = [
+            *([BY_NAME] if len(self._wanted.equal.get("name", ())) == 1 else []),
+            *map(by_facet, self._facets.names[:1]),
+            BY_CREATION,
+            BY_NAME,
+            BY_UPDATE,
+        ]
         return next((self._plan(x) for x in ways if order_of(self._wanted, self._marker, x)[1]), None)
 
     def _whole(self) -> ImagePage | None:
@@ -91,7 +100,7 @@ class Listing:
         edge = self._edge(plan, asking, rows) if asking else None
         return self._answer(plan, rows, None if edge is None else edge[0])
 
-    # -- rows of a slice that may be looked at -----------------------------------------------------------------------
+    # -- rows of a slice that may be looked at -----------------------------------------------------
     def _all(self, _branch: Branch) -> int:
         return self._most
 
@@ -103,19 +112,25 @@ class Listing:
         """In an index that has all that they are asked."""
         return self._each(branch) if branch.shared else self._most
 
-    # -- statements ------------------------------------------------------------------------------------------------
+    # -- statements --------------------------------------------------------------------------------
     def _plan(self, way: Way, *, narrow: bool = False) -> Plan:
         return Plan(self._wanted, self._marker, way, self._facets.names, self._db.dialect, narrow=narrow)
 
-    def _edge(self, plan: Plan, branches: Sequence[Branch], rows: query.Rows) -> tuple[query.Keys | None, Branch] | None:
-        """Where the window ends, and in which branch; None: nowhere. Without the sort keys unless all branches keep the order."""
+    def _edge(
+        self, plan: Plan, branches: Sequence[Branch], rows: query.Rows
+    ) -> tuple[query.Keys | None, Branch] | None:
+        """Where the window ends, and in which branch; None: nowhere. Without the sort keys unless all branches keep the
+        order."""
         text, values = query.edge(branches, plan.sort, rows, self._db.dialect)
         if (text, *values) not in self._edges:
             found = self._db.row(text, *values)
             *keys, number = found or (None,)
             kept = all(x.kept for x in branches)
-            self._edges[text, *values] = None if number is None else (
-                dict(zip((x.field for x in plan.sort), keys, strict=True)) if kept else None, branches[number])
+            self._edges[text, *values] = (
+                None
+                if number is None
+                else (dict(zip((x.field for x in plan.sort), keys, strict=True)) if kept else None, branches[number])
+            )
         return self._edges[text, *values]
 
     def _answer(self, plan: Plan, rows: query.Rows, end: query.Keys | None = None) -> ImagePage:
@@ -124,6 +139,10 @@ class Listing:
         return ImagePage.ended(images, self._wanted, None if end is None else str(end[plan.sort[-1].field]))
 
     def _unsorted(self) -> errors.TooBroad:
-        order = ", ".join(f"{x.field.value}:{'desc' if x.descending else 'asc'}" for x in total(self._wanted.sort, LAST))
-        return errors.TooBroad(f"sort: more than {self._wanted.most} images would have to be sorted by {order}; sort by created_at, updated_at or "
-                               f"name with all directions the same, or {NARROWER}")
+        order = ", ".join(
+            f"{x.field.value}:{'desc' if x.descending else 'asc'}" for x in total(self._wanted.sort, LAST)
+        )
+        return errors.TooBroad(
+            f"sort: more than {self._wanted.most} images would have to be sorted by {order}; sort by created_at,"
+            f" updated_at or name with all directions the same, or {NARROWER}"
+        )

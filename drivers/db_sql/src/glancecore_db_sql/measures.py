@@ -8,8 +8,8 @@ from glancecore.sdk import measures
 
 
 def watch(engine: Engine, limit: int) -> None:
-    """Counts the engine's connections from now on. ``limit``: as many as it may open. After the listeners of ``connect`` that may
-    refuse a connection: one that they have refused is never closed by the pool."""
+    """Counts the engine's connections from now on. ``limit``: as many as it may open. After the listeners of
+    ``connect`` that may refuse a connection: one that they have refused is never closed by the pool."""
     opened, busy = measures.DATABASE_CONNECTIONS.labels("open"), measures.DATABASE_CONNECTIONS.labels("busy")
     event.listen(engine, "connect", lambda *_: opened.inc())
     event.listen(engine, "close", lambda *_: opened.dec())

@@ -14,8 +14,15 @@ from glancecore_db_sql import metadef_rows, outbox
 from glancecore_db_sql.engine import Session
 from glancecore_db_sql.rows import micros
 
-_ADD = " ".join(["INSERT INTO metadef_namespaces (", ", ".join(metadef_rows.COLUMNS), ") VALUES (",
-                 ", ".join("?" * len(metadef_rows.COLUMNS)), ")"])
+_ADD = " ".join(
+    [
+        "INSERT INTO metadef_namespaces (",
+        ", ".join(metadef_rows.COLUMNS),
+        ") VALUES (",
+        ", ".join("?" * len(metadef_rows.COLUMNS)),
+        ")",
+    ]
+)
 
 
 def apply(db: Session, changes: Sequence[port.MetadefChange]) -> None:
@@ -41,10 +48,16 @@ def _add(db: Session, namespace: Namespace) -> None:
 def _change(db: Session, before: Namespace, after: Namespace) -> None:
     if (after.id, after.created_at, after.version) != (before.id, before.created_at, before.version + 1):
         raise ValueError("after must be the next version of before, with its id and created_at")
-    new = [(name, value) for name, was, value
-           in zip(metadef_rows.COLUMNS, metadef_rows.encode(before), metadef_rows.encode(after), strict=True) if value != was]
-    text = " ".join(["UPDATE metadef_namespaces SET", ", ".join([f"{name} = ?" for name, _ in new]),
-                     "WHERE id = ? AND version = ?"])
+    new = [
+        (name, value)
+        for name, was, value in zip(
+            metadef_rows.COLUMNS, metadef_rows.encode(before), metadef_rows.encode(after), strict=True
+        )
+        if value != was
+    ]
+    text = " ".join(
+        ["UPDATE metadef_namespaces SET", ", ".join([f"{name} = ?" for name, _ in new]), "WHERE id = ? AND version = ?"]
+    )
     try:
         changed = db.change(text, *(value for _, value in new), before.id, before.version)
     except IntegrityError as error:
@@ -54,8 +67,17 @@ def _change(db: Session, before: Namespace, after: Namespace) -> None:
     old, now = {x.name for x in before.associations}, {x.name for x in after.associations}
     gone = sorted(old - now)
     if gone:
-        db.change(" ".join(["DELETE FROM metadef_associations WHERE namespace_id = ? AND resource_type IN (",
-                            ", ".join("?" * len(gone)), ")"]), after.id, *gone)
+        db.change(
+            " ".join(
+                [
+                    "DELETE FROM metadef_associations WHERE namespace_id = ? AND resource_type IN (",
+                    ", ".join("?" * len(gone)),
+                    ")",
+                ]
+            ),
+            after.id,
+            *gone,
+        )
     _associate(db, after.id, [x for x in after.associations if x.name not in old])
 
 

@@ -14,8 +14,12 @@ from glancecore_db_sql.rows import micros
 _NULLABLE = frozenset({MetadefField.DISPLAY_NAME, MetadefField.OWNER})
 
 
-def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[str], dialect: Dialect,
-              ) -> tuple[str, list[Value]] | None:
+def statement(
+    query: MetadefQuery,
+    marker: Outline | None,
+    documents: Sequence[str],
+    dialect: Dialect,
+) -> tuple[str, list[Value]] | None:
     """Text and values; None when the viewer can't have any such namespace."""
     sort = total(query.sort, MetadefSort(MetadefField.NAMESPACE))
     branches: list[str] = []
@@ -23,12 +27,26 @@ def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[s
     for where in _slices(query):
         _filter(query, where)
         if marker is not None:
-            keys = behind([Key(f"n.{x.field.value}", _key(marker, x.field), x.descending, x.field in _NULLABLE) for x in sort])
+            keys = behind(
+                [Key(f"n.{x.field.value}", _key(marker, x.field), x.descending, x.field in _NULLABLE) for x in sort]
+            )
             where.add(str(keys), *keys.values)
         columns = ", ".join(["n.id", *(f"n.{x.field.value} AS key_{x.field.value}" for x in sort)])
         condition = f"WHERE {where}" if where.texts else ""
-        branches.append(" ".join(["SELECT", columns, "FROM metadef_namespaces n", condition, "ORDER BY",
-                                  _order("n.", sort, dialect), "LIMIT", str(query.limit)]))
+        branches.append(
+            " ".join(
+                [
+                    "SELECT",
+                    columns,
+                    "FROM metadef_namespaces n",
+                    condition,
+                    "ORDER BY",
+                    _order("n.", sort, dialect),
+                    "LIMIT",
+                    str(query.limit),
+                ]
+            )
+        )
         values += where.values
     if not branches:
         return None
@@ -37,8 +55,17 @@ def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[s
     else:
         union = " UNION ".join(" ".join(["SELECT * FROM (", text, f") b{n}"]) for n, text in enumerate(branches))
         ids = " ".join([union, "ORDER BY", _order("key_", sort, dialect), "LIMIT", str(query.limit)])
-    text = " ".join(["SELECT", columns_of(documents, dialect), "FROM (", ids, ") page JOIN metadef_namespaces n ON n.id = page.id",
-                     "ORDER BY", _order("page.key_", sort, dialect)])
+    text = " ".join(
+        [
+            "SELECT",
+            columns_of(documents, dialect),
+            "FROM (",
+            ids,
+            ") page JOIN metadef_namespaces n ON n.id = page.id",
+            "ORDER BY",
+            _order("page.key_", sort, dialect),
+        ]
+    )
     return text, values
 
 
@@ -69,8 +96,11 @@ def _slices(query: MetadefQuery) -> list[Where]:
 def _filter(query: MetadefQuery, where: Where) -> None:
     if query.resource_types:
         marks = ", ".join("?" * len(query.resource_types))
-        where.add(f"EXISTS (SELECT 1 FROM metadef_associations a WHERE a.namespace_id = n.id AND a.resource_type IN ({marks}))",  # noqa: S608 - marks only
-                  *query.resource_types)
+        where.add(
+            "EXISTS (SELECT 1 FROM metadef_associations a"  # noqa: S608 - marks only
+            f" WHERE a.namespace_id = n.id AND a.resource_type IN ({marks}))",
+            *query.resource_types,
+        )
 
 
 def _key(marker: Outline, name: MetadefField) -> Value | None:
@@ -90,4 +120,6 @@ def _key(marker: Outline, name: MetadefField) -> Value | None:
 
 
 def _order(prefix: str, sort: Sequence[MetadefSort], dialect: Dialect) -> str:
-    return ", ".join(dialect.order(f"{prefix}{x.field.value}", descending=x.descending, nullable=x.field in _NULLABLE) for x in sort)
+    return ", ".join(
+        dialect.order(f"{prefix}{x.field.value}", descending=x.descending, nullable=x.field in _NULLABLE) for x in sort
+    )

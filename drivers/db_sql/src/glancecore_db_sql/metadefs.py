@@ -15,8 +15,11 @@ from glancecore_db_sql.rows import moment
 
 
 def visible(namespace: Outline, viewer: Viewer) -> bool:
-    return (viewer.admin or namespace.visibility is MetadefVisibility.PUBLIC
-            or (viewer.project is not None and namespace.owner == viewer.project))
+    return (
+        viewer.admin
+        or namespace.visibility is MetadefVisibility.PUBLIC
+        or (viewer.project is not None and namespace.owner == viewer.project)
+    )
 
 
 class SqlMetadefs(MetadefRepository):
@@ -39,19 +42,26 @@ class SqlMetadefs(MetadefRepository):
 
     def resource_types(self) -> list[ResourceType]:
         text = "SELECT name, created_at, updated_at FROM metadef_resource_types ORDER BY name"
-        return [ResourceType(name, moment(created), moment(updated))
-                for name, created, updated in self._on.read(lambda db: db.rows(text))]
+        return [
+            ResourceType(name, moment(created), moment(updated))
+            for name, created, updated in self._on.read(lambda db: db.rows(text))
+        ]
 
     def commit(self, *changes: MetadefChange) -> None:
         if changes:
             self._on.write(lambda db: metadef_commit.apply(db, changes))
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _named(self, db: Session, name: str, documents: Sequence[str]) -> Any:
         if "\0" in name:
             return None  # PostgreSQL refuses to look for it
-        text = " ".join(["SELECT", metadef_query.columns_of(documents, self._dialect),
-                         "FROM metadef_namespaces n WHERE n.namespace = ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                metadef_query.columns_of(documents, self._dialect),
+                "FROM metadef_namespaces n WHERE n.namespace = ?",
+            ]
+        )
         found = self._dialect.records(db.rows(text, name), len(documents))
         return found[0] if found else None
 

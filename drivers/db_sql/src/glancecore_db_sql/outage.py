@@ -10,17 +10,43 @@ from sqlalchemy import URL, exc
 
 LOG = logging.getLogger(__name__)
 #: What they say when all is well but others are in the way: that is no outage.
-_HELD_UP = re.compile(r"lock wait|lock timeout|statement timeout|deadlock|\b(is|are) locked\b|could not serialize|execution (was interrupted|time exceeded)", re.IGNORECASE)
+_HELD_UP = re.compile(
+    r"lock wait|lock timeout|statement timeout|deadlock|\b(is|are) locked\b|could not serialize|execution (was"
+    r" interrupted|time exceeded)",
+    re.IGNORECASE,
+)
 #: What servers and clients say, in the words of PyMySQL, psycopg and psycopg2, and what to do about it.
 _FIXES = (
-    (re.compile(r"access denied|authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist|permission denied for database|"
-                r"auth(entication)? plugin", re.IGNORECASE), "correct its user and password, or let this user of this machine use the database"),
-    (re.compile(r"unknown database|database .* does not exist", re.IGNORECASE), "correct the name of the database, or create it"),
-    (re.compile(r"can't connect|refused|translate host name|resolve host|name or service not known|no route|unreachable|timed? ?out|timeout|lost connection|"
-                r"gone away|closed the connection|shutting down|starting up", re.IGNORECASE),
-     "correct its host and port, or start the server and let this machine reach it"),
-    (re.compile(r"too many (connections|clients)|remaining connection slots", re.IGNORECASE), "let the server take more connections, or lower [database] max_pool_size and max_overflow"),
-    (re.compile(r"unable to open database file|readonly database|disk is full|disk I/O", re.IGNORECASE), "correct the path, its permissions, or make room"),
+    (
+        re.compile(
+            r"access denied|authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not"
+            r" exist|permission denied for database|"
+            r"auth(entication)? plugin",
+            re.IGNORECASE,
+        ),
+        "correct its user and password, or let this user of this machine use the database",
+    ),
+    (
+        re.compile(r"unknown database|database .* does not exist", re.IGNORECASE),
+        "correct the name of the database, or create it",
+    ),
+    (
+        re.compile(
+            r"can't connect|refused|translate host name|resolve host|name or service not known|no"
+            r" route|unreachable|timed? ?out|timeout|lost connection|"
+            r"gone away|closed the connection|shutting down|starting up",
+            re.IGNORECASE,
+        ),
+        "correct its host and port, or start the server and let this machine reach it",
+    ),
+    (
+        re.compile(r"too many (connections|clients)|remaining connection slots", re.IGNORECASE),
+        "let the server take more connections, or lower [database] max_pool_size and max_overflow",
+    ),
+    (
+        re.compile(r"unable to open database file|readonly database|disk is full|disk I/O", re.IGNORECASE),
+        "correct the path, its permissions, or make room",
+    ),
 )
 
 

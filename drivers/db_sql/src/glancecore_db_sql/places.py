@@ -34,7 +34,10 @@ class SqlPlaces(PlaceRepository):
             elif new is None:
                 done = db.change("DELETE FROM store_places WHERE store = ? AND document = ?", store, old) == 1
             else:
-                done = db.change("UPDATE store_places SET document = ? WHERE store = ? AND document = ?", new, store, old) == 1
+                done = (
+                    db.change("UPDATE store_places SET document = ? WHERE store = ? AND document = ?", new, store, old)
+                    == 1
+                )
             if not done:
                 raise errors.ConcurrentChange(f"the places of store {store} were changed by somebody else meanwhile")
 
@@ -46,22 +49,33 @@ class SqlPlaces(PlaceRepository):
 
     def needed(self) -> list[str]:
         """One question for each store: an index has them in order."""
+
         def work(db: Session) -> list[str]:
             found: list[str] = []
-            while (row := db.row("SELECT MIN(store) FROM image_locations WHERE store > ?", found[-1] if found else "")) and row[0] is not None:
+            while (
+                row := db.row("SELECT MIN(store) FROM image_locations WHERE store > ?", found[-1] if found else "")
+            ) and row[0] is not None:
                 found.append(str(row[0]))
             return found
 
         return self._on.read(work)
 
     def count(self, store: str) -> int:
-        found = self._on.read(lambda db: db.row("SELECT COUNT(DISTINCT image_id) FROM image_locations WHERE store = ?", store))
+        found = self._on.read(
+            lambda db: db.row("SELECT COUNT(DISTINCT image_id) FROM image_locations WHERE store = ?", store)
+        )
         return 0 if found is None else int(found[0])
 
     def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
         dialect = self._on.dialect
-        text = " ".join(["SELECT", dialect.image(), "FROM images i WHERE i.id IN (SELECT image_id FROM (SELECT DISTINCT image_id FROM image_locations",
-                         "WHERE store = ? AND image_id > ? ORDER BY image_id LIMIT ?) l) ORDER BY i.id"])
+        text = " ".join(
+            [
+                "SELECT",
+                dialect.image(),
+                "FROM images i WHERE i.id IN (SELECT image_id FROM (SELECT DISTINCT image_id FROM image_locations",
+                "WHERE store = ? AND image_id > ? ORDER BY image_id LIMIT ?) l) ORDER BY i.id",
+            ]
+        )
         found = self._on.read(lambda db: db.rows(text, store, after, limit))
         return list(dialect.images(found)) if found else []
 

@@ -25,14 +25,22 @@ from glancecore_db_sql.engine import Connections, Session
 _KEYS = [f"key{number}" for number in range(MOST_KEYS)]
 _COLUMNS = ["collection", "id", "version", "image_id", "expires_at", *_KEYS, "data"]
 _ADD = " ".join(["INSERT INTO records (", ", ".join(_COLUMNS), ") VALUES (", ", ".join("?" * len(_COLUMNS)), ")"])
-_CHANGE = " ".join(["UPDATE records SET", ", ".join([f"{name} = ?" for name in _COLUMNS[2:]]), "WHERE collection = ? AND id = ? AND version = ?"])
+_CHANGE = " ".join(
+    [
+        "UPDATE records SET",
+        ", ".join([f"{name} = ?" for name in _COLUMNS[2:]]),
+        "WHERE collection = ? AND id = ? AND version = ?",
+    ]
+)
 _LAST = 0x10FFFF
 
 
 class SqlRecords(RecordRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
-        self._select = " ".join(["SELECT", connections.dialect.record(_COLUMNS[:-1], _COLUMNS[-1:]), "FROM records WHERE collection = ?"])
+        self._select = " ".join(
+            ["SELECT", connections.dialect.record(_COLUMNS[:-1], _COLUMNS[-1:]), "FROM records WHERE collection = ?"]
+        )
 
     def _read(self, text: str, *values: object) -> list[Record]:
         rows = self._on.read(lambda db: db.rows(text, *values))
@@ -66,11 +74,17 @@ class SqlRecords(RecordRepository):
         return self._read(f"{self._select} AND image_id = ? ORDER BY id LIMIT 1000", collection, image_id)
 
     def expired(self, collection: str, at: datetime, limit: int = 100) -> list[Record]:
-        return self._read(f"{self._select} AND expires_at <= ? ORDER BY expires_at, id LIMIT ?", collection, rows.micros(at), limit)
+        return self._read(
+            f"{self._select} AND expires_at <= ? ORDER BY expires_at, id LIMIT ?", collection, rows.micros(at), limit
+        )
 
 
 def _statement(select: str, query: RecordQuery) -> tuple[str, list[object]]:
-    column, way, beyond = "id" if query.key is None else _KEYS[query.key], " DESC" if query.descending else "", "<" if query.descending else ">"
+    column, way, beyond = (
+        "id" if query.key is None else _KEYS[query.key],
+        " DESC" if query.descending else "",
+        "<" if query.descending else ">",
+    )
     texts, values = [select], list[object]([query.collection])
     if query.key is not None:
         texts.append(f"{column} IS NOT NULL")
@@ -110,7 +124,7 @@ def _behind(prefix: str) -> str | None:
     return None
 
 
-# -- for commits -----------------------------------------------------------------------------------------------------------
+# -- for commits -----------------------------------------------------------------------------------
 def add(db: Session, change: RecordAdded) -> None:
     record = change.record
     _check_image(db, record)
@@ -132,19 +146,28 @@ def alter(db: Session, change: RecordChanged) -> None:
 
 def remove(db: Session, change: RecordRemoved) -> None:
     record = change.record
-    if not db.change("DELETE FROM records WHERE collection = ? AND id = ? AND version = ?", record.collection, record.id, record.version):
+    if not db.change(
+        "DELETE FROM records WHERE collection = ? AND id = ? AND version = ?",
+        record.collection,
+        record.id,
+        record.version,
+    ):
         raise _why(db, record)
 
 
 def _check_image(db: Session, record: Record) -> None:
     """Locked, so that it is not removed before the record is there to go with it."""
-    if record.image_id is not None and not db.row(" ".join(["SELECT 1 FROM images WHERE id = ?", db.dialect.for_update]), record.image_id):
+    if record.image_id is not None and not db.row(
+        " ".join(["SELECT 1 FROM images WHERE id = ?", db.dialect.for_update]), record.image_id
+    ):
         raise errors.ImageNotFound(f"no image {record.image_id}")
 
 
 def _why(db: Session, record: Record) -> errors.GlanceError:
     if db.row("SELECT 1 FROM records WHERE collection = ? AND id = ?", record.collection, record.id):
-        return errors.ConcurrentChange(f"record {record.id} of {record.collection} was changed by somebody else meanwhile")
+        return errors.ConcurrentChange(
+            f"record {record.id} of {record.collection} was changed by somebody else meanwhile"
+        )
     return _no_record(record.collection, record.id)
 
 
@@ -163,4 +186,6 @@ def _encode(record: Record) -> list[object]:
 def _record(scalars: Sequence[Any], document: Sequence[Any]) -> Record:
     collection, id_, version, image_id, expires, *keys = scalars
     count, data = document
-    return Record(collection, id_, data, tuple(keys[:count]), image_id, None if expires is None else rows.moment(expires), version)
+    return Record(
+        collection, id_, data, tuple(keys[:count]), image_id, None if expires is None else rows.moment(expires), version
+    )

@@ -1,6 +1,7 @@
 """Who may list what: a union of slices, each one range of an index.
 
-A list leads on from the last image that was looked at, so each image of a slice is one that the viewer may see, but for ``slices_of_owner``."""
+A list leads on from the last image that was looked at, so each image of a slice is one that the viewer may see, but for
+``slices_of_owner``."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ P = Visibility
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Images of an owner, or of one visibility, or shared with a member who has one status. ``others``: the public ones of them are listed as
-    another project's."""
+    """Images of an owner, or of one visibility, or shared with a member who has one status. ``others``: the public ones
+    of them are listed as another project's."""
 
     owner: str | None = None
     visibilities: tuple[Visibility, ...] = ()
@@ -35,7 +36,8 @@ def slices(query: ImageQuery) -> list[Slice]:
 
 
 def slices_of_owner(query: ImageQuery) -> list[Slice]:
-    """The same by the index on a foreign owner. The viewer may not see each image of it: good for an answer that is whole, and leads nowhere."""
+    """The same by the index on a foreign owner. The viewer may not see each image of it: good for an answer that is
+    whole, and leads nowhere."""
     found = _slices(query)
     return [*_of_owner(found, str(query.equal["owner"][0]), others=True), *(x for x in found if x.member is not None)]
 
@@ -58,7 +60,11 @@ def _sees_all_of(query: ImageQuery, owner: str) -> bool:
 def _of_owner(found: list[Slice], owner: str, *, others: bool = False) -> list[Slice]:
     parts = [x for x in found if x.member is None]
     seen = frozenset(y for x in parts for y in x.visibilities or Visibility)
-    return [Slice(owner=owner, visibilities=() if len(seen) == len(Visibility) else tuple(sorted(seen)), others=others)] if parts else []
+    return (
+        [Slice(owner=owner, visibilities=() if len(seen) == len(Visibility) else tuple(sorted(seen)), others=others)]
+        if parts
+        else []
+    )
 
 
 def _slices(query: ImageQuery) -> list[Slice]:
@@ -82,8 +88,13 @@ def _admin_slices(query: ImageQuery) -> list[Slice]:
 
 def _project_slices(query: ImageQuery) -> list[Slice]:
     me, wanted = query.viewer.project, query.visibility
-    shared = [] if me is None else [
-        Slice(member=me, status=x) for x in (MemberStatus if query.member_status is None else [query.member_status])]
+    shared = (
+        []
+        if me is None
+        else [
+            Slice(member=me, status=x) for x in (MemberStatus if query.member_status is None else [query.member_status])
+        ]
+    )
     if wanted in (P.PUBLIC, P.COMMUNITY):
         others = Slice(visibilities=(wanted,), others=wanted is P.PUBLIC)
         left_out = me is not None and others.others and query.unlisted_at is not None

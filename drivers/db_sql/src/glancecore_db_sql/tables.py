@@ -40,7 +40,8 @@ def image_id() -> Column[str]:
 
 
 images = Table(
-    "images", METADATA,
+    "images",
+    METADATA,
     Column("id", text(36), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -69,8 +70,8 @@ images = Table(
     Column("locations", DOCUMENT, nullable=False),
     # Made of status and hidden: see rows.shelf.
     Column("shelf", SmallInteger, nullable=False),
-    # Each slice of a list (query.py) is a range of one of these, in order. created_at is behind name and updated_at as the
-    # API appends it to a sort; visibility is there to be read from the index.
+    # Each slice of a list (query.py) is a range of one of these, in order. created_at is behind name and updated_at as
+    # the API appends it to a sort; visibility is there to be read from the index.
     Index("images_owner_created", "owner", "shelf", "created_at", "id", *COVERED),
     Index("images_owner_name", "owner", "shelf", "name", "created_at", "id", "visibility"),
     Index("images_owner_updated", "owner", "shelf", "updated_at", "created_at", "id", "visibility"),
@@ -81,7 +82,8 @@ images = Table(
 )
 
 image_facets = Table(
-    "image_facets", METADATA,
+    "image_facets",
+    METADATA,
     image_id(),
     # Digest of a tag, a property with its value, or a hash: see rows.facets.
     Column("facet", text(32), nullable=False),
@@ -95,7 +97,8 @@ image_facets = Table(
 )
 
 image_locations = Table(
-    "image_locations", METADATA,
+    "image_locations",
+    METADATA,
     # Digest of the URL: which images have this location?
     Column("url", text(32), nullable=False),
     image_id(),
@@ -107,13 +110,15 @@ image_locations = Table(
 )
 
 store_places = Table(
-    "store_places", METADATA,
+    "store_places",
+    METADATA,
     Column("store", text(255), primary_key=True),
     Column("document", DOCUMENT, nullable=False),
 )
 
 image_members = Table(
-    "image_members", METADATA,
+    "image_members",
+    METADATA,
     image_id(),
     Column("member", text(255), nullable=False),
     Column("status", text(16), nullable=False),
@@ -127,7 +132,8 @@ image_members = Table(
 )
 
 leases = Table(
-    "leases", METADATA,
+    "leases",
+    METADATA,
     # No foreign key: an operation may outlive its image for a moment.
     Column("image_id", text(36), primary_key=True),
     Column("token", text(64), nullable=False),
@@ -144,7 +150,8 @@ leases = Table(
 )
 
 tasks = Table(
-    "tasks", METADATA,
+    "tasks",
+    METADATA,
     Column("id", text(36), primary_key=True),
     Column("type", text(32), nullable=False),
     Column("status", text(32), nullable=False),
@@ -168,8 +175,10 @@ tasks = Table(
 )
 
 outbox = Table(
-    "outbox", METADATA,
-    # Counted up by the database: the order of the commits of one image. SQLite counts in columns of this very type only.
+    "outbox",
+    METADATA,
+    # Counted up by the database: the order of the commits of one image. SQLite counts in columns of this very type
+    # only.
     Column("position", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("id", text(36), nullable=False),
     Column("destination", text(128), nullable=False),
@@ -188,7 +197,8 @@ outbox = Table(
 )
 
 periodic_jobs = Table(
-    "periodic_jobs", METADATA,
+    "periodic_jobs",
+    METADATA,
     Column("name", text(255), primary_key=True),
     # '' when nobody has it.
     Column("holder", text(255), nullable=False),
@@ -198,7 +208,8 @@ periodic_jobs = Table(
 
 # Of extensions: see glancecore.ports.record_repository.
 records = Table(
-    "records", METADATA,
+    "records",
+    METADATA,
     Column("collection", text(64), nullable=False),
     Column("id", text(255), nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -213,7 +224,8 @@ records = Table(
 )
 
 project_usage = Table(
-    "project_usage", METADATA,
+    "project_usage",
+    METADATA,
     # '' for images without owner.
     Column("project", text(255), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
@@ -224,7 +236,8 @@ project_usage = Table(
 )
 
 removed_images = Table(
-    "removed_images", METADATA,
+    "removed_images",
+    METADATA,
     Column("id", text(36), primary_key=True),
     Column("removed_at", BigInteger, nullable=False),
     Column("owner", text(255)),
@@ -233,7 +246,8 @@ removed_images = Table(
 
 # A namespace of metadata definitions is one row with everything in it, as an image is.
 metadef_namespaces = Table(
-    "metadef_namespaces", METADATA,
+    "metadef_namespaces",
+    METADATA,
     Column("id", text(36), primary_key=True),
     Column("namespace", text(80), nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -258,7 +272,8 @@ metadef_namespaces = Table(
 )
 
 metadef_associations = Table(
-    "metadef_associations", METADATA,
+    "metadef_associations",
+    METADATA,
     # Which namespaces are associated with this type?
     Column("resource_type", text(80), nullable=False),
     Column("namespace_id", text(36), ForeignKey("metadef_namespaces.id", ondelete="CASCADE"), nullable=False),
@@ -267,7 +282,8 @@ metadef_associations = Table(
 )
 
 metadef_resource_types = Table(
-    "metadef_resource_types", METADATA,
+    "metadef_resource_types",
+    METADATA,
     Column("name", text(80), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),

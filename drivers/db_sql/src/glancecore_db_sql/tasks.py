@@ -29,25 +29,56 @@ class SqlTasks(TaskRepository):
         return [rows.task(x) for x in self._on.read(lambda db: _find(db, query))]
 
     def of_image(self, image_id: str, now: datetime, limit: int = 1000) -> list[Task]:
-        text = " ".join(["SELECT", rows.TASK, "FROM tasks WHERE image_id = ? AND", _ALIVE, "ORDER BY created_at DESC, id DESC LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                rows.TASK,
+                "FROM tasks WHERE image_id = ? AND",
+                _ALIVE,
+                "ORDER BY created_at DESC, id DESC LIMIT ?",
+            ]
+        )
         return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, image_id, rows.micros(now), limit))]
 
     def abandoned(self, limit: int = 100) -> list[Task]:
-        text = " ".join([
-            "SELECT", rows.TASK, "FROM tasks t WHERE", _UNFINISHED, "AND NOT EXISTS (SELECT 1 FROM leases l",
-            "WHERE l.image_id = t.image_id AND l.operation IN ('import', 'hash')) ORDER BY created_at, id LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                rows.TASK,
+                "FROM tasks t WHERE",
+                _UNFINISHED,
+                "AND NOT EXISTS (SELECT 1 FROM leases l",
+                "WHERE l.image_id = t.image_id AND l.operation IN ('import', 'hash')) ORDER BY created_at, id LIMIT ?",
+            ]
+        )
         return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, limit))]
 
     def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
-        text = " ".join([
-            "SELECT", rows.TASK, "FROM tasks t WHERE kept_until IS NOT NULL AND (kept_until <= ? OR NOT EXISTS (SELECT 1 FROM images i",
-            "WHERE i.id = t.image_id AND i.status = 'queued')) ORDER BY kept_until, id LIMIT ?"])
+        text = " ".join(
+            [
+                "SELECT",
+                rows.TASK,
+                "FROM tasks t WHERE kept_until IS NOT NULL AND (kept_until <= ? OR NOT EXISTS (SELECT 1 FROM images i",
+                "WHERE i.id = t.image_id AND i.status = 'queued')) ORDER BY kept_until, id LIMIT ?",
+            ]
+        )
         return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, rows.micros(now), limit))]
 
     def forget(self, before: datetime, limit: int = 1000) -> int:
         def work(db: Session) -> int:
-            found = db.rows(" ".join(["SELECT id FROM tasks WHERE expires_at < ? AND kept_until IS NULL ORDER BY expires_at, id LIMIT ?", db.dialect.for_update]),
-                            rows.micros(before), limit)
+            found = db.rows(
+                " ".join(
+                    [
+                        (
+                            "SELECT id FROM tasks WHERE expires_at < ? AND kept_until IS NULL ORDER BY expires_at, id"
+                            " LIMIT ?"
+                        ),
+                        db.dialect.for_update,
+                    ]
+                ),
+                rows.micros(before),
+                limit,
+            )
             if not found:
                 return 0
             marks = ", ".join("?" * len(found))
@@ -70,7 +101,9 @@ def _find(db: Session, query: TaskQuery) -> list[Row]:
     if all(key is not TaskSort.ID for key, _ in keys):
         keys.append((TaskSort.ID, keys[-1][1] if keys else True))
     if query.marker is not None:
-        marker = db.row(" ".join(["SELECT", ", ".join(key.value for key, _ in keys), "FROM tasks WHERE id = ?"]), query.marker)
+        marker = db.row(
+            " ".join(["SELECT", ", ".join(key.value for key, _ in keys), "FROM tasks WHERE id = ?"]), query.marker
+        )
         if marker is None:
             raise errors.UnknownMarker(f"marker {query.marker} is no task")
         # (a, b, c) behind the marker's, each key in its own direction
@@ -78,7 +111,7 @@ def _find(db: Session, query: TaskQuery) -> list[Row]:
         for at, (key, descending) in enumerate(keys):
             same = [f"{before.value} = ?" for before, _ in keys[:at]]
             behind.append(" AND ".join([*same, f"{key.value} {'<' if descending else '>'} ?"]))
-            values += marker[:at + 1]
+            values += marker[: at + 1]
         where.append(f"({' OR '.join(f'({x})' for x in behind)})")
     order = ", ".join(f"{key.value} DESC" if descending else key.value for key, descending in keys)
     text = " ".join(["SELECT", rows.TASK, "FROM tasks WHERE", " AND ".join(where), "ORDER BY", order, "LIMIT ?"])

@@ -1,8 +1,8 @@
 """Ways to look at the images of each slice: an index, its order, and which conditions are ranges of it.
 
-What an index does not answer by itself its rows are asked one by one, the first so many of each slice. That sub-select with its LIMIT is
-a fence for the planners of all databases: no filter leads them to another index, none makes them read on.
-"""
+What an index does not answer by itself its rows are asked one by one, the first so many of each slice. That sub-select
+with its LIMIT is a fence for the planners of all databases: no filter leads them to another index, none makes them read
+on."""
 
 from __future__ import annotations
 
@@ -68,16 +68,20 @@ class LeftOut:
 
     def put(self, place: Place, where: Where) -> None:
         # Of one row, so no planner makes it a join with all that are left out.
-        text = " ".join(["(SELECT 1 FROM records r WHERE r.collection = ? AND r.id =", place("id"), "AND r.key0 <= ?) IS NULL"])
-        where.add(text if self.alone else f"({place('visibility')} <> '{Visibility.PUBLIC.value}' OR {text})", *self.values)
+        text = " ".join(
+            ["(SELECT 1 FROM records r WHERE r.collection = ? AND r.id =", place("id"), "AND r.key0 <= ?) IS NULL"]
+        )
+        where.add(
+            text if self.alone else f"({place('visibility')} <> '{Visibility.PUBLIC.value}' OR {text})", *self.values
+        )
 
 
 @dataclass(slots=True)
 class Branch:
-    """One range of one index. ``base`` has the ``columns`` (else images ``i``, joined by ``join``); ``kept``: its rows come in the asked
-    order; ``filters``, ``facets``, ``behind``: what they are asked;
-    ``shared``: by the viewer's memberships; ``member``: whose they must be, in which status; ``left_out``: others' public images that have left their lists
-    are not among those found, and where rows are asked anyway, among those looked at."""
+    """One range of one index. ``base`` has the ``columns`` (else images ``i``, joined by ``join``); ``kept``: its rows
+    come in the asked order; ``filters``, ``facets``, ``behind``: what they are asked; ``shared``: by the viewer's
+    memberships; ``member``: whose they must be, in which status; ``left_out``: others' public images that have left
+    their lists are not among those found, and where rows are asked anyway, among those looked at."""
 
     base: str
     where: Where
@@ -103,20 +107,32 @@ class Branch:
         return self.columns.get(name, f"i.{name}")
 
     def source(self, names: Sequence[str]) -> str:
-        joined = self.join is not None and (any(x not in self.columns for x in names) or any("i." in x for x in self.where.texts))
+        joined = self.join is not None and (
+            any(x not in self.columns for x in names) or any("i." in x for x in self.where.texts)
+        )
         return f"{self.base} {self.join}" if joined else self.base
 
 
 class Plan:
     """One question by one way, in branches. ``narrow``: the way leads to few images."""
 
-    def __init__(self, query: ImageQuery, marker: Image | None, way: Way, facets: Sequence[str], dialect: Dialect, *,
-                 narrow: bool = False) -> None:
+    def __init__(
+        self,
+        query: ImageQuery,
+        marker: Image | None,
+        way: Way,
+        facets: Sequence[str],
+        dialect: Dialect,
+        *,
+        narrow: bool = False,
+    ) -> None:
         self.query, self.way = query, way
         self._marker, self._dialect, self._narrow = marker, dialect, narrow
         self._filters, self._facets = filters(query), [x for x in facets if x != way.facet]
         self.sort, self.kept = order_of(query, marker, way)
-        self.branches = [x for part in (slices_of_owner(query) if way == BY_OWNER else slices(query)) for x in self._of(part)]
+        self.branches = [
+            x for part in (slices_of_owner(query) if way == BY_OWNER else slices(query)) for x in self._of(part)
+        ]
 
     @property
     def asking(self) -> list[Branch]:
@@ -125,8 +141,9 @@ class Plan:
     @property
     def covered(self) -> bool:
         """Whether the index has all that its rows are asked."""
-        return self.way in (BY_CREATION, BY_OWNER) and all(x.shared or (not x.facets and all(y.column in COVERED for y in x.filters))
-                                               for x in self.branches)
+        return self.way in (BY_CREATION, BY_OWNER) and all(
+            x.shared or (not x.facets and all(y.column in COVERED for y in x.filters)) for x in self.branches
+        )
 
     def _of(self, part: Slice) -> Iterator[Branch]:
         if part.member is not None and (self.way in (BY_CREATION, BY_OWNER) or not self._narrow):
@@ -160,25 +177,48 @@ class Plan:
 
     def _faceted(self, part: Slice, facet: str) -> Branch:
         by = "owner" if part.owner is not None or part.ownerless else "visibility"
-        columns = {"id": "f.image_id", "created_at": "f.created_at", "owner": "f.owner", "visibility": "f.visibility", "shelf": "f.shelf"}
-        branch = Branch(f"image_facets f{self._dialect.by_index(f'image_facets_{by}')}", Where(), self.kept, columns,
-                        f"{self._dialect.then_join} images i ON i.id = f.image_id")
+        columns = {
+            "id": "f.image_id",
+            "created_at": "f.created_at",
+            "owner": "f.owner",
+            "visibility": "f.visibility",
+            "shelf": "f.shelf",
+        }
+        branch = Branch(
+            f"image_facets f{self._dialect.by_index(f'image_facets_{by}')}",
+            Where(),
+            self.kept,
+            columns,
+            f"{self._dialect.then_join} images i ON i.id = f.image_id",
+        )
         branch.where.add("f.facet = ?", facet)
         self._put(branch, part)
         return self._filtered(branch, self.way.inside, part)
 
     def _shared(self, part: Slice) -> Branch:
         kept = self.kept and [x.field for x in self.sort] == [C, SortField.ID]
-        branch = Branch("image_members m", Where(), kept, {"id": "m.image_id", "created_at": "m.image_created_at"},
-                        f"{self._dialect.then_join} images i ON i.id = m.image_id", shared=True)
-        branch.where.add("m.member = ? AND m.status = ? AND m.image_shelf = ?", str(part.member), str(part.status), _shelf(self.query))
+        branch = Branch(
+            "image_members m",
+            Where(),
+            kept,
+            {"id": "m.image_id", "created_at": "m.image_created_at"},
+            f"{self._dialect.then_join} images i ON i.id = m.image_id",
+            shared=True,
+        )
+        branch.where.add(
+            "m.member = ? AND m.status = ? AND m.image_shelf = ?",
+            str(part.member),
+            str(part.status),
+            _shelf(self.query),
+        )
         if self.way.facet is not None:
             branch.facets = [self.way.facet]
         return self._filtered(branch, "created_at", part)
 
     def _put(self, branch: Branch, part: Slice) -> None:
-        """What makes the slice: a range of the index, and the visibilities of an owner's images, which its rows are asked. Of images without owner,
-        those that others may not see are stepped over: they are not looked at, and no list leads on from them."""
+        """What makes the slice: a range of the index, and the visibilities of an owner's images, which its rows are
+        asked. Of images without owner, those that others may not see are stepped over: they are not looked at, and no
+        list leads on from them."""
         for x in _conditions(part, self.query):
             if x.column == "visibility" and part.owner is not None:
                 branch.filters.append(x)
@@ -192,8 +232,15 @@ class Plan:
             elif x.column != "owner" or (part.owner,) != x.values:
                 branch.filters.append(x)
         branch.facets = [*branch.facets, *self._facets]
-        if part.others and self.query.unlisted_at is not None and Visibility.PUBLIC in (part.visibilities or Visibility):
-            branch.left_out = LeftOut((unlisted.COLLECTION, unlisted.moment(self.query.unlisted_at)), alone=part.visibilities == (Visibility.PUBLIC,))
+        if (
+            part.others
+            and self.query.unlisted_at is not None
+            and Visibility.PUBLIC in (part.visibilities or Visibility)
+        ):
+            branch.left_out = LeftOut(
+                (unlisted.COLLECTION, unlisted.moment(self.query.unlisted_at)),
+                alone=part.visibilities == (Visibility.PUBLIC,),
+            )
         return branch
 
 
@@ -204,7 +251,13 @@ def _conditions(part: Slice, query: ImageQuery) -> list[Filter]:
     elif part.ownerless:
         found.append(Filter("owner", "{} IS NULL", ()))
     if part.visibilities:
-        found.append(Filter("visibility", f"{{}} IN ({', '.join('?' * len(part.visibilities))})", tuple(x.value for x in part.visibilities)))
+        found.append(
+            Filter(
+                "visibility",
+                f"{{}} IN ({', '.join('?' * len(part.visibilities))})",
+                tuple(x.value for x in part.visibilities),
+            )
+        )
     return found
 
 

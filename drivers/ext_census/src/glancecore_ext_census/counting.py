@@ -65,7 +65,12 @@ class Counting:
         checkpoint("census.before_finish")
         count = Count(held.image.id, size, zeros, held.image.hash_value)
         saving = self._counts.saving(held.image, count, self._kernel.clock() + self._keep)
-        held.finish(lambda image: image, saving, events=lambda image: [ExtensionEvent(EVENT, image.id, count.shown())], initiator=initiator)
+        held.finish(
+            lambda image: image,
+            saving,
+            events=lambda image: [ExtensionEvent(EVENT, image.id, count.shown())],
+            initiator=initiator,
+        )
         checkpoint("census.after_finish")
 
     def _go_on(self, held: Held) -> None:

@@ -31,7 +31,9 @@ class Census(Extension):
     operations = (OPERATION,)
     events = (EVENT.value,)
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"census_forget": Forget}
-    shows: ClassVar[Mapping[str, Schema]] = {"census_zeros": {"type": "integer", "description": "How much of the data is zeros, in percent."}}
+    shows: ClassVar[Mapping[str, Schema]] = {
+        "census_zeros": {"type": "integer", "description": "How much of the data is zeros, in percent."}
+    }
 
     def __init__(self, conf: Section, kernel: Kernel) -> None:
         super().__init__(conf, kernel)
@@ -50,8 +52,10 @@ class Census(Extension):
         on.abandoned(OPERATION, self.counting.resume)
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
-        return [{} if x is None or not self.kernel.policy.allows(ctx, "census_show", image) else {"census_zeros": x.percent}
-                for image, x in zip(images, self.counts.of_all(images), strict=True)]
+        return [
+            {} if x is None or not self.kernel.policy.allows(ctx, "census_show", image) else {"census_zeros": x.percent}
+            for image, x in zip(images, self.counts.of_all(images), strict=True)
+        ]
 
     @classmethod
     def commands(cls, manage: CommandTree) -> None:

@@ -16,9 +16,16 @@ from glancecore.sdk.responses import empty, json_response
 from glancecore_ext_census.counting import Counting
 from glancecore_ext_census.counts import Counts
 
-COUNT = {"type": "object", "required": ["image_id", "size", "zeros", "percent"], "properties": {
-    "image_id": {"type": "string"}, "size": {"type": "integer", "description": "Bytes."},
-    "zeros": {"type": "integer", "description": "Of them, those that are 0."}, "percent": {"type": "integer"}}}
+COUNT = {
+    "type": "object",
+    "required": ["image_id", "size", "zeros", "percent"],
+    "properties": {
+        "image_id": {"type": "string"},
+        "size": {"type": "integer", "description": "Bytes."},
+        "zeros": {"type": "integer", "description": "Of them, those that are 0."},
+        "percent": {"type": "integer"},
+    },
+}
 
 
 class Routes:
@@ -29,8 +36,18 @@ class Routes:
 
     def table(self) -> Sequence[Route]:
         path = "/census/<image_id>"
-        return [Route("GET", path, self.show, "How much of an image is zeros", {200: COUNT}, tag="census"),
-                Route("POST", path, self.count, "Count how much of an image is zeros", {202: None}, tag="census", lane=Lane.TRANSFER)]
+        return [
+            Route("GET", path, self.show, "How much of an image is zeros", {200: COUNT}, tag="census"),
+            Route(
+                "POST",
+                path,
+                self.count,
+                "Count how much of an image is zeros",
+                {202: None},
+                tag="census",
+                lane=Lane.TRANSFER,
+            ),
+        ]
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
         image = self._kernel.images.show(ctx, image_id)

@@ -8,7 +8,8 @@ from glancecore.domain import errors
 
 
 def within(request: Request, limit: int) -> None:
-    """Refuse a body before a byte of it is read: one in pieces could come for as long as its sender likes, and hold a thread all the while.
+    """Refuse a body before a byte of it is read: one in pieces could come for as long as its sender likes, and hold a
+    thread all the while.
 
     ``limit``: bytes. Raises LengthRequired, TooLarge."""
     if "HTTP_TRANSFER_ENCODING" in request.environ:

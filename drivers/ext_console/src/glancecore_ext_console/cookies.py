@@ -24,15 +24,30 @@ def read(environ: WSGIEnvironment, name: str = SESSION) -> str | None:
 
 
 def give(environ: WSGIEnvironment, response: Response, value: str) -> None:
-    response.set_cookie(_named(environ, SESSION), value, path="/", httponly=True, samesite="Strict", secure=environ.get("wsgi.url_scheme") == "https")
+    response.set_cookie(
+        _named(environ, SESSION),
+        value,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=environ.get("wsgi.url_scheme") == "https",
+    )
 
 
 def bind(environ: WSGIEnvironment, response: Response, value: str, seconds: int) -> None:
-    """For a form that Keystone's page sends here: of all cookies only one with SameSite=None comes with it, and that one must be Secure."""
-    response.set_cookie(_named(environ, WEBSSO), value, max_age=seconds, path="/", httponly=True, samesite="None", secure=True)
+    """For a form that Keystone's page sends here: of all cookies only one with SameSite=None comes with it, and that
+    one must be Secure."""
+    response.set_cookie(
+        _named(environ, WEBSSO), value, max_age=seconds, path="/", httponly=True, samesite="None", secure=True
+    )
 
 
 def take(environ: WSGIEnvironment, response: Response, name: str = SESSION) -> None:
     """The browser forgets it."""
-    response.delete_cookie(_named(environ, name), path="/", httponly=True, samesite="Strict" if name == SESSION else "None",
-                           secure=name == WEBSSO or environ.get("wsgi.url_scheme") == "https")
+    response.delete_cookie(
+        _named(environ, name),
+        path="/",
+        httponly=True,
+        samesite="Strict" if name == SESSION else "None",
+        secure=name == WEBSSO or environ.get("wsgi.url_scheme") == "https",
+    )

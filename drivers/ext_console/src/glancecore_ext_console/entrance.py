@@ -39,7 +39,9 @@ class Visitors:
             if cookies.read(environ) is None:
                 raise errors.NotAuthenticated("log in first")
             raise SessionExpired("the session has ended; log in again")
-        if environ["REQUEST_METHOD"] not in _SAFE and not hmac.compare_digest(environ.get("HTTP_X_CSRF_TOKEN", "").encode(), session.csrf.encode()):
+        if environ["REQUEST_METHOD"] not in _SAFE and not hmac.compare_digest(
+            environ.get("HTTP_X_CSRF_TOKEN", "").encode(), session.csrf.encode()
+        ):
             raise errors.Forbidden("X-CSRF-Token: it must be the csrf of GET /console/session; load the page again")
         return session
 

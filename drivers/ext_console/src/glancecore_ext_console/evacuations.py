@@ -32,7 +32,8 @@ _PACE, DEAD = 2.0, 60.0
 
 
 class Evacuations:
-    """One of each store is known, the last one. It goes on in the process that was asked, as long as that lives; another run goes on from there."""
+    """One of each store is known, the last one. It goes on in the process that was asked, as long as that lives;
+    another run goes on from there."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -49,14 +50,33 @@ class Evacuations:
             raise errors.Conflict(f"store {store} is emptied already, by {before.data['by']}; stop that first")
         with self._lock:
             if self._here >= _AT_ONCE:
-                raise errors.ServerBusy(f"this process empties {_AT_ONCE} stores already; try again when one of them is done")
+                raise errors.ServerBusy(
+                    f"this process empties {_AT_ONCE} stores already; try again when one of them is done"
+                )
             self._here += 1
         try:
             at = _time(self._kernel.clock())
-            data = {"run": run.id, "state": "running", "stopping": False, "dry_run": dry_run, "by": ctx.user, "started_at": at, "seen_at": at, "ended_at": None, "why": "",
-                    "images": self._kernel.upkeep.held(store), **run.told()}
+            data = {
+                "run": run.id,
+                "state": "running",
+                "stopping": False,
+                "dry_run": dry_run,
+                "by": ctx.user,
+                "started_at": at,
+                "seen_at": at,
+                "ended_at": None,
+                "why": "",
+                "images": self._kernel.upkeep.held(store),
+                **run.told(),
+            }
             record = Record(EVACUATIONS.name, store, data, expires_at=self._kernel.clock() + _KEPT)
-            self._keep(before, record, ExtensionEvent(EVACUATED, store, {"store": store, "dry_run": dry_run, "user": ctx.user, "project": ctx.project}))
+            self._keep(
+                before,
+                record,
+                ExtensionEvent(
+                    EVACUATED, store, {"store": store, "dry_run": dry_run, "user": ctx.user, "project": ctx.project}
+                ),
+            )
             self.workers.submit(partial(self._run, run, moves))
         except BaseException:
             self._ended()
@@ -67,7 +87,11 @@ class Evacuations:
         """It ends within seconds, in whatever process; one that has ended stays as it is."""
         while (record := _get(self._kernel, store)) is not None and _state(self._kernel, record) == "running":
             try:
-                self._kernel.writer.save(RecordChanged(record, replace(record, data={**record.data, "stopping": True}, version=record.version + 1)))
+                self._kernel.writer.save(
+                    RecordChanged(
+                        record, replace(record, data={**record.data, "stopping": True}, version=record.version + 1)
+                    )
+                )
             except (errors.ConcurrentChange, errors.RecordNotFound):
                 continue
             return
@@ -76,9 +100,13 @@ class Evacuations:
         record = _get(self._kernel, store)
         return None if record is None else _shown(self._kernel, record)
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _keep(self, before: Record | None, record: Record, event: ExtensionEvent) -> None:
-        change = RecordAdded(record) if before is None else RecordChanged(before, replace(record, version=before.version + 1))
+        change = (
+            RecordAdded(record)
+            if before is None
+            else RecordChanged(before, replace(record, version=before.version + 1))
+        )
         try:
             self._kernel.writer.save(change, events=[event])
         except (errors.RecordExists, errors.ConcurrentChange, errors.RecordNotFound) as exc:
@@ -109,7 +137,11 @@ class _Run:
         self._noted = time.monotonic()
 
     def told(self) -> dict[str, object]:
-        return {**{x.value: count for x, count in self._counts.items()}, "bytes": self._bytes, "problems": list(self._problems)}
+        return {
+            **{x.value: count for x, count in self._counts.items()},
+            "bytes": self._bytes,
+            "problems": list(self._problems),
+        }
 
     def alive(self) -> None:
         """Raises JobStopped."""
@@ -140,7 +172,8 @@ class _Run:
             self._problems.append({"image": moved.image, "outcome": moved.outcome.value, "why": moved.why[:500]})
 
     def _note(self, end: Mapping[str, object]) -> None:
-        """What it has done so far, for others to see. Raises JobStopped when somebody has told it to stop, or begun another one."""
+        """What it has done so far, for others to see. Raises JobStopped when somebody has told it to stop, or begun
+        another one."""
         while (record := _get(self._kernel, self._store)) is not None and record.data["run"] == self.id:
             if record.data["stopping"] and not end:
                 raise errors.JobStopped("somebody has stopped it")

@@ -32,7 +32,8 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """At most one of the texts. ``type``: or what it begins with, up to a dot. ``behind``: the id of the last event that was seen."""
+    """At most one of the texts. ``type``: or what it begins with, up to a dot. ``behind``: the id of the last event
+    that was seen."""
 
     subject: str | None = None
     type: str | None = None
@@ -42,7 +43,8 @@ class EventQuery:
 
 
 class Recorder:
-    """A ``Background``: requests do not wait for what is kept. What the last second told is lost when a process dies; the audit log is another thing."""
+    """A ``Background``: requests do not wait for what is kept. What the last second told is lost when a process dies;
+    the audit log is another thing."""
 
     def __init__(self, kernel: Kernel, keep: timedelta) -> None:
         """``keep`` 0: no event is kept."""
@@ -67,13 +69,23 @@ class Recorder:
             self._thread.join(5.0)
 
     def find(self, query: EventQuery) -> list[Record]:
-        """The newest first. Each filter is one of the keys, whose records are in the order of their ids, which is that of time."""
+        """The newest first. Each filter is one of the keys, whose records are in the order of their ids, which is that
+        of time."""
         given = {SUBJECT: query.subject, TYPE: query.type, PROJECT: query.project}
         key, value = next(((key, value) for key, value in given.items() if value is not None), (None, None))
         if key is None or value is None:
             after = None if query.behind is None else (query.behind, query.behind)
             return self._kernel.records.find(RecordQuery(EVENTS.name, after=after, descending=True, limit=query.limit))
-        return self._kernel.records.find(RecordQuery(EVENTS.name, key, [value], after=None if query.behind is None else (value, query.behind), descending=True, limit=query.limit))
+        return self._kernel.records.find(
+            RecordQuery(
+                EVENTS.name,
+                key,
+                [value],
+                after=None if query.behind is None else (value, query.behind),
+                descending=True,
+                limit=query.limit,
+            )
+        )
 
     def _run(self) -> None:
         while not self._stopping.wait(_PACE):
@@ -104,8 +116,14 @@ class Recorder:
     def _record(self, notification: Notification) -> Record:
         event, by = notification.event, notification.initiator
         subject = event_payload.subject(event)[:255]
-        data = {"at": notification.at.isoformat(timespec="milliseconds"), "user": by.user if by else None, "project": by.project if by else None,
-                "address": by.address if by else None, "request_id": by.request_id if by else None, "about": _about(notification)}
+        data = {
+            "at": notification.at.isoformat(timespec="milliseconds"),
+            "user": by.user if by else None,
+            "project": by.project if by else None,
+            "address": by.address if by else None,
+            "request_id": by.request_id if by else None,
+            "about": _about(notification),
+        }
         marker = f"{notification.at:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
         keys = (subject, event.type.value[:255], by.project if by else None)
         return Record(EVENTS.name, marker, data, keys, expires_at=self._kernel.clock() + self._keep)
@@ -119,11 +137,23 @@ def _about(notification: Notification) -> Mapping[str, object]:
     """What a line of a list says of it."""
     event = notification.event
     if isinstance(event, ImageEvent):
-        return {"name": (event.image.name or "")[:_LONGEST], "status": event.image.status.value, "owner": event.image.owner}
+        return {
+            "name": (event.image.name or "")[:_LONGEST],
+            "status": event.image.status.value,
+            "owner": event.image.owner,
+        }
     if isinstance(event, TaskEvent):
-        return {"task": event.task.id, "status": event.task.status.value, "message": (event.task.message or "")[:_LONGEST]}
+        return {
+            "task": event.task.id,
+            "status": event.task.status.value,
+            "message": (event.task.message or "")[:_LONGEST],
+        }
     if isinstance(event, MemberEvent):
         return {"member": event.member.member, "status": event.member.status.value}
     if isinstance(event, ExtensionEvent):
-        return {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in event.payload.items() if isinstance(value, (str, int, float, bool))}
+        return {
+            name: value[:_LONGEST] if isinstance(value, str) else value
+            for name, value in event.payload.items()
+            if isinstance(value, (str, int, float, bool))
+        }
     return {}

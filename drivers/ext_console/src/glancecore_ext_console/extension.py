@@ -28,12 +28,20 @@ if TYPE_CHECKING:
     from glancecore_ext_console.routes import Routes
 
 #: Nothing from elsewhere, nothing inline, in nobody's frame.
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; "
-          "frame-ancestors 'none'")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src"
+    " 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 HEADERS = {
-    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()", "Cache-Control": "no-store"}
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
 _WAYS: Mapping[Scheme, type[Way]] = {Scheme.OPEN: OpenWay, Scheme.BASIC: BasicWay, Scheme.PROXY: ProxyWay}
 
 
@@ -52,7 +60,11 @@ class Console(Extension):
     def __init__(self, conf: Section, kernel: Kernel) -> None:
         super().__init__(conf, kernel)
         keys = Keys(read_secret(conf.secret_file))
-        self.sessions = Sessions(kernel, keys, Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user))
+        self.sessions = Sessions(
+            kernel,
+            keys,
+            Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user),
+        )
         self.way = self._way()
         self.trials = Trials(kernel)
         self.evacuations = Evacuations(kernel)
@@ -65,8 +77,13 @@ class Console(Extension):
         from glancecore_ext_console.store_routes import StoreRoutes
 
         session = Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20)
-        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder, self.trials, self.evacuations).table(),
-                *StoreRoutes(self.kernel, self.evacuations).table()]
+        return [
+            *pages.Pages(pages.STATIC).table(),
+            *session.table(),
+            *self._of_keystone(session),
+            *Operate(self.kernel, self.recorder, self.trials, self.evacuations).table(),
+            *StoreRoutes(self.kernel, self.evacuations).table(),
+        ]
 
     def entrances(self) -> Iterable[Entrance]:
         return [self._visitors().entrance()]
@@ -100,6 +117,8 @@ class Console(Extension):
 
             return KeystoneWay(self.kernel, self.conf)
         if scheme is None or scheme not in _WAYS:
-            raise ConfigError("[DEFAULT] enabled_extensions = console: the plugin of [DEFAULT] auth_strategy does not say how people log in; choose none, basic, keystone or "
-                              "headers there, or take console out")
+            raise ConfigError(
+                "[DEFAULT] enabled_extensions = console: the plugin of [DEFAULT] auth_strategy does not say how people"
+                " log in; choose none, basic, keystone or headers there, or take console out"
+            )
         return _WAYS[scheme](self.kernel)

@@ -16,7 +16,9 @@ class Sweep(PeriodicJob):
     """Removes sessions that have ended, and events that nobody looks at any more."""
 
     interval = 3600.0
-    summary = "removes sessions of the console that have ended, and events that are older than [ext_console] event_hours"
+    summary = (
+        "removes sessions of the console that have ended, and events that are older than [ext_console] event_hours"
+    )
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
         super().__init__(conf, tools)

@@ -41,30 +41,61 @@ class KeystoneWay(Way):
 
     def methods(self) -> Sequence[Method]:
         return [
-            Method("password", "User and password", (
-                Field("username", "User"), Field("password", "Password", secret=True), Field("user_domain", "Domain", value=self._domain),
-                Field("project", "Project", required=False), Field("project_domain", "Domain of the project", required=False, value=self._domain))),
-            Method("application_credential", "Application credential", (
-                Field("application_credential_id", "ID"), Field("application_credential_secret", "Secret", secret=True))),
-            *(Method("websso", label, path=f"websso/{protocol}") for protocol, label in self.protocols.items())]
+            Method(
+                "password",
+                "User and password",
+                (
+                    Field("username", "User"),
+                    Field("password", "Password", secret=True),
+                    Field("user_domain", "Domain", value=self._domain),
+                    Field("project", "Project", required=False),
+                    Field("project_domain", "Domain of the project", required=False, value=self._domain),
+                ),
+            ),
+            Method(
+                "application_credential",
+                "Application credential",
+                (
+                    Field("application_credential_id", "ID"),
+                    Field("application_credential_secret", "Secret", secret=True),
+                ),
+            ),
+            *(Method("websso", label, path=f"websso/{protocol}") for protocol, label in self.protocols.items()),
+        ]
 
     def login(self, environ: WSGIEnvironment, method: str, fields: Mapping[str, str]) -> Login:
         if method == "application_credential":
             name = fields.get("application_credential_id", "")
             with self._counted(environ, name, "the application credential or its secret is wrong"):
-                access = self._lasting(v3.ApplicationCredential(
-                    self._url, application_credential_id=name, application_credential_secret=fields.get("application_credential_secret", "")))
+                access = self._lasting(
+                    v3.ApplicationCredential(
+                        self._url,
+                        application_credential_id=name,
+                        application_credential_secret=fields.get("application_credential_secret", ""),
+                    )
+                )
             return self._of(method, access, [])  # its token is good for one project
         user, domain = fields.get("username", ""), fields.get("user_domain") or self._domain
         with self._counted(environ, f"{domain}\n{user}", _WRONG):
             project = fields.get("project") or None
-            access = self._lasting(v3.Password(self._url, username=user, password=fields.get("password", ""), user_domain_name=domain, project_name=project,
-                                               project_domain_name=(fields.get("project_domain") or self._domain) if project else None))
+            access = self._lasting(
+                v3.Password(
+                    self._url,
+                    username=user,
+                    password=fields.get("password", ""),
+                    user_domain_name=domain,
+                    project_name=project,
+                    project_domain_name=(fields.get("project_domain") or self._domain) if project else None,
+                )
+            )
         return self._in_a_project(method, access)
 
     def login_with(self, environ: WSGIEnvironment, token: str) -> Login:
-        """By a token that Keystone itself has sent. Raises NotAuthenticated, TooManyAttempts, IdentityUnavailable, Forbidden."""
-        with self._counted(environ, f"websso\n{environ.get('REMOTE_ADDR')}", "Keystone does not know this login; begin it again"):
+        """By a token that Keystone itself has sent. Raises NotAuthenticated, TooManyAttempts, IdentityUnavailable,
+        Forbidden."""
+        with self._counted(
+            environ, f"websso\n{environ.get('REMOTE_ADDR')}", "Keystone does not know this login; begin it again"
+        ):
             access = self._access(v3.Token(self._url, token))
         return self._in_a_project("websso", access)
 
@@ -84,7 +115,11 @@ class KeystoneWay(Way):
         """The token is good for nothing any more."""
         token = session.login.credentials["X-Auth-Token"]
         try:
-            self._session.delete(f"{self._url}/auth/tokens", authenticated=False, headers={"X-Auth-Token": token, "X-Subject-Token": token})
+            self._session.delete(
+                f"{self._url}/auth/tokens",
+                authenticated=False,
+                headers={"X-Auth-Token": token, "X-Subject-Token": token},
+            )
         except exceptions.ClientException as exc:
             LOG.info("a token of a session that has ended can't be revoked: %s", type(exc).__name__)
 
@@ -92,14 +127,20 @@ class KeystoneWay(Way):
         """Where Keystone begins a login by that protocol, as browsers reach it; without the address of who wants it."""
         return f"{_v3(self._service[0].public_url)}/auth/OS-FEDERATION/websso/{protocol}"
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     @property
     def _service(self) -> tuple[TokenService, keystone_session.Session]:
         if self._made is None:
             service = self.kernel.identity.token_service
             if service is None:
-                raise ConfigError("[DEFAULT] auth_strategy: its plugin does not say where tokens are had; choose keystone there, or take console out of enabled_extensions")
-            self._made = service, keystone_session.Session(verify=service.verify, cert=service.cert, timeout=service.timeout)
+                raise ConfigError(
+                    "[DEFAULT] auth_strategy: its plugin does not say where tokens are had; choose keystone there, or"
+                    " take console out of enabled_extensions"
+                )
+            self._made = (
+                service,
+                keystone_session.Session(verify=service.verify, cert=service.cert, timeout=service.timeout),
+            )
         return self._made
 
     @property
@@ -114,12 +155,17 @@ class KeystoneWay(Way):
         return plugin.get_auth_ref(self._session)
 
     def _lasting(self, plugin: v3.Auth) -> AccessInfo:
-        """Keystone counts in whole seconds: who has his tokens taken back, because his password changed or somebody locked him out for a moment, loses
-        those that he gets in the rest of that second, too. One of the next second lasts."""
+        """Keystone counts in whole seconds: who has his tokens taken back, because his password changed or somebody
+        locked him out for a moment, loses those that he gets in the rest of that second, too. One of the next second
+        lasts."""
         access = self._access(plugin)
         token = str(access.auth_token)
         try:
-            self._session.get(f"{self._url}/auth/tokens", authenticated=False, headers={"X-Auth-Token": token, "X-Subject-Token": token})
+            self._session.get(
+                f"{self._url}/auth/tokens",
+                authenticated=False,
+                headers={"X-Auth-Token": token, "X-Subject-Token": token},
+            )
         except (exceptions.http.Unauthorized, exceptions.http.NotFound):
             LOG.info("Keystone has taken back a token of this second; asking for another in the next")
             time.sleep(1)
@@ -140,13 +186,25 @@ class KeystoneWay(Way):
 
     def _projects(self, access: AccessInfo) -> list[Named]:
         with self._told("Keystone does not say which projects you have"):
-            found = self._session.get(f"{self._url}/auth/projects", authenticated=False, headers={"X-Auth-Token": access.auth_token}).json()
-        return sorted((Named(str(x["id"]), str(x["name"])) for x in found["projects"] if x.get("enabled", True)), key=lambda x: x.name)
+            found = self._session.get(
+                f"{self._url}/auth/projects", authenticated=False, headers={"X-Auth-Token": access.auth_token}
+            ).json()
+        return sorted(
+            (Named(str(x["id"]), str(x["name"])) for x in found["projects"] if x.get("enabled", True)),
+            key=lambda x: x.name,
+        )
 
     def _of(self, method: str, access: AccessInfo, projects: Sequence[Named]) -> Login:
         project = Named(str(access.project_id), str(access.project_name))
-        return Login(method, Named(str(access.user_id), str(access.username)), project, projects or [project], sorted(x.lower() for x in access.role_names or ()),
-                     {"X-Auth-Token": str(access.auth_token)}, access.expires)
+        return Login(
+            method,
+            Named(str(access.user_id), str(access.username)),
+            project,
+            projects or [project],
+            sorted(x.lower() for x in access.role_names or ()),
+            {"X-Auth-Token": str(access.auth_token)},
+            access.expires,
+        )
 
     @contextlib.contextmanager
     def _counted(self, environ: WSGIEnvironment, user: str, wrong: str) -> Iterator[None]:
@@ -165,7 +223,10 @@ class KeystoneWay(Way):
         try:
             yield
         except MissingAuthMethods as exc:
-            raise errors.NotAuthenticated("this user must prove who he is in several ways: use an application credential, or log in by your company's account") from exc
+            raise errors.NotAuthenticated(
+                "this user must prove who he is in several ways: use an application credential, or log in by your"
+                " company's account"
+            ) from exc
         except exceptions.http.TooManyRequests as exc:
             raise errors.TooManyAttempts("Keystone takes no more logins at the moment; try again in a minute") from exc
         except exceptions.http.HTTPClientError as exc:

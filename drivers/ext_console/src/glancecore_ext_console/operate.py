@@ -1,4 +1,5 @@
-"""What operators look at: stores, periodic jobs, what happened lately, and what goes on. Nothing is changed here: a job may be run, dry."""
+"""What operators look at: stores, periodic jobs, what happened lately, and what goes on. Nothing is changed here: a job
+may be run, dry."""
 
 from __future__ import annotations
 
@@ -38,27 +39,107 @@ def _rows(name: str, properties: Mapping[str, object], **more: object) -> Mappin
     return {"type": "object", "required": [name, *more], "properties": {name: {"type": "array", "items": row}, **more}}
 
 
-STORES = _rows("stores", {
-    "id": _TEXT, "driver": _MAYBE, "state": {"type": "string", "enum": ["up", "down", "unused", "not configured"]}, "why": _TEXT, "default": {"type": "boolean"},
-    "writable": {"type": "boolean"}, "draining_since": _MAYBE, "free": {"type": ["integer", "null"], "description": "Bytes; null: it does not say."},
-    "images": {"type": "integer", "description": "That have data there."},
-    "inventory": {"type": ["object", "null"], "description": "Of the last minute; null: it is being counted.", "required": ["at", "bytes", "only", "damaged", "lost"], "properties": {
-        "at": _TEXT, "bytes": _WHOLE, "only": {"type": "integer", "description": "Images without a good copy elsewhere."}, "damaged": _WHOLE,
-        "lost": {"type": "integer", "description": "Images without any good copy."}}},
-    "evacuation": {"anyOf": [EVACUATION, {"type": "null"}], "description": "What an operator has asked for last."}})
-TRIAL = {"type": "object", "required": ["state", "by", "started_at", "ended_at", "report"], "properties": {
-    "state": {"type": "string", "enum": ["running", "ended"]}, "by": _MAYBE, "started_at": _TEXT, "ended_at": _MAYBE,
-    "report": {"type": ["object", "null"], "description": "Of a run that has changed nothing; at most 200 findings."}}}
-JOBS = _rows("jobs", {
-    "name": _TEXT, "summary": _TEXT, "interval": {"type": "number"}, "dry_run": {"type": "boolean"}, "of_machine": {"type": "boolean"}, "started_at": _MAYBE, "ended_at": _MAYBE,
-    "report": {"type": ["object", "null"], "description": "Of the last run that has ended: outcome, seconds, counts, findings, errors."},
-    "trial": {"anyOf": [TRIAL, {"type": "null"}], "description": "The dry run that an operator asked for last."}}, leader=_MAYBE)
-EVENTS = _rows("events", {"id": _TEXT, "at": _TEXT, "type": _TEXT, "subject": _TEXT, "user": _MAYBE, "project": _MAYBE, "address": _MAYBE, "request_id": _MAYBE,
-                          "about": {"type": "object"}}, next=_MAYBE)
-WORK = _rows("work", {
-    "image_id": _TEXT, "name": _MAYBE, "owner": _MAYBE, "status": _TEXT, "since": _TEXT, "task_id": _MAYBE, "stores": {"type": "array", "items": _TEXT},
-    "uploads": {"type": "array", "items": {"type": "object", "required": ["id", "state", "offset", "length", "expires_at"], "properties": {
-        "id": _TEXT, "state": _TEXT, "offset": _WHOLE, "length": {"type": ["integer", "null"]}, "expires_at": _TEXT}}}}, complete={"type": "boolean"})
+STORES = _rows(
+    "stores",
+    {
+        "id": _TEXT,
+        "driver": _MAYBE,
+        "state": {"type": "string", "enum": ["up", "down", "unused", "not configured"]},
+        "why": _TEXT,
+        "default": {"type": "boolean"},
+        "writable": {"type": "boolean"},
+        "draining_since": _MAYBE,
+        "free": {"type": ["integer", "null"], "description": "Bytes; null: it does not say."},
+        "images": {"type": "integer", "description": "That have data there."},
+        "inventory": {
+            "type": ["object", "null"],
+            "description": "Of the last minute; null: it is being counted.",
+            "required": ["at", "bytes", "only", "damaged", "lost"],
+            "properties": {
+                "at": _TEXT,
+                "bytes": _WHOLE,
+                "only": {"type": "integer", "description": "Images without a good copy elsewhere."},
+                "damaged": _WHOLE,
+                "lost": {"type": "integer", "description": "Images without any good copy."},
+            },
+        },
+        "evacuation": {"anyOf": [EVACUATION, {"type": "null"}], "description": "What an operator has asked for last."},
+    },
+)
+TRIAL = {
+    "type": "object",
+    "required": ["state", "by", "started_at", "ended_at", "report"],
+    "properties": {
+        "state": {"type": "string", "enum": ["running", "ended"]},
+        "by": _MAYBE,
+        "started_at": _TEXT,
+        "ended_at": _MAYBE,
+        "report": {
+            "type": ["object", "null"],
+            "description": "Of a run that has changed nothing; at most 200 findings.",
+        },
+    },
+}
+JOBS = _rows(
+    "jobs",
+    {
+        "name": _TEXT,
+        "summary": _TEXT,
+        "interval": {"type": "number"},
+        "dry_run": {"type": "boolean"},
+        "of_machine": {"type": "boolean"},
+        "started_at": _MAYBE,
+        "ended_at": _MAYBE,
+        "report": {
+            "type": ["object", "null"],
+            "description": "Of the last run that has ended: outcome, seconds, counts, findings, errors.",
+        },
+        "trial": {"anyOf": [TRIAL, {"type": "null"}], "description": "The dry run that an operator asked for last."},
+    },
+    leader=_MAYBE,
+)
+EVENTS = _rows(
+    "events",
+    {
+        "id": _TEXT,
+        "at": _TEXT,
+        "type": _TEXT,
+        "subject": _TEXT,
+        "user": _MAYBE,
+        "project": _MAYBE,
+        "address": _MAYBE,
+        "request_id": _MAYBE,
+        "about": {"type": "object"},
+    },
+    next=_MAYBE,
+)
+WORK = _rows(
+    "work",
+    {
+        "image_id": _TEXT,
+        "name": _MAYBE,
+        "owner": _MAYBE,
+        "status": _TEXT,
+        "since": _TEXT,
+        "task_id": _MAYBE,
+        "stores": {"type": "array", "items": _TEXT},
+        "uploads": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "state", "offset", "length", "expires_at"],
+                "properties": {
+                    "id": _TEXT,
+                    "state": _TEXT,
+                    "offset": _WHOLE,
+                    "length": {"type": ["integer", "null"]},
+                    "expires_at": _TEXT,
+                },
+            },
+        },
+    },
+    complete={"type": "boolean"},
+)
 
 
 class Operate:
@@ -69,22 +150,64 @@ class Operate:
         self._events = events
 
     def table(self) -> Sequence[Route]:
-        events = (Param("limit", f"Events of a page, at most {MOST_EVENTS}.", schema=_WHOLE), Param("marker", "next of the page before."),
-                  Param("subject", "Of one image, by its id, or of another thing."), Param("type", "Of one type."), Param("project", "Made by somebody of that project."))
+        events = (
+            Param("limit", f"Events of a page, at most {MOST_EVENTS}.", schema=_WHOLE),
+            Param("marker", "next of the page before."),
+            Param("subject", "Of one image, by its id, or of another thing."),
+            Param("type", "Of one type."),
+            Param("project", "Made by somebody of that project."),
+        )
         return [
-            Route("GET", "/v2/console/stores", self.stores, "Stores as they are", {200: STORES}, tag="console", lane=Lane.TRANSFER),
-            Route("GET", "/v2/console/jobs", self.jobs, "Periodic jobs and their last reports", {200: JOBS}, tag="console"),
-            Route("POST", "/v2/console/jobs/<job>/trial", self.trial, "Run a periodic job now, dry: what it would do", {202: TRIAL}, tag="console"),
-            Route("GET", "/v2/console/events", self.events, "What happened lately, the newest first", {200: EVENTS}, params=events, tag="console"),
-            Route("GET", "/v2/console/work", self.work, "Uploads and imports that go on", {200: WORK}, tag="console")]
+            Route(
+                "GET",
+                "/v2/console/stores",
+                self.stores,
+                "Stores as they are",
+                {200: STORES},
+                tag="console",
+                lane=Lane.TRANSFER,
+            ),
+            Route(
+                "GET", "/v2/console/jobs", self.jobs, "Periodic jobs and their last reports", {200: JOBS}, tag="console"
+            ),
+            Route(
+                "POST",
+                "/v2/console/jobs/<job>/trial",
+                self.trial,
+                "Run a periodic job now, dry: what it would do",
+                {202: TRIAL},
+                tag="console",
+            ),
+            Route(
+                "GET",
+                "/v2/console/events",
+                self.events,
+                "What happened lately, the newest first",
+                {200: EVENTS},
+                params=events,
+                tag="console",
+            ),
+            Route("GET", "/v2/console/work", self.work, "Uploads and imports that go on", {200: WORK}, tag="console"),
+        ]
 
     def stores(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
-        return json_response({"stores": [{**_store(x), "evacuation": self._evacuations.of(x.id)} for x in self._kernel.overview.stores()]})
+        return json_response(
+            {
+                "stores": [
+                    {**_store(x), "evacuation": self._evacuations.of(x.id)} for x in self._kernel.overview.stores()
+                ]
+            }
+        )
 
     def jobs(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
-        return json_response({"leader": self._kernel.overview.leader(), "jobs": [{**_job(x), "trial": self._trials.of(x.name)} for x in self._kernel.overview.jobs()]})
+        return json_response(
+            {
+                "leader": self._kernel.overview.leader(),
+                "jobs": [{**_job(x), "trial": self._trials.of(x.name)} for x in self._kernel.overview.jobs()],
+            }
+        )
 
     def trial(self, request: Request, ctx: Context, job: str) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
@@ -95,7 +218,9 @@ class Operate:
         self._kernel.policy.authorize(ctx, RULE)
         query = _event_query(request)
         found = self._events.find(query)
-        return json_response({"events": [shown(x) for x in found], "next": found[-1].id if len(found) == query.limit else None})
+        return json_response(
+            {"events": [shown(x) for x in found], "next": found[-1].id if len(found) == query.limit else None}
+        )
 
     def work(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
@@ -107,7 +232,9 @@ class Operate:
             looked += len(page)
             complete = len(page) < _PAGE
             after = page[-1].image_id if page else after
-        return json_response({"work": [self._work(ctx, x) for x in found[:MOST_WORK]], "complete": complete and len(found) <= MOST_WORK})
+        return json_response(
+            {"work": [self._work(ctx, x) for x in found[:MOST_WORK]], "complete": complete and len(found) <= MOST_WORK}
+        )
 
     def _worked_on(self, lease: Lease) -> Image | None:
         """The image that data comes into, if that is what the lease is for."""
@@ -123,9 +250,26 @@ class Operate:
         except errors.GlanceError:  # it is gone by now, or the policy says so
             uploads = ()
         marks = image.importing
-        return {"image_id": image.id, "name": image.name, "owner": image.owner, "status": image.status.value, "since": _time(image.updated_at),
-                "task_id": marks.task if marks else None, "stores": list(marks.stores_left) if marks else [],
-                "uploads": [{"id": x.id, "state": x.state.value, "offset": x.offset, "length": x.length, "expires_at": _time(x.expires_at)} for x in uploads if x.live]}
+        return {
+            "image_id": image.id,
+            "name": image.name,
+            "owner": image.owner,
+            "status": image.status.value,
+            "since": _time(image.updated_at),
+            "task_id": marks.task if marks else None,
+            "stores": list(marks.stores_left) if marks else [],
+            "uploads": [
+                {
+                    "id": x.id,
+                    "state": x.state.value,
+                    "offset": x.offset,
+                    "length": x.length,
+                    "expires_at": _time(x.expires_at),
+                }
+                for x in uploads
+                if x.live
+            ],
+        }
 
 
 def _event_query(request: Request) -> EventQuery:
@@ -142,12 +286,18 @@ def _event_query(request: Request) -> EventQuery:
     for name, value in {**given, "marker": request.args.get("marker", "")}.items():
         if len(value) > 255:
             raise errors.Invalid(f"{name}: longer than 255 characters")
-    return EventQuery(given.get("subject"), given.get("type"), given.get("project"), request.args.get("marker") or None, int(limit))
+    return EventQuery(
+        given.get("subject"), given.get("type"), given.get("project"), request.args.get("marker") or None, int(limit)
+    )
 
 
 def _store(store: StoreOverview) -> Mapping[str, object]:
     inventory = store.inventory
-    return {**asdict(store), "draining_since": _maybe(store.draining_since), "inventory": None if inventory is None else {**asdict(inventory), "at": _time(inventory.at)}}
+    return {
+        **asdict(store),
+        "draining_since": _maybe(store.draining_since),
+        "inventory": None if inventory is None else {**asdict(inventory), "at": _time(inventory.at)},
+    }
 
 
 def _job(job: JobOverview) -> Mapping[str, object]:

@@ -1,4 +1,5 @@
-"""Keys that are made of a session's cookie. The database has none of them: who reads it learns no credential, and can't take part in a session."""
+"""Keys that are made of a session's cookie. The database has none of them: who reads it learns no credential, and can't
+take part in a session."""
 
 from __future__ import annotations
 
@@ -43,9 +44,14 @@ def read_secret(path: str | None) -> bytes:
     try:
         found = Path(path).read_bytes()
     except OSError as exc:
-        raise ConfigError(f"{option}: {exc.strerror}; make the file with: head -c 32 /dev/urandom >{path}, and let the service read it") from exc
+        raise ConfigError(
+            f"{option}: {exc.strerror}; make the file with: head -c 32 /dev/urandom >{path}, and let the service"
+            " read it"
+        ) from exc
     if len(found) < _SHORTEST:
-        raise ConfigError(f"{option}: it has {len(found)} bytes; put {_SHORTEST} random ones there, the same on every node")
+        raise ConfigError(
+            f"{option}: it has {len(found)} bytes; put {_SHORTEST} random ones there, the same on every node"
+        )
     return found
 
 
@@ -67,7 +73,9 @@ class Keys:
 
     def seal(self, cookie: str, credentials: Mapping[str, str]) -> str:
         nonce = secrets.token_bytes(_NONCE)
-        sealed = AESGCM(self._key(cookie)).encrypt(nonce, json.dumps(dict(credentials)).encode(), self.id_of(cookie).encode())
+        sealed = AESGCM(self._key(cookie)).encrypt(
+            nonce, json.dumps(dict(credentials)).encode(), self.id_of(cookie).encode()
+        )
         return base64.b64encode(nonce + sealed).decode()
 
     def unseal(self, cookie: str, sealed: str) -> Mapping[str, str] | None:

@@ -93,13 +93,14 @@ class Sessions:
         return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
 
     def line_of(self, cookie: str | None) -> str | None:
-        """The ``line`` of the session of this cookie, also of one that nobody is let in by: it would be good again with the secret that it was begun with."""
+        """The ``line`` of the session of this cookie, also of one that nobody is let in by: it would be good again with
+        the secret that it was begun with."""
         record = self._of_cookie(cookie) if cookie is not None else None
         return None if record is None else _first(record)
 
     def begin(self, login: Login, former: str | None = None) -> Session:
-        """A new one with a cookie of its own, in place of what is left of the login that ``former`` is the ``line`` of, in whatever project by now: a cookie that somebody
-        else may know leads nowhere."""
+        """A new one with a cookie of its own, in place of what is left of the login that ``former`` is the ``line`` of,
+        in whatever project by now: a cookie that somebody else may know leads nowhere."""
         session = self._made(login, self._kernel.clock() + self._lifetime.whole)
         while not self._save(session, next(iter(self._of_line(former)), None)):
             pass
@@ -108,7 +109,8 @@ class Sessions:
         return session
 
     def change(self, before: Session, login: Login) -> Session:
-        """Another project: a new cookie, and the end that it had. Raises SessionExpired when it has ended meanwhile: who has logged out stays out."""
+        """Another project: a new cookie, and the end that it had. Raises SessionExpired when it has ended meanwhile:
+        who has logged out stays out."""
         session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])), _first(before.record))
         record: Record | None = before.record
         while record is not None:
@@ -123,7 +125,11 @@ class Sessions:
         if until - session.expires_at < self._lifetime.idle * _NOTED_AFTER:
             return
         try:
-            self._kernel.writer.save(RecordChanged(session.record, replace(session.record, expires_at=until, version=session.record.version + 1)))
+            self._kernel.writer.save(
+                RecordChanged(
+                    session.record, replace(session.record, expires_at=until, version=session.record.version + 1)
+                )
+            )
         except (errors.ConcurrentChange, errors.RecordNotFound):
             pass  # another request of it has noted that, or it has ended
 
@@ -131,7 +137,8 @@ class Sessions:
         self._remove(session.record)
 
     def log_out(self, line: str | None) -> None:
-        """What is left of that login: also the session that has taken its place meanwhile, in another project, whose cookie is on the way to the same browser."""
+        """What is left of that login: also the session that has taken its place meanwhile, in another project, whose
+        cookie is on the way to the same browser."""
         while found := self._of_line(line):
             for record in found:
                 self._remove(record)
@@ -142,7 +149,7 @@ class Sessions:
             for record in found:
                 self._remove(record)
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _of_cookie(self, cookie: str) -> Record | None:
         """One that was begun before lines were a key is found by its line from here on."""
         if not is_cookie(cookie):
@@ -170,9 +177,19 @@ class Sessions:
         record_id = Keys.id_of(cookie)
         if login.ends is not None:
             ends = min(ends, login.ends)
-        data = {"method": login.method, "user": _kept(login.user), "project": _kept(login.project), "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
-                "roles": list(login.roles), "ends": ends.isoformat(), "first": first or record_id, "sealed": self._keys.seal(cookie, login.credentials)}
-        record = Record(SESSIONS.name, record_id, data, (_user_key(login), first or record_id), expires_at=self._until(ends))
+        data = {
+            "method": login.method,
+            "user": _kept(login.user),
+            "project": _kept(login.project),
+            "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
+            "roles": list(login.roles),
+            "ends": ends.isoformat(),
+            "first": first or record_id,
+            "sealed": self._keys.seal(cookie, login.credentials),
+        }
+        record = Record(
+            SESSIONS.name, record_id, data, (_user_key(login), first or record_id), expires_at=self._until(ends)
+        )
         return Session(cookie, record, login)
 
     def _until(self, ends: datetime) -> datetime:
@@ -201,7 +218,7 @@ class Sessions:
 
     def _end_oldest(self, newest: Session) -> None:
         found = sorted(self._of_user(newest), key=lambda x: (x.id == newest.record.id, str(x.data["ends"])))
-        for record in found[:max(0, len(found) - self._lifetime.most)]:
+        for record in found[: max(0, len(found) - self._lifetime.most)]:
             self._remove(record)
 
     def _of_line(self, line: str | None) -> list[Record]:
@@ -234,4 +251,11 @@ def _login(data: Mapping[str, object], credentials: Mapping[str, str]) -> Login:
     projects, roles = data["projects"], data["roles"]
     if not isinstance(projects, list) or not isinstance(roles, list):
         raise TypeError("a session's record has no lists")
-    return Login(str(data["method"]), _read(data["user"]), _read(data["project"]), [x for each in projects if (x := _read(each))], [str(x) for x in roles], credentials)
+    return Login(
+        str(data["method"]),
+        _read(data["user"]),
+        _read(data["project"]),
+        [x for each in projects if (x := _read(each))],
+        [str(x) for x in roles],
+        credentials,
+    )

@@ -23,7 +23,8 @@ _KEPT, _FINDINGS = timedelta(hours=24), 200
 
 
 class Trials:
-    """One of each job is known, the last one, to every process. One that a process has died in runs for ever, until somebody asks for another."""
+    """One of each job is known, the last one, to every process. One that a process has died in runs for ever, until
+    somebody asks for another."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -35,7 +36,14 @@ class Trials:
         """It goes on after this returns. Raises NotFound, Conflict, ServerBusy."""
         if job not in {x.name for x in self._kernel.overview.jobs()}:
             raise errors.NotFound(f"no periodic job {job[:80]} is enabled")
-        begun = {"trial": secrets.token_hex(8), "state": "running", "by": ctx.user, "started_at": _time(self._kernel), "ended_at": None, "report": None}
+        begun = {
+            "trial": secrets.token_hex(8),
+            "state": "running",
+            "by": ctx.user,
+            "started_at": _time(self._kernel),
+            "ended_at": None,
+            "report": None,
+        }
         with self._lock:
             if job in self._here:
                 raise errors.Conflict(f"{job} is tried already; its report comes by itself")
@@ -64,9 +72,19 @@ class Trials:
             findings = report["findings"]
             report["findings"] = findings[:_FINDINGS] if isinstance(findings, list) else []
         except errors.GlanceError as exc:
-            report = {"job": job, "dry_run": True, "outcome": "failed", "seconds": 0, "counts": {}, "findings": [], "errors": [str(exc)]}
+            report = {
+                "job": job,
+                "dry_run": True,
+                "outcome": "failed",
+                "seconds": 0,
+                "counts": {},
+                "findings": [],
+                "errors": [str(exc)],
+            }
         try:
-            if self._kernel.records.get(TRIALS.name, job).data["trial"] == begun["trial"]:  # else a newer one has begun elsewhere
+            if (
+                self._kernel.records.get(TRIALS.name, job).data["trial"] == begun["trial"]
+            ):  # else a newer one has begun elsewhere
                 self._keep(job, {**begun, "state": "ended", "ended_at": _time(self._kernel), "report": report})
         except errors.RecordNotFound:
             LOG.info("the report of the dry run of %s came too late", job)

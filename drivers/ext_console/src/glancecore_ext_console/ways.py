@@ -32,7 +32,13 @@ class Field:
     value: str = ""
 
     def shown(self) -> dict[str, object]:
-        return {"name": self.name, "label": self.label, "secret": self.secret, "required": self.required, "value": self.value}
+        return {
+            "name": self.name,
+            "label": self.label,
+            "secret": self.secret,
+            "required": self.required,
+            "value": self.value,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,8 @@ class Way(ABC):
         """Raises NotAuthenticated with a sentence for people, TooManyAttempts, IdentityUnavailable, Forbidden."""
 
     def confirm(self, environ: WSGIEnvironment, session: Session) -> None:
-        """That a request with the session's cookie is its user's, and that the session was begun in a way that there still is. Raises NotAuthenticated: the session
-        ends."""
+        """That a request with the session's cookie is its user's, and that the session was begun in a way that there
+        still is. Raises NotAuthenticated: the session ends."""
         del environ
         if session.login.method not in {x.name for x in self.methods()}:
             raise errors.NotAuthenticated("people log in another way by now")
@@ -86,7 +92,11 @@ class BasicWay(Way):
     """The password is sent with each request, as it would be by the user's own client."""
 
     def methods(self) -> Sequence[Method]:
-        return [Method("basic", "User and password", (Field("username", "User"), Field("password", "Password", secret=True)))]
+        return [
+            Method(
+                "basic", "User and password", (Field("username", "User"), Field("password", "Password", secret=True))
+            )
+        ]
 
     def login(self, environ: WSGIEnvironment, method: str, fields: Mapping[str, str]) -> Login:
         del method
@@ -127,7 +137,13 @@ def _name(environ: WSGIEnvironment, key: str) -> str | None:
     return found if found.isprintable() and found else None
 
 
-def _login(method: str, ctx: Context, credentials: Mapping[str, str], user_name: str | None = None, project_name: str | None = None) -> Login:
+def _login(
+    method: str,
+    ctx: Context,
+    credentials: Mapping[str, str],
+    user_name: str | None = None,
+    project_name: str | None = None,
+) -> Login:
     project = None if ctx.project is None else Named(ctx.project, project_name or ctx.project)
     user = None if ctx.user is None else Named(ctx.user, user_name or ctx.user)
     return Login(method, user, project, [project] if project else [], sorted(ctx.roles), credentials)

@@ -23,14 +23,15 @@ _LED_TO: ContextVar[tuple[Context, Family, Version] | None] = ContextVar("famili
 
 
 class Catalogue:
-    """Thread-safe. A family that the caller may not see is not there, nor is a version or a channel whose image he may not see."""
+    """Thread-safe. A family that the caller may not see is not there, nor is a version or a channel whose image he may
+    not see."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._records = kernel.records
         self._hints = Hints()
 
-    # -- families ----------------------------------------------------------------------------------------------------
+    # -- families ----------------------------------------------------------------------------------
     def sees(self, ctx: Context, family: Family) -> bool:
         return self._kernel.policy.allows(ctx, "families_show", family.target)
 
@@ -51,14 +52,19 @@ class Catalogue:
     def by_id(self, family_ids: Iterable[str]) -> dict[str, Family]:
         """Whatever the caller may see; in one question."""
         ids = sorted(set(family_ids))
-        return {x.id: Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, equal=ids, limit=len(ids)))} if ids else {}
+        return (
+            {x.id: Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, equal=ids, limit=len(ids)))}
+            if ids
+            else {}
+        )
 
     def by_name(self, ctx: Context, name: str) -> list[Family]:
         """The caller's project's own one, then the public one."""
         return self._named(ctx, name, [])[0]
 
     def _named(self, ctx: Context, name: str, likely: Sequence[tuple[str, str]]) -> tuple[list[Family], Version | None]:
-        """The same, and what is there of the likely version. ``likely``: records that are read with the names, in one question."""
+        """The same, and what is there of the likely version. ``likely``: records that are read with the names, in one
+        question."""
         ids = [own_id(name, ctx.project), public_id(name)]
         found = {(x.collection, x.id): x for x in self._records.several([*((NAMES.name, x) for x in ids), *likely])}
         wanted = list(dict.fromkeys(str(found[NAMES.name, x].data["family"]) for x in ids if (NAMES.name, x) in found))
@@ -69,7 +75,8 @@ class Catalogue:
         return [x for x in families if self.sees(ctx, x)], version
 
     def page(self, ctx: Context, marker: str | None, limit: int) -> list[Family]:
-        """The caller's project's own families, then public ones of others. ``marker``: the id of the last one of the page before. Raises UnknownMarker."""
+        """The caller's project's own families, then public ones of others. ``marker``: the id of the last one of the
+        page before. Raises UnknownMarker."""
         behind: Family | None = None
         if marker is not None:
             try:
@@ -80,7 +87,9 @@ class Catalogue:
         own = ctx.project or ""
         if behind is None or behind.owner == ctx.project:
             after = (own, behind.id) if behind else None
-            found = [Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, 0, [own], after=after, limit=limit))]
+            found = [
+                Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, 0, [own], after=after, limit=limit))
+            ]
             behind = None
         last = (PUBLIC, behind.id) if behind else None
         while len(found) < limit:
@@ -93,12 +102,15 @@ class Catalogue:
 
     def hides_default(self, ctx: Context, families: Iterable[Family]) -> set[str]:
         """Ids of those whose default is a channel that the caller is not shown."""
-        targets = {x.id: x.channels[x.default].target.image_id for x in families
-                   if x.default != LATEST and x.default in x.channels and not self.inspects(ctx, x)}
+        targets = {
+            x.id: x.channels[x.default].target.image_id
+            for x in families
+            if x.default != LATEST and x.default in x.channels and not self.inspects(ctx, x)
+        }
         visible = self.images(ctx, sorted(set(targets.values())))
         return {x for x, image_id in targets.items() if image_id not in visible}
 
-    # -- versions ----------------------------------------------------------------------------------------------------
+    # -- versions ----------------------------------------------------------------------------------
     def version_of(self, image_id: str) -> Version | None:
         """Whatever the caller may see."""
         try:
@@ -135,7 +147,12 @@ class Catalogue:
     def newest(self, family: Family, after: Version | None, limit: int) -> list[Version]:
         """Those behind ``after``, the newest first, whatever the caller may see."""
         key = (f"{family.id}:{after.number:010}", after.image_id) if after else None
-        return [Version.of(x) for x in self._records.find(RecordQuery(VERSIONS.name, 0, prefix=f"{family.id}:", after=key, descending=True, limit=limit))]
+        return [
+            Version.of(x)
+            for x in self._records.find(
+                RecordQuery(VERSIONS.name, 0, prefix=f"{family.id}:", after=key, descending=True, limit=limit)
+            )
+        ]
 
     def shown(self, ctx: Context, family: Family, versions: Sequence[Version]) -> list[Version]:
         """Those that the caller is shown."""
@@ -146,11 +163,17 @@ class Catalogue:
 
     def images(self, ctx: Context, ids: Sequence[str]) -> dict[str, Image]:
         """Those that the caller may see."""
-        return {x.id: x for hidden in ((False, True) if ids else ()) for x in self._found(ctx, {"id": tuple(ids)}, hidden=hidden)}
+        return {
+            x.id: x
+            for hidden in ((False, True) if ids else ())
+            for x in self._found(ctx, {"id": tuple(ids)}, hidden=hidden)
+        }
 
     def _found(self, ctx: Context, equal: Mapping[str, tuple[str, ...]], *, hidden: bool) -> Iterator[Image]:
         """Of those ids: a page may end before all are found."""
-        query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal=equal, limit=len(equal["id"]))
+        query = ImageQuery(
+            ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal=equal, limit=len(equal["id"])
+        )
         while True:
             page = self._kernel.images.find(ctx, query)
             yield from page.images
@@ -158,9 +181,10 @@ class Catalogue:
                 return
             query = replace(query, marker=page.marker)
 
-    # -- references --------------------------------------------------------------------------------------------------
+    # -- references --------------------------------------------------------------------------------
     def resolve(self, ctx: Context, given: str) -> str | None:
-        """The id of the image that ``given`` means; None: it is no reference, or a bare name of no family, or one that a listed image has.
+        """The id of the image that ``given`` means; None: it is no reference, or a bare name of no family, or one that
+        a listed image has.
 
         Raises ImageNotFound, and Conflict when what is meant can't be used."""
         reference = Reference.parse(given)
@@ -187,17 +211,23 @@ class Catalogue:
         self._hints.note(ctx, given, family.id, image_id)
         return image_id
 
-    def latest(self, ctx: Context, family: Family, without: str | None = None, *, likely: Version | None = None) -> Version | None:
-        """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``: an image that is not asked for.
-        ``likely``: one of the family's that was read with it."""
-        if likely is not None and likely.number == family.versions and self._is_latest(ctx, likely, without):  # there never was a newer one
+    def latest(
+        self, ctx: Context, family: Family, without: str | None = None, *, likely: Version | None = None
+    ) -> Version | None:
+        """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``:
+        an image that is not asked for. ``likely``: one of the family's that was read with it."""
+        if (
+            likely is not None and likely.number == family.versions and self._is_latest(ctx, likely, without)
+        ):  # there never was a newer one
             return likely
         after: Version | None = None
         for limit in _LOOKS:
             page = self.newest(family, after, limit)
             if after is None and page and self._is_latest(ctx, page[0], without):  # as it nearly always is
                 return page[0]
-            wanted = [x for x in page if x.in_latest and x.image_id != without and x.state(self._kernel.clock()) == "current"]
+            wanted = [
+                x for x in page if x.in_latest and x.image_id != without and x.state(self._kernel.clock()) == "current"
+            ]
             if wanted:
                 equal = {"id": tuple(x.image_id for x in wanted), "status": (Status.ACTIVE.value,)}
                 visible = {x.id for x in self._found(ctx, equal, hidden=False)}
@@ -226,8 +256,11 @@ class Catalogue:
         state = version.state(self._kernel.clock())
         return None if state == "current" else state
 
-    def _channel(self, ctx: Context, family: Family, given: str, channel: str, likely: Version | None, *, bare: bool) -> str:
-        """``likely``: a version of the family that was read with it. ``bare``: the caller has not named the channel, and is told its name only when he sees where it leads."""
+    def _channel(
+        self, ctx: Context, family: Family, given: str, channel: str, likely: Version | None, *, bare: bool
+    ) -> str:
+        """``likely``: a version of the family that was read with it. ``bare``: the caller has not named the channel,
+        and is told its name only when he sees where it leads."""
         found = family.channels.get(channel)
         try:
             if found is None:
@@ -235,10 +268,15 @@ class Catalogue:
             image = self._kernel.images.show(ctx, found.target.image_id)
         except errors.ImageNotFound:
             which = "its default is no channel" if bare else f"it has no channel {channel}"
-            raise errors.ImageNotFound(f"no image {given}: family {family.name} is there, but {which} that leads you to an image") from None
+            raise errors.ImageNotFound(
+                f"no image {given}: family {family.name} is there, but {which} that leads you to an image"
+            ) from None
         version = likely if likely is not None and likely.image_id == image.id else self.version_of(image.id)
         if why := self.why_not(image, version if version is not None and version.family == family.id else None):
-            raise errors.Conflict(f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id} is what it is by id")
+            raise errors.Conflict(
+                f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id}"
+                " is what it is by id"
+            )
         return image.id if version is None else _led(ctx, family, version)
 
     def _labelled(self, ctx: Context, family: Family, given: str, label: str, likely: Version | None) -> str:
@@ -248,7 +286,9 @@ class Catalogue:
                 raise errors.ImageNotFound("no such version")
             image = self._kernel.images.show(ctx, version.image_id)
         except errors.ImageNotFound:
-            raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version {label} for you") from None
+            raise errors.ImageNotFound(
+                f"no image {given}: family {family.name} has no version {label} for you"
+            ) from None
         if why := self.why_not(image, version):
             raise errors.Conflict(f"{given}: this version is {why}; image {image.id} is what it is by id")
         return image.id if version is None else _led(ctx, family, version)

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def declare(manage: CommandTree) -> None:
-    manage.add("list", "all families, and where their channels point", _list, Argument(("--project",), {"help": "only those of this project"}))
+    manage.add(
+        "list",
+        "all families, and where their channels point",
+        _list,
+        Argument(("--project",), {"help": "only those of this project"}),
+    )
 
 
 def _list(families: Families, args: argparse.Namespace, say: Print) -> int:
@@ -28,7 +33,11 @@ def _list(families: Families, args: argparse.Namespace, say: Print) -> int:
             family = Family.of(record)
             channels = [schemas.channel(name, x) for name, x in sorted(family.channels.items())]
             where = ", ".join(f"{x['name']}: {x['label']}" for x in channels) or "no channels"
-            say(json.dumps({**schemas.family(family), "channels": channels}) if args.json else f"{family.id} {family.name} ({escaped(family.owner or 'no project')}, {family.visibility}) {where}")
+            say(
+                json.dumps({**schemas.family(family), "channels": channels})
+                if args.json
+                else f"{family.id} {family.name} ({escaped(family.owner or 'no project')}, {family.visibility}) {where}"
+            )
         last = page[-1]
         after = (args.project if args.project is not None else last.id, last.id)
     return 0

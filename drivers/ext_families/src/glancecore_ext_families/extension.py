@@ -39,7 +39,10 @@ class Families(Extension):
         "family": {"type": "string", "description": "The family that it is a version of."},
         "family_version": {"type": "string", "description": "Its label in that family."},
         "channel": {"type": "string", "description": "Channels of the family that point to it, comma-separated."},
-        "deprecated_at": {"type": "string", "description": "From when on nobody is led to it: UTC, YYYY-MM-DDTHH:MM:SSZ."},
+        "deprecated_at": {
+            "type": "string",
+            "description": "From when on nobody is led to it: UTC, YYYY-MM-DDTHH:MM:SSZ.",
+        },
         "obsolete_at": {"type": "string", "description": "From when on it should not be used any more."},
         "ends_at": {"type": "string", "description": "When it may be deleted."},
         "replacement": {"type": "string", "description": "What to use in its place: a reference."},
@@ -49,7 +52,9 @@ class Families(Extension):
         super().__init__(conf, kernel)
         self.catalogue = Catalogue(kernel)
         self.keeping = Keeping(kernel, self.catalogue, conf)
-        self.moving = Moving(kernel, self.catalogue, self.keeping, conf.channels_per_family, timedelta(days=conf.history_days))
+        self.moving = Moving(
+            kernel, self.catalogue, self.keeping, conf.channels_per_family, timedelta(days=conf.history_days)
+        )
         self.dating = Dating(kernel, self.catalogue, self.keeping)
 
     def routes(self) -> Iterable[Route]:
@@ -83,8 +88,13 @@ class Families(Extension):
             if version is None or family is None or not (led is not None or self.catalogue.sees(ctx, family)):
                 rows.append({})
                 continue
-            row = {"family": family.name, "family_version": version.label, "channel": ",".join(family.channels_of(image.id)) or None,
-                   "replacement": version.replacement, **{x: getattr(version, x) for x in DATES}}
+            row = {
+                "family": family.name,
+                "family_version": version.label,
+                "channel": ",".join(family.channels_of(image.id)) or None,
+                "replacement": version.replacement,
+                **{x: getattr(version, x) for x in DATES},
+            }
             rows.append({x: y for x, y in row.items() if y is not None})
         return rows
 

@@ -16,7 +16,8 @@ from glancecore_ext_families.references import LATEST
 FAMILIES = Collection("families.families", keys=("owner", "public"))
 #: Which family has a name: of a project's own ones, and of the public ones. By family.
 NAMES = Collection("families.names", keys=("family",))
-#: By the image's id, which it goes with: an image is a version of one family. By order and by label, behind the family's id.
+#: By the image's id, which it goes with: an image is a version of one family. By order and by label, behind the
+#: family's id.
 VERSIONS = Collection("families.versions", keys=("order", "label"), of_image=True)
 #: Labels that were ever used, behind the family's id: none is used again.
 LABELS = Collection("families.labels")
@@ -66,7 +67,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """``revision`` is the number of its last move, and what a compare-and-set compares. ``earlier``: where it pointed before, the last one first."""
+    """``revision`` is the number of its last move, and what a compare-and-set compares. ``earlier``: where it pointed
+    before, the last one first."""
 
     target: Target
     revision: int
@@ -80,8 +82,8 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """``default``: the channel that is meant by its bare name. ``versions`` and ``moves`` count those that it ever had. ``architecture``, ``firmware``: of
-    the versions that may become ``latest``."""
+    """``default``: the channel that is meant by its bare name. ``versions`` and ``moves`` count those that it ever had.
+    ``architecture``, ``firmware``: of the versions that may become ``latest``."""
 
     id: str
     name: str
@@ -113,7 +115,8 @@ class Family:
         return sorted(name for name, x in self.channels.items() if x.target.image_id == image_id)
 
     def pointing(self, image_id: str) -> str:
-        """In words, which channels point to the image, such as ``channel stable of family debian/13 points``; empty: none."""
+        """In words, which channels point to the image, such as ``channel stable of family debian/13 points``; empty:
+        none."""
         channels = self.channels_of(image_id)
         if len(channels) == 1:
             return f"channel {channels[0]} of family {self.name} points"
@@ -121,17 +124,43 @@ class Family:
 
     def saved(self) -> Record:
         """As it is kept next."""
-        data = {x: getattr(self, x) for x in ("name", "owner", "created_at", "visibility", "description", "default", "architecture", "firmware", "versions", "moves")}
-        data["channels"] = {name: {"target": _pair(x.target), "revision": x.revision, "pinned": x.pinned, "moved_at": x.moved_at,
-                                   "earlier": [_pair(y) for y in x.earlier]} for name, x in self.channels.items()}
+        data = {
+            x: getattr(self, x)
+            for x in (
+                "name",
+                "owner",
+                "created_at",
+                "visibility",
+                "description",
+                "default",
+                "architecture",
+                "firmware",
+                "versions",
+                "moves",
+            )
+        }
+        data["channels"] = {
+            name: {
+                "target": _pair(x.target),
+                "revision": x.revision,
+                "pinned": x.pinned,
+                "moved_at": x.moved_at,
+                "earlier": [_pair(y) for y in x.earlier],
+            }
+            for name, x in self.channels.items()
+        }
         keys = (self.owner or "", PUBLIC if self.visibility == PUBLIC else None)
         return Record(FAMILIES.name, self.id, data, keys, version=self.record.version + 1 if self.record else 1)
 
     @classmethod
     def of(cls, record: Record) -> Family:
         data = _known(cls, record)
-        channels = {name: Channel(Target(*x["target"]), x["revision"], x["pinned"], x["moved_at"], tuple(Target(*y) for y in x["earlier"]))
-                    for name, x in data.pop("channels").items()}
+        channels = {
+            name: Channel(
+                Target(*x["target"]), x["revision"], x["pinned"], x["moved_at"], tuple(Target(*y) for y in x["earlier"])
+            )
+            for name, x in data.pop("channels").items()
+        }
         return cls(record.id, channels=channels, record=record, **data)
 
 
@@ -147,8 +176,9 @@ def _pair(target: Target) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An image of a family. ``number`` is its place in the order in which they were added. ``in_latest``: it may become ``latest``. Dates are those from
-    which on it is deprecated, obsolete and at its end; ``replacement`` is a reference. ``leaving_at``: when somebody wanted to delete its image."""
+    """An image of a family. ``number`` is its place in the order in which they were added. ``in_latest``: it may become
+    ``latest``. Dates are those from which on it is deprecated, obsolete and at its end; ``replacement`` is a reference.
+    ``leaving_at``: when somebody wanted to delete its image."""
 
     image_id: str
     family: str
@@ -196,10 +226,32 @@ class Version:
 
     def saved(self) -> Record:
         """As it is kept next."""
-        data = {x: getattr(self, x) for x in ("family", "label", "number", "created_at", "architecture", "firmware", "in_latest", "deprecated_at", "obsolete_at",
-                                              "ends_at", "replacement", "reason", "leaving_at")}
-        return Record(VERSIONS.name, self.image_id, data, (f"{self.family}:{self.number:010}", f"{self.family}:{self.label}"), self.image_id,
-                      version=self.record.version + 1 if self.record else 1)
+        data = {
+            x: getattr(self, x)
+            for x in (
+                "family",
+                "label",
+                "number",
+                "created_at",
+                "architecture",
+                "firmware",
+                "in_latest",
+                "deprecated_at",
+                "obsolete_at",
+                "ends_at",
+                "replacement",
+                "reason",
+                "leaving_at",
+            )
+        }
+        return Record(
+            VERSIONS.name,
+            self.image_id,
+            data,
+            (f"{self.family}:{self.number:010}", f"{self.family}:{self.label}"),
+            self.image_id,
+            version=self.record.version + 1 if self.record else 1,
+        )
 
     @classmethod
     def of(cls, record: Record) -> Version:

@@ -1,4 +1,5 @@
-"""Where references have led lately: what is likely to be needed, so that it is read together. Nothing is believed that is not read anew."""
+"""Where references have led lately: what is likely to be needed, so that it is read together. Nothing is believed that
+is not read anew."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class Hints:
         self._lock = threading.Lock()
 
     def of(self, ctx: Context, reference: str) -> list[tuple[str, str]]:
-        """Collections and ids of the family and the version that it has led the caller's project to; none: to nothing yet."""
+        """Collections and ids of the family and the version that it has led the caller's project to; none: to nothing
+        yet."""
         with self._lock:
             family, image = self._known.get((ctx.project, reference), (None, None))
         return [] if family is None or image is None else [(FAMILIES.name, family), (VERSIONS.name, image)]

@@ -13,7 +13,9 @@ class Forget(PeriodicJob):
     """Removes what deleted families have left, and old moves."""
 
     interval = 3600.0
-    summary = "removes what deleted families have left, and moves of channels that are older than [ext_families] history_days"
+    summary = (
+        "removes what deleted families have left, and moves of channels that are older than [ext_families] history_days"
+    )
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
         super().__init__(conf, tools)
@@ -45,10 +47,14 @@ class Forget(PeriodicJob):
 
 
 class Unlist(PeriodicJob):
-    """Brings the lists of others in line with the dates of versions: nodes of a release before this way of leaving lists set dates alone."""
+    """Brings the lists of others in line with the dates of versions: nodes of a release before this way of leaving
+    lists set dates alone."""
 
     interval = 21_600.0
-    summary = "takes deprecated public images out of the lists of others, and lists those that are restored, where an older release has done either"
+    summary = (
+        "takes deprecated public images out of the lists of others, and lists those that are restored, where an older"
+        " release has done either"
+    )
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
         super().__init__(conf, tools)

@@ -1,4 +1,5 @@
-"""Changing families and their versions: each change and its event are one commit, and each is on top of the family as it was read."""
+"""Changing families and their versions: each change and its event are one commit, and each is on top of the family as
+it was read."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ _AT_ONCE, _IN_REQUEST = 50, 200
 
 
 class Keeping:
-    """All methods are for callers of whom the policy is asked already, but for what the caller may do to images and whether he may publish."""
+    """All methods are for callers of whom the policy is asked already, but for what the caller may do to images and
+    whether he may publish."""
 
     def __init__(self, kernel: Kernel, catalogue: Catalogue, conf: Section) -> None:
         self._kernel = kernel
@@ -63,10 +65,15 @@ class Keeping:
 
     def event(self, ctx: Context, name: EventName, family: Family, **more: object) -> ExtensionEvent:
         """Of a family: what was done, by whom and why."""
-        return ExtensionEvent(name, family.id, {"family": family.name, "owner": family.owner, "user": ctx.user, "project": ctx.project, **more})
+        return ExtensionEvent(
+            name,
+            family.id,
+            {"family": family.name, "owner": family.owner, "user": ctx.user, "project": ctx.project, **more},
+        )
 
     def save(self, family: Family, *changes: RecordChange, events: Sequence[Event] = ()) -> Family:
-        """The family and ``changes``, if nobody has changed it since it was read. Raises ConcurrentChange; RecordNotFound when it is gone."""
+        """The family and ``changes``, if nobody has changed it since it was read. Raises ConcurrentChange;
+        RecordNotFound when it is gone."""
         record = family.saved()
         change: RecordChange = RecordChanged(family.record, record) if family.record else RecordAdded(record)
         checkpoint("families.before_save")
@@ -74,12 +81,18 @@ class Keeping:
         checkpoint("families.saved")
         return replace(family, record=record)
 
-    # -- families ----------------------------------------------------------------------------------------------------
+    # -- families ----------------------------------------------------------------------------------
     def create(self, ctx: Context, wanted: Mapping[str, Any]) -> Family:
         """Raises Invalid, Forbidden, Conflict, QuotaExceeded."""
         check_family(wanted["name"])
-        family = Family(str(wanted.get("id") or uuid.uuid4()).lower(), wanted["name"], ctx.project, stamp(self._kernel.clock()), wanted.get("visibility", PRIVATE),
-                        wanted.get("description", ""))
+        family = Family(
+            str(wanted.get("id") or uuid.uuid4()).lower(),
+            wanted["name"],
+            ctx.project,
+            stamp(self._kernel.clock()),
+            wanted.get("visibility", PRIVATE),
+            wanted.get("description", ""),
+        )
         if family.visibility == PUBLIC:
             self._kernel.policy.authorize(ctx, "families_publish", family.target)
         return self._create(ctx, family)
@@ -94,7 +107,12 @@ class Keeping:
         for collection in (FAMILIES, GONE):
             if self._records.find(RecordQuery(collection.name, equal=[family.id], limit=1)):
                 raise errors.Conflict(f"id {family.id} is used, or was by a deleted family; leave it out")
-        return self.save(family, *names, self._counting(family.owner, 1), events=[self.event(ctx, CHANGED, family, action="create", visibility=family.visibility)])
+        return self.save(
+            family,
+            *names,
+            self._counting(family.owner, 1),
+            events=[self.event(ctx, CHANGED, family, action="create", visibility=family.visibility)],
+        )
 
     def _free(self, record_id: str, said: str) -> None:
         if self._records.find(RecordQuery(NAMES.name, equal=[record_id], limit=1)):
@@ -121,7 +139,10 @@ class Keeping:
         if after == family:
             return family
         if after.default != LATEST and after.default not in family.channels:
-            raise errors.Invalid(f"default: family {family.name} has no channel {after.default}; its channels are {', '.join([LATEST, *sorted(family.channels)])}")
+            raise errors.Invalid(
+                f"default: family {family.name} has no channel {after.default}; its channels are"
+                f" {', '.join([LATEST, *sorted(family.channels)])}"
+            )
         changes: list[RecordChange] = []
         if after.visibility != family.visibility:
             self._kernel.policy.authorize(ctx, "families_publish", family.target)
@@ -138,18 +159,30 @@ class Keeping:
         family = self._catalogue.get(ctx, family_id)
         self._kernel.policy.authorize(ctx, "families_change", family.target)
         if not force and (family.channels or self._catalogue.newest(family, None, 1)):
-            raise errors.Conflict(f"family {family.name} has versions or channels; take them out first, or say force=true (the images stay)")
+            raise errors.Conflict(
+                f"family {family.name} has versions or channels; take them out first, or say force=true (the images"
+                " stay)"
+            )
         if pinned := sorted(x for x, y in family.channels.items() if y.pinned):
             raise errors.Conflict(f"channel {pinned[0]} of family {family.name} is pinned; unpin it first")
         names = [RecordRemoved(x) for x in self._records.find(RecordQuery(NAMES.name, 0, [family.id]))]
-        self._kernel.writer.save(RecordRemoved(family.stored), *names, self._counting(family.owner, -1), RecordAdded(Record(GONE.name, family.id)),
-                                 events=[self.event(ctx, CHANGED, family, action="delete")])
+        self._kernel.writer.save(
+            RecordRemoved(family.stored),
+            *names,
+            self._counting(family.owner, -1),
+            RecordAdded(Record(GONE.name, family.id)),
+            events=[self.event(ctx, CHANGED, family, action="delete")],
+        )
         self.sweep(family.id, _IN_REQUEST)
 
     def sweep(self, family_id: str, most: int) -> bool:
-        """Remove at most so many records that a deleted family has left; True: none is left. May be called by several at once."""
-        queries = [RecordQuery(VERSIONS.name, 0, prefix=f"{family_id}:", limit=_AT_ONCE), RecordQuery(MOVES.name, prefix=f"{family_id}:", limit=_AT_ONCE),
-                   RecordQuery(LABELS.name, prefix=f"{family_id}:", limit=_AT_ONCE)]
+        """Remove at most so many records that a deleted family has left; True: none is left. May be called by several
+        at once."""
+        queries = [
+            RecordQuery(VERSIONS.name, 0, prefix=f"{family_id}:", limit=_AT_ONCE),
+            RecordQuery(MOVES.name, prefix=f"{family_id}:", limit=_AT_ONCE),
+            RecordQuery(LABELS.name, prefix=f"{family_id}:", limit=_AT_ONCE),
+        ]
         for query in queries:
             while page := self._records.find(query):
                 if (most := most - len(page)) < 0:
@@ -178,15 +211,19 @@ class Keeping:
         """In one commit with what says that the family is deleted: while that is there no family has the id."""
         for gone in self._records.find(RecordQuery(GONE.name, equal=[family_id])):
             listed = unlisting(self._records, {x.image_id: None for x in records if x.image_id is not None})
-            self._kernel.writer.save(RecordChanged(gone, replace(gone, version=gone.version + 1)), *(RecordRemoved(x) for x in records), *listed)
+            self._kernel.writer.save(
+                RecordChanged(gone, replace(gone, version=gone.version + 1)),
+                *(RecordRemoved(x) for x in records),
+                *listed,
+            )
             return True
         return False
 
-    # -- versions ----------------------------------------------------------------------------------------------------
+    # -- versions ----------------------------------------------------------------------------------
     @again
     def add(self, ctx: Context, family_id: str, label: str, wanted: Mapping[str, Any]) -> tuple[Version, bool]:
-        """The version, and whether it is new: saying the same again changes nothing. Raises RecordNotFound, ImageNotFound, Forbidden, Conflict, WrongStatus,
-        QuotaExceeded."""
+        """The version, and whether it is new: saying the same again changes nothing. Raises RecordNotFound,
+        ImageNotFound, Forbidden, Conflict, WrongStatus, QuotaExceeded."""
         family = self._catalogue.get(ctx, family_id)
         self._kernel.policy.authorize(ctx, "families_version", family.target)
         check_label(label)
@@ -194,13 +231,24 @@ class Keeping:
         self._kernel.policy.authorize(ctx, "modify_image", image)
         if image.owner != family.owner:
             raise errors.Forbidden(f"image {image.id} belongs to another project than family {family.name}")
-        version = Version(image.id, family.id, label, family.versions + 1, stamp(self._kernel.clock()), wanted.get("architecture"), wanted.get("firmware"),
-                          wanted.get("latest", True))
+        version = Version(
+            image.id,
+            family.id,
+            label,
+            family.versions + 1,
+            stamp(self._kernel.clock()),
+            wanted.get("architecture"),
+            wanted.get("firmware"),
+            wanted.get("latest", True),
+        )
         same = self._catalogue.version_of(image.id)
         if same is not None and (there := self._known(ctx, same, version)):
             return there, False
         if self._records.find(RecordQuery(LABELS.name, equal=[f"{family.id}:{label}"], limit=1)):
-            raise errors.Conflict(f"label {label} is, or was, that of another image of family {family.name}: versions don't change; take another label")
+            raise errors.Conflict(
+                f"label {label} is, or was, that of another image of family {family.name}: versions don't change; take"
+                " another label"
+            )
         image.require(Status.ACTIVE)
         most: int = self._conf.versions_per_family
         if family.versions >= most:
@@ -210,20 +258,45 @@ class Keeping:
         if same is not None:  # of a family that is no more
             keeping = RecordChanged(same.stored, replace(version.saved(), version=same.stored.version + 1))
         label_kept = RecordAdded(Record(LABELS.name, f"{family.id}:{label}", {"image": image.id}))
-        self.save(after, keeping, label_kept, *unlisting(self._records, {image.id: None}), events=[self.event(ctx, VERSIONED, family, action="add", label=label, image_id=image.id)])
+        self.save(
+            after,
+            keeping,
+            label_kept,
+            *unlisting(self._records, {image.id: None}),
+            events=[self.event(ctx, VERSIONED, family, action="add", label=label, image_id=image.id)],
+        )
         return version, True
 
     def _known(self, ctx: Context, same: Version, wanted: Version) -> Version | None:
         """None: the family whose version it was is no more. Raises Conflict."""
         if same.family == wanted.family:
-            if replace(same, record=None, number=wanted.number, created_at=wanted.created_at, deprecated_at=None, obsolete_at=None, ends_at=None, replacement=None,
-                       reason=None, leaving_at=None) == wanted:
+            if (
+                replace(
+                    same,
+                    record=None,
+                    number=wanted.number,
+                    created_at=wanted.created_at,
+                    deprecated_at=None,
+                    obsolete_at=None,
+                    ends_at=None,
+                    replacement=None,
+                    reason=None,
+                    leaving_at=None,
+                )
+                == wanted
+            ):
                 return same
-            raise errors.Conflict(f"image {same.image_id} is version {same.label} of this family already, and versions don't change")
+            raise errors.Conflict(
+                f"image {same.image_id} is version {same.label} of this family already, and versions don't change"
+            )
         other = self._catalogue.by_id([same.family]).get(same.family)
         if other is None:
             return None
-        name = f"version {same.label} of family {other.name}" if self._catalogue.sees(ctx, other) else "a version of another family"
+        name = (
+            f"version {same.label} of family {other.name}"
+            if self._catalogue.sees(ctx, other)
+            else "a version of another family"
+        )
         raise errors.Conflict(f"image {same.image_id} is {name}: an image is a version of one family")
 
     @again
@@ -234,32 +307,49 @@ class Keeping:
         version = self._catalogue.version(ctx, family, label)
         if pointing := family.pointing(version.image_id):
             raise errors.Conflict(f"{pointing} to version {label}: promote another one first")
-        self.save(family, RecordRemoved(version.stored), *unlisting(self._records, {version.image_id: None}), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
+        self.save(
+            family,
+            RecordRemoved(version.stored),
+            *unlisting(self._records, {version.image_id: None}),
+            events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)],
+        )
 
     def check_image(self, _ctx: Context, before: Image | None, after: Image | None) -> None:
-        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while."""
+        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no
+        channel is moved to it, for a while."""
         if before is not None and after is not None and before.owner != after.owner:
             self._moving.add(after.id)
         if before is not None and after is None and not before.protected:
             self._check_leaving(before)
 
     def image_changed(self, notification: Notification) -> None:
-        """Subscribed to: a family says nothing of an image that has become another project's. Where this process dies before, the job ``families_unlist`` does it."""
+        """Subscribed to: a family says nothing of an image that has become another project's. Where this process dies
+        before, the job ``families_unlist`` does it."""
         event = notification.event
         if not isinstance(event, ImageEvent) or event.image.id not in self._moving:
             return
         self._moving.discard(event.image.id)
-        if (version := self._catalogue.version_of(event.image.id)) is not None and (changes := self.unlisting([version], event.image.owner or "")):
+        if (version := self._catalogue.version_of(event.image.id)) is not None and (
+            changes := self.unlisting([version], event.image.owner or "")
+        ):
             self._kernel.writer.save(*changes)
 
     def unlisting(self, versions: Sequence[Version], owner: str | None = None) -> list[RecordChange]:
-        """What brings the lists of others in line with the dates; nothing of what is so already. ``owner``: of all these images, where it has changed."""
+        """What brings the lists of others in line with the dates; nothing of what is so already. ``owner``: of all
+        these images, where it has changed."""
         families = self._catalogue.by_id(x.family for x in versions)
-        wanted = {x.image_id: x.unlisted_from if x.family in families and owner in (None, families[x.family].owner) else None for x in versions}
+        wanted = {
+            x.image_id: x.unlisted_from if x.family in families and owner in (None, families[x.family].owner) else None
+            for x in versions
+        }
         changes = unlisting(self._records, wanted)
         if owner is not None:
             return changes
-        left = {x.record.id if isinstance(x, RecordAdded) else x.after.id for x in changes if not isinstance(x, RecordRemoved)}
+        left = {
+            x.record.id if isinstance(x, RecordAdded) else x.after.id
+            for x in changes
+            if not isinstance(x, RecordRemoved)
+        }
         others = [x.image_id for x in versions if x.image_id in left and not self._owns(families[x.family], x.image_id)]
         return unlisting(self._records, {**wanted, **dict.fromkeys(others)}) if others else changes
 
@@ -276,14 +366,19 @@ class Keeping:
             return
         # first the mark, which a move that is under way trips over, then the look
         try:
-            self._kernel.writer.save(RecordChanged(version.stored, replace(version, leaving_at=stamp(self._kernel.clock())).saved()))
+            self._kernel.writer.save(
+                RecordChanged(version.stored, replace(version, leaving_at=stamp(self._kernel.clock())).saved())
+            )
         except errors.RecordNotFound:
             raise errors.ConcurrentChange(f"image {before.id} was taken out of its family meanwhile") from None
         family = self._catalogue.by_id([version.family]).get(version.family)
         if family is None or family.owner != before.owner:  # nobody holds another project's image
             return
         if pointing := family.pointing(before.id):
-            raise errors.Conflict(f"image {before.id} can't be deleted: {pointing} to it, as version {version.label}; promote another version, or delete what points there")
+            raise errors.Conflict(
+                f"image {before.id} can't be deleted: {pointing} to it, as version {version.label}; promote another"
+                " version, or delete what points there"
+            )
 
 
 def _naming(family: Family, record_id: str) -> RecordAdded:
@@ -299,6 +394,8 @@ def _of_one_kind(family: Family, version: Version) -> Family:
     for what in ("architecture", "firmware"):
         had, has = getattr(family, what), getattr(version, what)
         if had != has:
-            raise errors.Conflict(f"{what}: versions of family {family.name} that may become latest have {had or 'none'}, and this one {has or 'none'}; "
-                                  "make a family of its own for it, or add it with latest = false")
+            raise errors.Conflict(
+                f"{what}: versions of family {family.name} that may become latest have {had or 'none'}, and this one"
+                f" {has or 'none'}; make a family of its own for it, or add it with latest = false"
+            )
     return family

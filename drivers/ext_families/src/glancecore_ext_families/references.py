@@ -1,4 +1,5 @@
-"""Names of families, versions and channels, and references made of them: ``debian/13``, ``debian/13@stable``, ``debian/13:20260101``."""
+"""Names of families, versions and channels, and references made of them: ``debian/13``, ``debian/13@stable``,
+``debian/13:20260101``."""
 
 from __future__ import annotations
 
@@ -40,8 +41,10 @@ class Reference:
 def check_family(name: str) -> None:
     """Raises Invalid."""
     if len(name) > LONGEST_FAMILY or not _FAMILY.fullmatch(name):
-        raise errors.Invalid(f"name: {text.shortened(name)!r} is no name of a family: up to four parts with slashes between, each of small letters, digits, dots, "
-                             f"hyphens and underscores; at most {LONGEST_FAMILY} characters")
+        raise errors.Invalid(
+            f"name: {text.shortened(name)!r} is no name of a family: up to four parts with slashes between, each of"
+            f" small letters, digits, dots, hyphens and underscores; at most {LONGEST_FAMILY} characters"
+        )
     if taken := sorted(_ROUTES & set(name.split("/"))):
         raise errors.Invalid(f"name: no part of it may be {taken[0]!r}, which is a part of an image")
     if _UUID.fullmatch(name):
@@ -51,12 +54,21 @@ def check_family(name: str) -> None:
 def check_label(label: str) -> None:
     """Raises Invalid."""
     if not _LABEL.fullmatch(label):
-        raise errors.Invalid(f"label: {text.shortened(label)!r} is not 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit")
+        raise errors.Invalid(
+            f"label: {text.shortened(label)!r} is not 1 to 64 letters, digits, dots, hyphens and underscores, the first"
+            " a letter or digit"
+        )
 
 
 def check_channel(channel: str) -> None:
     """Raises Invalid; Conflict for ``latest``, which nobody moves."""
     if channel == LATEST:
-        raise errors.Conflict("channel latest is always the newest version that may be used: add, deprecate or deactivate versions to move it")
+        raise errors.Conflict(
+            "channel latest is always the newest version that may be used: add, deprecate or deactivate versions to"
+            " move it"
+        )
     if not _CHANNEL.fullmatch(channel):
-        raise errors.Invalid(f"channel: {text.shortened(channel)!r} is not 1 to 32 small letters, digits, dots, hyphens and underscores, the first a letter or digit")
+        raise errors.Invalid(
+            f"channel: {text.shortened(channel)!r} is not 1 to 32 small letters, digits, dots, hyphens and underscores,"
+            " the first a letter or digit"
+        )

@@ -26,7 +26,10 @@ _MOST_BODY = 16_000
 _MOST_LOOKED, _LOOK = 2000, 100
 #: How a marker begins that is no label: behind the version of that number, which the caller may not be shown.
 _PLACE = "~"
-_CHECKS = {name: request_body.Checker(getattr(schemas, name)) for name in ("CREATE", "CHANGE", "ADD", "DEPRECATE", "PROMOTE", "MOVE", "REASON")}
+_CHECKS = {
+    name: request_body.Checker(getattr(schemas, name))
+    for name in ("CREATE", "CHANGE", "ADD", "DEPRECATE", "PROMOTE", "MOVE", "REASON")
+}
 
 
 class Routes:
@@ -43,41 +46,140 @@ class Routes:
         moved = {200: schemas.CHANNEL_SHOWN}
         said: dict[str, Any] = {"tag": "families"}
         return [
-            Route("GET", many, self.list, "List families: your project's own, then public ones", {200: schemas.listed("families", schemas.FAMILY)},
-                  params=(*paging.PARAMS, Param("name", "Exactly this name: your project's own family first.")), **said),
+            Route(
+                "GET",
+                many,
+                self.list,
+                "List families: your project's own, then public ones",
+                {200: schemas.listed("families", schemas.FAMILY)},
+                params=(*paging.PARAMS, Param("name", "Exactly this name: your project's own family first.")),
+                **said,
+            ),
             Route("POST", many, self.create, "Create a family", {201: schemas.FAMILY}, body=schemas.CREATE, **said),
             Route("GET", one, self.show, "Show a family", {200: schemas.FAMILY}, **said),
             Route("PATCH", one, self.change, "Change a family", {200: schemas.FAMILY}, body=schemas.CHANGE, **said),
-            Route("DELETE", one, self.delete, "Delete a family; its images stay", {204: None},
-                  params=(Param("force", "true: also when it has versions or channels.", schema={"type": "string", "enum": ["true", "false"]}),), **said),
-            Route("GET", f"{one}/versions", self.versions, "List versions, the newest first", {200: schemas.listed("versions", schemas.VERSION)}, params=paging.PARAMS, **said),
-            Route("PUT", version, self.add, "Add an image as a version, for good", {200: schemas.VERSION, 201: schemas.VERSION}, body=schemas.ADD, **said),
+            Route(
+                "DELETE",
+                one,
+                self.delete,
+                "Delete a family; its images stay",
+                {204: None},
+                params=(
+                    Param(
+                        "force",
+                        "true: also when it has versions or channels.",
+                        schema={"type": "string", "enum": ["true", "false"]},
+                    ),
+                ),
+                **said,
+            ),
+            Route(
+                "GET",
+                f"{one}/versions",
+                self.versions,
+                "List versions, the newest first",
+                {200: schemas.listed("versions", schemas.VERSION)},
+                params=paging.PARAMS,
+                **said,
+            ),
+            Route(
+                "PUT",
+                version,
+                self.add,
+                "Add an image as a version, for good",
+                {200: schemas.VERSION, 201: schemas.VERSION},
+                body=schemas.ADD,
+                **said,
+            ),
             Route("GET", version, self.version, "Show a version", {200: schemas.VERSION}, **said),
-            Route("DELETE", version, self.take_out, "Take a version out of its family; the image stays", {204: None}, **said),
-            Route("POST", f"{version}/actions/deprecate", self.deprecate, "Deprecate a version, now or later", {200: schemas.VERSION}, body=schemas.DEPRECATE, **said),
-            Route("POST", f"{version}/actions/restore", self.restore, "Take a deprecation back", {200: schemas.VERSION}, body=schemas.REASON, **said),
-            Route("GET", f"{one}/channels", self.channels, "List channels", {200: schemas.listed("channels", schemas.CHANNEL_SHOWN)}, **said),
+            Route(
+                "DELETE",
+                version,
+                self.take_out,
+                "Take a version out of its family; the image stays",
+                {204: None},
+                **said,
+            ),
+            Route(
+                "POST",
+                f"{version}/actions/deprecate",
+                self.deprecate,
+                "Deprecate a version, now or later",
+                {200: schemas.VERSION},
+                body=schemas.DEPRECATE,
+                **said,
+            ),
+            Route(
+                "POST",
+                f"{version}/actions/restore",
+                self.restore,
+                "Take a deprecation back",
+                {200: schemas.VERSION},
+                body=schemas.REASON,
+                **said,
+            ),
+            Route(
+                "GET",
+                f"{one}/channels",
+                self.channels,
+                "List channels",
+                {200: schemas.listed("channels", schemas.CHANNEL_SHOWN)},
+                **said,
+            ),
             Route("GET", channel, self.channel, "Show a channel", moved, **said),
             Route("PUT", channel, self.promote, "Point a channel to a version", moved, body=schemas.PROMOTE, **said),
             Route("DELETE", channel, self.drop, "Delete a channel", {204: None}, **said),
-            Route("POST", f"{channel}/actions/rollback", self.roll_back, "Point a channel to where it pointed before", moved, body=schemas.MOVE, **said),
-            Route("POST", f"{channel}/actions/pin", self.pin, "Pin a channel: it is not moved until it is unpinned", moved, body=schemas.MOVE, **said),
+            Route(
+                "POST",
+                f"{channel}/actions/rollback",
+                self.roll_back,
+                "Point a channel to where it pointed before",
+                moved,
+                body=schemas.MOVE,
+                **said,
+            ),
+            Route(
+                "POST",
+                f"{channel}/actions/pin",
+                self.pin,
+                "Pin a channel: it is not moved until it is unpinned",
+                moved,
+                body=schemas.MOVE,
+                **said,
+            ),
             Route("POST", f"{channel}/actions/unpin", self.unpin, "Unpin a channel", moved, body=schemas.MOVE, **said),
-            Route("GET", f"{channel}/history", self.history, "Moves of a channel, the last one first", {200: schemas.listed("moves", schemas.MOVED)},
-                  params=(paging.PARAMS[0], Param("marker", "Number of the last move of the page before: see next.")), **said),
+            Route(
+                "GET",
+                f"{channel}/history",
+                self.history,
+                "Moves of a channel, the last one first",
+                {200: schemas.listed("moves", schemas.MOVED)},
+                params=(paging.PARAMS[0], Param("marker", "Number of the last move of the page before: see next.")),
+                **said,
+            ),
         ]
 
-    # -- families ----------------------------------------------------------------------------------------------------
+    # -- families ----------------------------------------------------------------------------------
     def list(self, request: Request, ctx: Context) -> Response:
         limit, marker = paging.limit(request), request.args.get("marker")
-        self._kernel.policy.authorize(ctx, "families_show", {"project_id": ctx.project, "owner": ctx.project, "visibility": "public", "member_id": None})
+        self._kernel.policy.authorize(
+            ctx,
+            "families_show",
+            {"project_id": ctx.project, "owner": ctx.project, "visibility": "public", "member_id": None},
+        )
         if "name" in request.args:
             return json_response({"families": self._families(ctx, self._catalogue.by_name(ctx, request.args["name"]))})
         found = self._catalogue.page(ctx, marker, limit)
-        return paging.listed(request, "families", self._families(ctx, found), found[-1].id if len(found) == limit else None)
+        return paging.listed(
+            request, "families", self._families(ctx, found), found[-1].id if len(found) == limit else None
+        )
 
     def create(self, request: Request, ctx: Context) -> Response:
-        self._kernel.policy.authorize(ctx, "families_change", {"project_id": ctx.project, "owner": ctx.project, "visibility": "private", "member_id": None})
+        self._kernel.policy.authorize(
+            ctx,
+            "families_change",
+            {"project_id": ctx.project, "owner": ctx.project, "visibility": "private", "member_id": None},
+        )
         return json_response(schemas.family(self._keeping.create(ctx, _body(request, "CREATE"))), 201)
 
     def show(self, _request: Request, ctx: Context, family_id: str) -> Response:
@@ -96,7 +198,7 @@ class Routes:
         self._keeping.delete(ctx, family_id, force=force == "true")
         return empty()
 
-    # -- versions ----------------------------------------------------------------------------------------------------
+    # -- versions ----------------------------------------------------------------------------------
     def versions(self, request: Request, ctx: Context, family_id: str) -> Response:
         limit, marker = paging.limit(request), request.args.get("marker")
         family = self._catalogue.get(ctx, family_id)
@@ -139,7 +241,7 @@ class Routes:
         self._may(ctx, "families_version", family_id)
         return self._version(self._dating.restore(ctx, family_id, label, _body(request, "REASON").get("reason", "")))
 
-    # -- channels ----------------------------------------------------------------------------------------------------
+    # -- channels ----------------------------------------------------------------------------------
     def channels(self, _request: Request, ctx: Context, family_id: str) -> Response:
         family = self._catalogue.get(ctx, family_id)
         seen, whole = family.channels, self._catalogue.inspects(ctx, family)
@@ -176,7 +278,9 @@ class Routes:
 
     def unpin(self, request: Request, ctx: Context, family_id: str, channel: str) -> Response:
         self._may(ctx, "families_move", family_id)
-        return _channel(channel, self._moving.pin(ctx, family_id, channel, _asked(_body(request, "MOVE")), pinned=False))
+        return _channel(
+            channel, self._moving.pin(ctx, family_id, channel, _asked(_body(request, "MOVE")), pinned=False)
+        )
 
     def drop(self, request: Request, ctx: Context, family_id: str, channel: str) -> Response:
         request_body.forbid(request)
@@ -187,10 +291,17 @@ class Routes:
         limit, marker = paging.limit(request), request.args.get("marker")
         family = self._catalogue.get(ctx, family_id)
         self._kernel.policy.authorize(ctx, "families_inspect", family.target)
-        found = self._moving.history(family, text.shortened(channel), None if marker is None else paging.whole_number("marker", marker), limit)
-        return paging.listed(request, "moves", [schemas.move(x) for x in found], str(found[-1].data["number"]) if len(found) == limit else None)
+        found = self._moving.history(
+            family, text.shortened(channel), None if marker is None else paging.whole_number("marker", marker), limit
+        )
+        return paging.listed(
+            request,
+            "moves",
+            [schemas.move(x) for x in found],
+            str(found[-1].data["number"]) if len(found) == limit else None,
+        )
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _may(self, ctx: Context, rule: str, family_id: str) -> None:
         """Before the body is read. Raises RecordNotFound, Forbidden."""
         self._kernel.policy.authorize(ctx, rule, self._catalogue.get(ctx, family_id).target)
@@ -202,11 +313,15 @@ class Routes:
     def _behind(self, ctx: Context, family: Family, marker: str) -> Version:
         """A version that the caller is shown, or a place between versions. Raises UnknownMarker."""
         if marker.startswith(_PLACE):
-            return Version("", family.id, "", paging.whole_number("marker", marker.removeprefix(_PLACE)), family.created_at)
+            return Version(
+                "", family.id, "", paging.whole_number("marker", marker.removeprefix(_PLACE)), family.created_at
+            )
         try:
             return self._catalogue.version(ctx, family, marker)
         except errors.RecordNotFound:
-            raise errors.UnknownMarker(f"marker: family {family.name} has no version {text.shortened(marker)}") from None
+            raise errors.UnknownMarker(
+                f"marker: family {family.name} has no version {text.shortened(marker)}"
+            ) from None
 
     def _version(self, version: Version, status: int = 200) -> Response:
         return json_response(schemas.version(version, self._kernel.clock()), status)

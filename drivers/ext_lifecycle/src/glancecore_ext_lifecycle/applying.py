@@ -41,24 +41,36 @@ class Applying:
         self._expected = threading.local()
 
     def apply(self, ctx: Context, plan: Record, policy: Record) -> Record:
-        """What was done of it before, when somebody broke off, is not done again. Raises Conflict, also when somebody else goes on with it."""
+        """What was done of it before, when somebody broke off, is not done again. Raises Conflict, also when somebody
+        else goes on with it."""
         plan = self._claimed(plan, policy)
         checkpoint("lifecycle.claimed")
         entries: Sequence[Mapping[str, Any]] = plan.data["entries"]  # type: ignore[assignment]
         result: list[object] = [*plan.data["result"]]  # type: ignore[misc]
         groups = self._facts.groups()
-        for entry in entries[len(result):]:
-            result.append({"image_id": entry["image_id"], "action": entry["action"], **self._applied(ctx, entry, policy, groups)})
+        for entry in entries[len(result) :]:
+            result.append(
+                {"image_id": entry["image_id"], "action": entry["action"], **self._applied(ctx, entry, policy, groups)}
+            )
             checkpoint("lifecycle.step_done")
             plan = self._renewed(plan, result)
             checkpoint("lifecycle.step_noted")
         done = self._next(plan, state="applied", result=result)
-        told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user,
-                "done": sum(x["done"] is True for x in result), "images": len(result)}  # type: ignore[index]
+        told = {
+            "policy": policy.data["name"],
+            "plan": plan.id,
+            "owner": ctx.project,
+            "user": ctx.user,
+            "done": sum(x["done"] is True for x in result),  # type: ignore[index]
+            "images": len(result),
+        }
         event = ExtensionEvent(APPLIED, policy.id, told)
         try:
             self._kernel.writer.save(RecordChanged(plan, done), events=[event])
-        except (errors.RecordNotFound, errors.ConcurrentChange):  # somebody went on in this one's place: it is done all the same
+        except (
+            errors.RecordNotFound,
+            errors.ConcurrentChange,
+        ):  # somebody went on in this one's place: it is done all the same
             self._kernel.writer.save(events=[event])
         return done
 
@@ -68,7 +80,7 @@ class Applying:
         if entry is not None and before is not None and (before.id, before.version) != (entry.image_id, entry.version):
             raise errors.Conflict(f"image {before.id} has changed since the plan was made")
 
-    # -- the claim ---------------------------------------------------------------------------------------------------
+    # -- the claim ---------------------------------------------------------------------------------
     def _claimed(self, plan: Record, policy: Record) -> Record:
         """Noted as being applied: one does it at a time."""
         now = self._kernel.clock()
@@ -78,9 +90,13 @@ class Applying:
         if state == "applying" and now < _moment(str(since)) + CLAIM_TTL:
             raise errors.Conflict(f"plan {plan.id} is being applied since {since}")
         if plan.expires_at is not None and now >= plan.expires_at:
-            raise errors.Conflict(f"plan {plan.id} was made at {plan.data['made_at']}, which is too long ago; make another one")
+            raise errors.Conflict(
+                f"plan {plan.id} was made at {plan.data['made_at']}, which is too long ago; make another one"
+            )
         if plan.data["policy_version"] != policy.version:
-            raise errors.Conflict(f"policy {policy.data['name']} has changed since plan {plan.id} was made; make another one")
+            raise errors.Conflict(
+                f"policy {policy.data['name']} has changed since plan {plan.id} was made; make another one"
+            )
         claimed = self._next(plan, state="applying")
         self._kernel.writer.save(RecordChanged(plan, claimed))
         return claimed
@@ -96,9 +112,14 @@ class Applying:
 
     def _next(self, plan: Record, **more: object) -> Record:
         now = self._kernel.clock()
-        return replace(plan, data={**plan.data, "applied_at": stamp(now), **more}, version=plan.version + 1, expires_at=now + self._keep)
+        return replace(
+            plan,
+            data={**plan.data, "applied_at": stamp(now), **more},
+            version=plan.version + 1,
+            expires_at=now + self._keep,
+        )
 
-    # -- one step ----------------------------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------
     def _applied(self, ctx: Context, entry: Mapping[str, Any], policy: Record, groups: Groups) -> dict[str, object]:
         wanted = Entry(entry["image_id"], entry["version"], entry["link"], Action(entry["action"]), entry["why"])
         try:
@@ -135,7 +156,9 @@ class Applying:
             case Action.DEPRECATE:
                 self._deprecate(ctx, entry, policy)
             case Action.HIDE:
-                images.update(ctx, entry.image_id, lambda: [patch.PatchOperation(patch.Op.REPLACE, ("os_hidden",), value=True)])
+                images.update(
+                    ctx, entry.image_id, lambda: [patch.PatchOperation(patch.Op.REPLACE, ("os_hidden",), value=True)]
+                )
             case Action.DEACTIVATE:
                 images.deactivate(ctx, entry.image_id)
             case Action.DELETE:
@@ -148,7 +171,9 @@ class Applying:
             raise errors.Conflict(f"image {entry.image_id} is no version of a family any more")
         family, version = found
         said = {x: y for x in ("obsolete_at", "ends_at", "replacement") if (y := getattr(version, x)) is not None}
-        self._families.dating.deprecate(ctx, family.id, version.label, {**said, "reason": f"policy {policy}: {entry.why}"}, entry.link)
+        self._families.dating.deprecate(
+            ctx, family.id, version.label, {**said, "reason": f"policy {policy}: {entry.why}"}, entry.link
+        )
 
     @contextmanager
     def _expecting(self, entry: Entry) -> Any:

@@ -1,4 +1,5 @@
-"""Who makes a plan, and how many policies a project has: what is decided on top of what was read, and committed only on top of that."""
+"""Who makes a plan, and how many policies a project has: what is decided on top of what was read, and committed only on
+top of that."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ class Claims:
         self._most = most
 
     def counting(self, owner: str | None, by: int, there: Callable[[], int]) -> RecordChange:
-        """So many policies more. ``there``: how many the project has, where they were never counted. Raises QuotaExceeded."""
+        """So many policies more. ``there``: how many the project has, where they were never counted. Raises
+        QuotaExceeded."""
         record_id = _digest(owner)
         try:
             count = int(str(self._records.get(PROJECTS.name, record_id).data["policies"]))
@@ -66,7 +68,8 @@ class Claims:
 
     @contextmanager
     def planning(self, owner: str | None) -> Iterator[Callable[[], None]]:
-        """One at a time looks through a project's images. Gives what is to be called from time to time. Raises Conflict."""
+        """One at a time looks through a project's images. Gives what is to be called from time to time. Raises
+        Conflict."""
         now = self._kernel.clock()
         claim = Record(PLANNING.name, _digest(owner), {"since": stamp(now)}, expires_at=now + CLAIM_TTL)
         try:
@@ -75,7 +78,10 @@ class Claims:
             held = [self._saved(owner, None, claim)]
         else:
             if before.expires_at is not None and now < before.expires_at:
-                raise errors.Conflict(f"a plan of your project is being made since {before.data['since']}; make the next one when it is there")
+                raise errors.Conflict(
+                    f"a plan of your project is being made since {before.data['since']}; make the next one when it is"
+                    " there"
+                )
             held = [self._saved(owner, before, claim)]
 
         def renew() -> None:
@@ -86,16 +92,26 @@ class Claims:
         try:
             yield renew
         finally:
-            with suppress(errors.RecordNotFound, errors.ConcurrentChange):  # it took so long that somebody else has begun
+            with suppress(
+                errors.RecordNotFound, errors.ConcurrentChange
+            ):  # it took so long that somebody else has begun
                 self._kernel.writer.save(RecordRemoved(held[0]))
 
     def _saved(self, owner: str | None, before: Record | None, claim: Record) -> Record:
         """Raises Conflict."""
-        after = Record(claim.collection, claim.id, claim.data, expires_at=claim.expires_at, version=before.version + 1 if before else 1)
+        after = Record(
+            claim.collection,
+            claim.id,
+            claim.data,
+            expires_at=claim.expires_at,
+            version=before.version + 1 if before else 1,
+        )
         try:
             self._kernel.writer.save(RecordChanged(before, after) if before else RecordAdded(after))
         except (errors.RecordExists, errors.RecordNotFound, errors.ConcurrentChange):
-            raise errors.Conflict(f"a plan of project {owner} is being made by somebody else; make the next one when it is there") from None
+            raise errors.Conflict(
+                f"a plan of project {owner} is being made by somebody else; make the next one when it is there"
+            ) from None
         return after
 
 

@@ -21,7 +21,13 @@ _PROJECT = Argument(("--project",), {"required": True, "help": "the project whos
 def declare(manage: CommandTree) -> None:
     manage.add("list", "policies of all projects", _list)
     manage.add("plan", "plan what the policies of a project would do now", _plan, _PROJECT)
-    manage.add("apply", "do what a plan says, as a member and admin of its project", _apply, _PROJECT, Argument(("--plan",), {"required": True, "help": "the plan's id"}))
+    manage.add(
+        "apply",
+        "do what a plan says, as a member and admin of its project",
+        _apply,
+        _PROJECT,
+        Argument(("--plan",), {"required": True, "help": "the plan's id"}),
+    )
 
 
 def _ctx(args: argparse.Namespace) -> Context:
@@ -32,7 +38,11 @@ def _list(lifecycle: Lifecycle, args: argparse.Namespace, say: Print) -> int:
     after: tuple[str, str] | None = None
     while page := lifecycle.kernel.records.find(RecordQuery(POLICIES.name, after=after)):
         for x in page:
-            say(json.dumps({"id": x.id, **x.data}) if args.json else f"{x.id} {escaped(str(x.data['name']))} ({escaped(str(x.data['owner']))})")
+            say(
+                json.dumps({"id": x.id, **x.data})
+                if args.json
+                else f"{x.id} {escaped(str(x.data['name']))} ({escaped(str(x.data['owner']))})"
+            )
         after = (page[-1].id, page[-1].id)
     return 0
 
@@ -57,7 +67,10 @@ def _say(plan: Record, what: str, args: argparse.Namespace, say: Print) -> None:
         say(json.dumps({"id": plan.id, **plan.data}))
         return
     rows: Any = plan.data[what]
-    say(f"plan {plan.id} of policy {plan.data['policy_id']}: {counted(len(rows), 'image')}, {plan.data['left']} more behind them")
+    say(
+        f"plan {plan.id} of policy {plan.data['policy_id']}: {counted(len(rows), 'image')}, {plan.data['left']} more"
+        " behind them"
+    )
     notes: Any = plan.data.get("notes", [])
     for note in notes:
         say(f"  note: {escaped(note)}")

@@ -1,4 +1,5 @@
-"""The decision: what a policy wants done to which images. A function of its arguments; nothing here asks or changes anything."""
+"""The decision: what a policy wants done to which images. A function of its arguments; nothing here asks or changes
+anything."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ _TAKES_AWAY = frozenset({Action.DEACTIVATE, Action.DELETE})
 
 
 def decide(policy: Mapping[str, Any], facts: Iterable[Fact], now: datetime) -> list[Entry]:
-    """At most one entry for each selected image, the oldest images first. Keeping is stronger than every step; what is held is kept."""
+    """At most one entry for each selected image, the oldest images first. Keeping is stronger than every step; what is
+    held is kept."""
     groups: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
         if selected(policy["selector"], fact):
@@ -41,7 +43,12 @@ def due(policy: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> Ent
 def enough(policy: Mapping[str, Any], fact: Fact) -> int:
     """How many newer ones that can be used make a difference to the image: more of them change nothing."""
     last = _LAST.fullmatch(fact.properties.get("uuid_validity") or "")
-    counts: list[int] = [1, (policy.get("keep") or {}).get("newest", 0), int(last[1]) if last else 0, *(x.get("beyond", 0) for x in policy["steps"])]
+    counts: list[int] = [
+        1,
+        (policy.get("keep") or {}).get("newest", 0),
+        int(last[1]) if last else 0,
+        *(x.get("beyond", 0) for x in policy["steps"]),
+    ]
     return max(counts)
 
 
@@ -61,8 +68,12 @@ def _kept(keep: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> boo
     used = keep.get("used_within_days")
     if used is not None and (fact.idle_since is None or fact.idle_since > now - days(used)):
         return True
-    return (newer < keep.get("newest", 0) or fact.created_at > now - days(keep.get("younger_than_days", 0)) or bool(fact.tags & set(keep.get("tags", ())))
-            or any(fact.properties.get(x) == y for x, y in keep.get("properties", {}).items()))
+    return (
+        newer < keep.get("newest", 0)
+        or fact.created_at > now - days(keep.get("younger_than_days", 0))
+        or bool(fact.tags & set(keep.get("tags", ())))
+        or any(fact.properties.get(x) == y for x, y in keep.get("properties", {}).items())
+    )
 
 
 def _valid(fact: Fact, newer: int, now: datetime) -> bool:
@@ -75,7 +86,12 @@ def _valid(fact: Fact, newer: int, now: datetime) -> bool:
 
 def _next(steps: Sequence[Mapping[str, Any]], fact: Fact) -> Mapping[str, Any] | None:
     """The first step that the image has not taken, of those that it can take."""
-    taken = {Action.DEPRECATE: fact.family is None or not fact.current, Action.HIDE: fact.hidden, Action.DEACTIVATE: not fact.active, Action.DELETE: False}
+    taken = {
+        Action.DEPRECATE: fact.family is None or not fact.current,
+        Action.HIDE: fact.hidden,
+        Action.DEACTIVATE: not fact.active,
+        Action.DELETE: False,
+    }
     return next((x for x in steps if not taken[Action(x["action"])]), None)
 
 

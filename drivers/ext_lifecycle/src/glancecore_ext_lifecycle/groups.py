@@ -1,4 +1,5 @@
-"""Of the images that one is counted with, those that are newer and can be used: each is looked at once for a plan that is applied, and again only when it has changed."""
+"""Of the images that one is counted with, those that are newer and can be used: each is looked at once for a plan that
+is applied, and again only when it has changed."""
 
 from __future__ import annotations
 
@@ -33,8 +34,9 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Group:
-    """Those that can be used, from the newest on, down to ``most`` that the policy selects; ``whole``: all. ``family``: its id and the version of its record, None: they are
-    counted by their name. ``until``: when one ceases to be current."""
+    """Those that can be used, from the newest on, down to ``most`` that the policy selects; ``whole``: all. ``family``:
+    its id and the version of its record, None: they are counted by their name. ``until``: when one ceases to be
+    current."""
 
     most: int
     family: tuple[str, int] | None
@@ -66,14 +68,17 @@ class Groups:
         self._looks = 0
 
     def newer(self, ctx: Context, policy: Mapping[str, Any], fact: Fact) -> tuple[int, bool]:
-        """How many newer ones than it can be used that the policy selects, as far as they make a difference; and whether there are any, selected or not. As it is now. Raises
-        LimitExceeded when that would cost one request too much."""
+        """How many newer ones than it can be used that the policy selects, as far as they make a difference; and
+        whether there are any, selected or not. As it is now. Raises LimitExceeded when that would cost one request too
+        much."""
         most, group = enough(policy, fact), self._groups.get(fact.group)
         if group is not None and (group.whole or most <= group.most) and self._refreshed(ctx, policy, fact, group):
             newer = _newer(group, fact)
             if group.whole or sum(x.chosen for x in newer) >= most:
                 return sum(x.chosen for x in newer), bool(newer)
-        group = self._groups[fact.group] = self._look(ctx, policy, fact, most if group is None else max(most, 2 * group.most))
+        group = self._groups[fact.group] = self._look(
+            ctx, policy, fact, most if group is None else max(most, 2 * group.most)
+        )
         newer = _newer(group, fact)
         return sum(x.chosen for x in newer), bool(newer)
 
@@ -97,7 +102,9 @@ class Groups:
 
     def _refreshed(self, ctx: Context, policy: Mapping[str, Any], fact: Fact, group: Group) -> bool:
         """What has changed is looked at again; False: all of it must be."""
-        if self._reading.family_of(fact) != group.family or (group.until is not None and self._kernel.clock() >= group.until):
+        if self._reading.family_of(fact) != group.family or (
+            group.until is not None and self._kernel.clock() >= group.until
+        ):
             return False
         self._count(len(group.known))
         changed: list[str] = []

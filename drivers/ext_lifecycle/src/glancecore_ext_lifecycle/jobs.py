@@ -16,7 +16,10 @@ class Plan(PeriodicJob):
     """Plans every policy, as a member of its project would; it applies nothing."""
 
     interval = 86_400.0
-    summary = "plans what each lifecycle policy would do (events lifecycle.plan tell of it), and forgets old plans; it changes no image"
+    summary = (
+        "plans what each lifecycle policy would do (events lifecycle.plan tell of it), and forgets old plans; it"
+        " changes no image"
+    )
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
         super().__init__(conf, tools)
@@ -42,7 +45,9 @@ class Plan(PeriodicJob):
                     continue
                 notes: Any = plan.data["notes"]
                 for note in notes:
-                    turn.find("unknown", policy.id, f"policy {policy.data['name']} of project {policy.data['owner']}: {note}")
+                    turn.find(
+                        "unknown", policy.id, f"policy {policy.data['name']} of project {policy.data['owner']}: {note}"
+                    )
                 if plan.data["entries"]:
                     turn.find("due", policy.id, f"plan {plan.id} of policy {policy.data['name']} has something to do")
             after = (page[-1].id, page[-1].id)

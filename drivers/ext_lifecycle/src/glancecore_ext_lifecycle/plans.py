@@ -34,21 +34,27 @@ class Plans:
         self._applying = Applying(kernel, families, self._facts, timedelta(hours=conf.plan_hours))
         self.check_image = self._applying.check_image
 
-    # -- policies ----------------------------------------------------------------------------------------------------
+    # -- policies ----------------------------------------------------------------------------------
     def policy(self, ctx: Context, policy_id: str, rule: str = "lifecycle_show") -> Record:
         """Raises RecordNotFound also when it is another project's; Forbidden."""
         return self._own(ctx, POLICIES.name, policy_id, rule, "policy")
 
     def policies(self, ctx: Context) -> list[Record]:
         most: int = self._conf.policies_per_project
-        return self._records.find(RecordQuery(POLICIES.name, 0, [ctx.project], limit=2 * most)) if ctx.project is not None else []
+        return (
+            self._records.find(RecordQuery(POLICIES.name, 0, [ctx.project], limit=2 * most))
+            if ctx.project is not None
+            else []
+        )
 
     def write(self, ctx: Context, body: Mapping[str, Any], policy_id: str | None = None) -> Record:
         """A new one, or in the place of that one. Raises Forbidden, Invalid, QuotaExceeded, ConcurrentChange."""
         if ctx.project is None:
             raise errors.Forbidden("a policy is of a project's images; your credentials are of no project")
         if absent := self._facts.absent(ctx, body):
-            raise errors.Invalid(f"selector.families: your project has no family {', '.join(absent)}; make it first, or leave it out")
+            raise errors.Invalid(
+                f"selector.families: your project has no family {', '.join(absent)}; make it first, or leave it out"
+            )
         data = {**body, "owner": ctx.project, "written_at": stamp(self._kernel.clock())}
         if policy_id is not None:
             before = self.policy(ctx, policy_id, "lifecycle_change")
@@ -59,7 +65,9 @@ class Plans:
 
     @again
     def _add(self, ctx: Context, made: Record) -> Record:
-        self._kernel.writer.save(RecordAdded(made), self._claims.counting(ctx.project, 1, lambda: len(self.policies(ctx))))
+        self._kernel.writer.save(
+            RecordAdded(made), self._claims.counting(ctx.project, 1, lambda: len(self.policies(ctx)))
+        )
         return made
 
     @again
@@ -67,9 +75,11 @@ class Plans:
         """With its plans, but for one that is being applied: that one tells what was done until it is old."""
         policy = self.policy(ctx, policy_id, "lifecycle_change")
         plans = [RecordRemoved(x) for x in self.plans_of(policy.id) if x.data["state"] != "applying"]
-        self._kernel.writer.save(RecordRemoved(policy), *plans, self._claims.counting(ctx.project, -1, lambda: len(self.policies(ctx))))
+        self._kernel.writer.save(
+            RecordRemoved(policy), *plans, self._claims.counting(ctx.project, -1, lambda: len(self.policies(ctx)))
+        )
 
-    # -- plans -------------------------------------------------------------------------------------------------------
+    # -- plans -------------------------------------------------------------------------------------
     def plan(self, ctx: Context, plan_id: str, rule: str = "lifecycle_show") -> Record:
         """Raises RecordNotFound, Forbidden."""
         return self._own(ctx, PLANS.name, plan_id, rule, "plan")
@@ -79,18 +89,45 @@ class Plans:
         return self._records.find(RecordQuery(PLANS.name, 0, prefix=f"{policy_id}:", descending=True, limit=1000))
 
     def make(self, ctx: Context, policy: Record) -> Record:
-        """What the policy would do now: nothing is changed by it. Raises Conflict when another plan of the project is being made."""
+        """What the policy would do now: nothing is changed by it. Raises Conflict when another plan of the project is
+        being made."""
         now = self._kernel.clock()
         with self._claims.planning(ctx.project) as turn:
             entries = decide(policy.data, self._facts.of_project(ctx, policy.data, turn), now)
         most = int(self._conf.images_per_plan)
-        data = {"policy_id": policy.id, "policy_version": policy.version, "owner": ctx.project, "made_at": stamp(now), "state": "planned", "left": max(0, len(entries) - most),
-                "entries": [{"image_id": x.image_id, "version": x.version, "link": x.link, "action": x.action.value, "why": x.why} for x in entries[:most]],
-                "notes": [f"your project has no family {x}: that name selects nothing" for x in self._facts.absent(ctx, policy.data)],
-                "applied_at": None, "result": []}
-        plan = Record(PLANS.name, str(uuid.uuid4()), data, (f"{policy.id}:{now.timestamp():020.6f}",), expires_at=now + timedelta(hours=self._conf.plan_hours))
-        old = self.plans_of(policy.id)[int(self._conf.plans_per_policy) - 1:]
-        told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user, "images": len(entries)}
+        data = {
+            "policy_id": policy.id,
+            "policy_version": policy.version,
+            "owner": ctx.project,
+            "made_at": stamp(now),
+            "state": "planned",
+            "left": max(0, len(entries) - most),
+            "entries": [
+                {"image_id": x.image_id, "version": x.version, "link": x.link, "action": x.action.value, "why": x.why}
+                for x in entries[:most]
+            ],
+            "notes": [
+                f"your project has no family {x}: that name selects nothing"
+                for x in self._facts.absent(ctx, policy.data)
+            ],
+            "applied_at": None,
+            "result": [],
+        }
+        plan = Record(
+            PLANS.name,
+            str(uuid.uuid4()),
+            data,
+            (f"{policy.id}:{now.timestamp():020.6f}",),
+            expires_at=now + timedelta(hours=self._conf.plan_hours),
+        )
+        old = self.plans_of(policy.id)[int(self._conf.plans_per_policy) - 1 :]
+        told = {
+            "policy": policy.data["name"],
+            "plan": plan.id,
+            "owner": ctx.project,
+            "user": ctx.user,
+            "images": len(entries),
+        }
         self._kernel.writer.save(RecordAdded(plan), events=[ExtensionEvent(PLANNED, policy.id, told)])
         checkpoint("lifecycle.planned")
         for each in old:
@@ -100,15 +137,18 @@ class Plans:
         return plan
 
     def apply(self, ctx: Context, plan_id: str) -> Record:
-        """Do what the plan says, and nothing else: an image that has changed since is refused, and so is one that the policy would not plan again.
+        """Do what the plan says, and nothing else: an image that has changed since is refused, and so is one that the
+        policy would not plan again.
 
-        Raises RecordNotFound, Forbidden; Conflict when the plan was applied, is too old, or the policy is another one by now."""
+        Raises RecordNotFound, Forbidden; Conflict when the plan was applied, is too old, or the policy is another one
+        by now."""
         plan = self.plan(ctx, plan_id, "lifecycle_apply")
         return self._applying.apply(ctx, plan, self.policy(ctx, str(plan.data["policy_id"])))
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _own(self, ctx: Context, collection: str, record_id: str, rule: str, what: str) -> Record:
-        """Of the caller's project: what is another's is not there, not even for admins, whose images it would not mean."""
+        """Of the caller's project: what is another's is not there, not even for admins, whose images it would not
+        mean."""
         try:
             record = self._records.get(collection, record_id.lower())
         except (errors.RecordNotFound, ValueError):

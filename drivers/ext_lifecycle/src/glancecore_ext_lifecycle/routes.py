@@ -20,16 +20,53 @@ from glancecore_ext_lifecycle.policy import BODY, KEEP, SELECTOR, STEP
 _MOST_BODY = 64_000
 _CHECK = request_body.Checker(dict(BODY))
 _TEXT = {"type": "string"}
-POLICY = {"type": "object", "required": ["id", "name", "selector", "keep", "steps", "written_at"], "properties": {
-    "id": _TEXT, "name": _TEXT, "owner": _TEXT, "written_at": _TEXT, "selector": SELECTOR, "keep": KEEP, "steps": {"type": "array", "items": STEP}}}
-PLAN = {"type": "object", "required": ["id", "policy_id", "made_at", "expires_at", "state", "left", "notes", "entries", "result"], "properties": {
-    "id": _TEXT, "policy_id": _TEXT, "made_at": _TEXT, "expires_at": _TEXT, "applied_at": {"type": ["null", "string"]},
-    "state": {"type": "string", "enum": ["planned", "applying", "applied"]},
-    "left": {"type": "integer", "description": "Images that the plan has no room for; the next one has them."},
-    "notes": {"type": "array", "items": _TEXT, "description": "What of the policy can mean no image now."},
-    "entries": {"type": "array", "items": {"type": "object", "properties": {
-        "image_id": _TEXT, "version": {"type": "integer"}, "link": {"type": "integer"}, "action": _TEXT, "why": _TEXT}}},
-    "result": {"type": "array", "items": {"type": "object", "properties": {"image_id": _TEXT, "action": _TEXT, "done": {"type": "boolean"}, "why": _TEXT}}}}}
+POLICY = {
+    "type": "object",
+    "required": ["id", "name", "selector", "keep", "steps", "written_at"],
+    "properties": {
+        "id": _TEXT,
+        "name": _TEXT,
+        "owner": _TEXT,
+        "written_at": _TEXT,
+        "selector": SELECTOR,
+        "keep": KEEP,
+        "steps": {"type": "array", "items": STEP},
+    },
+}
+PLAN = {
+    "type": "object",
+    "required": ["id", "policy_id", "made_at", "expires_at", "state", "left", "notes", "entries", "result"],
+    "properties": {
+        "id": _TEXT,
+        "policy_id": _TEXT,
+        "made_at": _TEXT,
+        "expires_at": _TEXT,
+        "applied_at": {"type": ["null", "string"]},
+        "state": {"type": "string", "enum": ["planned", "applying", "applied"]},
+        "left": {"type": "integer", "description": "Images that the plan has no room for; the next one has them."},
+        "notes": {"type": "array", "items": _TEXT, "description": "What of the policy can mean no image now."},
+        "entries": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "image_id": _TEXT,
+                    "version": {"type": "integer"},
+                    "link": {"type": "integer"},
+                    "action": _TEXT,
+                    "why": _TEXT,
+                },
+            },
+        },
+        "result": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"image_id": _TEXT, "action": _TEXT, "done": {"type": "boolean"}, "why": _TEXT},
+            },
+        },
+    },
+}
 
 
 class Routes:
@@ -41,15 +78,40 @@ class Routes:
         many, one, plan = "/lifecycle/policies", "/lifecycle/policies/<policy_id>", "/lifecycle/plans/<plan_id>"
         said: dict[str, Any] = {"tag": "lifecycle"}
         return [
-            Route("GET", many, self.policies, "List policies of your project", {200: _listed("policies", POLICY)}, **said),
+            Route(
+                "GET", many, self.policies, "List policies of your project", {200: _listed("policies", POLICY)}, **said
+            ),
             Route("POST", many, self.create, "Create a policy", {201: POLICY}, body=BODY, **said),
             Route("GET", one, self.policy, "Show a policy", {200: POLICY}, **said),
             Route("PUT", one, self.replace, "Write a policy anew", {200: POLICY}, body=BODY, **said),
             Route("DELETE", one, self.delete, "Delete a policy with its plans", {204: None}, **said),
-            Route("GET", f"{one}/plans", self.plans, "List plans of a policy, the last one first", {200: _listed("plans", PLAN)}, **said),
-            Route("POST", f"{one}/plans", self.make, "Plan what the policy would do now", {201: PLAN}, lane=Lane.TRANSFER, **said),
+            Route(
+                "GET",
+                f"{one}/plans",
+                self.plans,
+                "List plans of a policy, the last one first",
+                {200: _listed("plans", PLAN)},
+                **said,
+            ),
+            Route(
+                "POST",
+                f"{one}/plans",
+                self.make,
+                "Plan what the policy would do now",
+                {201: PLAN},
+                lane=Lane.TRANSFER,
+                **said,
+            ),
             Route("GET", plan, self.plan, "Show a plan", {200: PLAN}, **said),
-            Route("POST", f"{plan}/actions/apply", self.apply, "Do what a plan says", {200: PLAN}, lane=Lane.TRANSFER, **said),
+            Route(
+                "POST",
+                f"{plan}/actions/apply",
+                self.apply,
+                "Do what a plan says",
+                {200: PLAN},
+                lane=Lane.TRANSFER,
+                **said,
+            ),
         ]
 
     def policies(self, _request: Request, ctx: Context) -> Response:

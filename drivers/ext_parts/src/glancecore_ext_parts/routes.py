@@ -1,4 +1,5 @@
-"""Parts of an image's data: each is sent by a request of its own, in any order and at the same time, and one commit makes the image of them."""
+"""Parts of an image's data: each is sent by a request of its own, in any order and at the same time, and one commit
+makes the image of them."""
 
 from __future__ import annotations
 
@@ -24,14 +25,46 @@ OCTETS = "application/octet-stream"
 #: Bytes of the body of a commit.
 _BODY = 4096
 _WHOLE = {"type": "integer", "minimum": 0}
-COMMIT = {"type": "object", "additionalProperties": False, "properties": {
-    "parts": {"type": "integer", "minimum": 1, "maximum": MOST_PARTIALS, "description": "How many there must be; not given: those that are there."},
-    "size": {**_WHOLE, "description": "Bytes that they must have together; not given: what they have."}}}
-LISTED = {"type": "object", "required": ["state", "message", "most", "parts"], "properties": {
-    "state": {"type": ["string", "null"], "enum": [*(x.value for x in SessionState), None], "description": "Of the upload; null: there is none."},
-    "message": {"type": ["string", "null"], "description": "Why it was given up."}, "most": {"type": "integer", "description": "Parts that it may have."},
-    "parts": {"type": "array", "items": {"type": "object", "required": ["number", "size", "received", "complete", "expires_at"], "properties": {
-        "number": {"type": "integer"}, "size": _WHOLE, "received": _WHOLE, "complete": {"type": "boolean"}, "expires_at": {"type": "string", "format": "date-time"}}}}}}
+COMMIT = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "parts": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MOST_PARTIALS,
+            "description": "How many there must be; not given: those that are there.",
+        },
+        "size": {**_WHOLE, "description": "Bytes that they must have together; not given: what they have."},
+    },
+}
+LISTED = {
+    "type": "object",
+    "required": ["state", "message", "most", "parts"],
+    "properties": {
+        "state": {
+            "type": ["string", "null"],
+            "enum": [*(x.value for x in SessionState), None],
+            "description": "Of the upload; null: there is none.",
+        },
+        "message": {"type": ["string", "null"], "description": "Why it was given up."},
+        "most": {"type": "integer", "description": "Parts that it may have."},
+        "parts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["number", "size", "received", "complete", "expires_at"],
+                "properties": {
+                    "number": {"type": "integer"},
+                    "size": _WHOLE,
+                    "received": _WHOLE,
+                    "complete": {"type": "boolean"},
+                    "expires_at": {"type": "string", "format": "date-time"},
+                },
+            },
+        },
+    },
+}
 _CHECKED = request_body.Checker(COMMIT)
 
 
@@ -41,43 +74,97 @@ class Routes:
         self._uploads = kernel.uploads
 
     def table(self) -> Sequence[Route]:
-        sent = (Param(NAME, f"Of the part ({', '.join(ALGORITHMS)}): it is taken whole, or not at all.", "header"),
-                Param("x-image-meta-store", "Where the image goes; of the first part that is sent.", "header"))
-        return [Route("GET", PARTS, self.show, "Parts of an image that are there", {200: LISTED}, tag="parts"),
-                Route("PUT", PART, self.put, "Send a part, or send it again", {204: None}, OCTETS, params=sent, tag="parts", lane=Lane.TRANSFER),
-                Route("DELETE", PART, self.drop, "Give a part up", {204: None}, tag="parts", lane=Lane.TRANSFER),
-                Route("POST", PARTS, self.commit, "Make the image of its parts", {202: None, 204: None}, COMMIT, tag="parts", lane=Lane.TRANSFER),
-                Route("DELETE", PARTS, self.delete, "Give all parts up: the image is queued again", {204: None}, tag="parts", lane=Lane.TRANSFER)]
+        sent = (
+            Param(NAME, f"Of the part ({', '.join(ALGORITHMS)}): it is taken whole, or not at all.", "header"),
+            Param("x-image-meta-store", "Where the image goes; of the first part that is sent.", "header"),
+        )
+        return [
+            Route("GET", PARTS, self.show, "Parts of an image that are there", {200: LISTED}, tag="parts"),
+            Route(
+                "PUT",
+                PART,
+                self.put,
+                "Send a part, or send it again",
+                {204: None},
+                OCTETS,
+                params=sent,
+                tag="parts",
+                lane=Lane.TRANSFER,
+            ),
+            Route("DELETE", PART, self.drop, "Give a part up", {204: None}, tag="parts", lane=Lane.TRANSFER),
+            Route(
+                "POST",
+                PARTS,
+                self.commit,
+                "Make the image of its parts",
+                {202: None, 204: None},
+                COMMIT,
+                tag="parts",
+                lane=Lane.TRANSFER,
+            ),
+            Route(
+                "DELETE",
+                PARTS,
+                self.delete,
+                "Give all parts up: the image is queued again",
+                {204: None},
+                tag="parts",
+                lane=Lane.TRANSFER,
+            ),
+        ]
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
         self._authorize(ctx, image_id)
         sessions = self._uploads.of_image(ctx, image_id)
         parts, joint = _newest(sessions), _joined(sessions)
         state = SessionState.OPEN.value if parts else joint.state.value if joint is not None else None
-        rows = [{"number": number, "size": x.length, "received": x.offset, "complete": x.complete, "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
-                for number, x in sorted(parts.items())]
-        return json_response({"state": state, "message": joint.last_error if joint is not None and not parts else None, "most": MOST_PARTIALS, "parts": rows})
+        rows = [
+            {
+                "number": number,
+                "size": x.length,
+                "received": x.offset,
+                "complete": x.complete,
+                "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+            for number, x in sorted(parts.items())
+        ]
+        return json_response(
+            {
+                "state": state,
+                "message": joint.last_error if joint is not None and not parts else None,
+                "most": MOST_PARTIALS,
+                "parts": rows,
+            }
+        )
 
     def put(self, request: Request, ctx: Context, image_id: str, number: str) -> Response:
         self._authorize(ctx, image_id)
         wanted, digest = _number(number), content_digest(request.headers)
         if request.mimetype != OCTETS:
-            raise errors.UnsupportedContentType(f"Content-Type must be {OCTETS}, not {request.mimetype[:80] or 'absent'}")
+            raise errors.UnsupportedContentType(
+                f"Content-Type must be {OCTETS}, not {request.mimetype[:80] or 'absent'}"
+            )
         pieces, size = request_body.data(request.environ)
         if size is None:
-            raise errors.LengthRequired("Content-Length must be given: the bytes of the part are reserved before they come")
+            raise errors.LengthRequired(
+                "Content-Length must be given: the bytes of the part are reserved before they come"
+            )
         if not size:
             raise errors.Invalid("a part has at least one byte")
         before = self._of_number(ctx, image_id, wanted)
         self._end([x for x in before if not x.complete], ctx)  # whoever sends one still, is overtaken
         note = {"part": str(wanted), "at": str(time.time_ns())}
-        session = self._uploads.begin(ctx, image_id, size, store=request.headers.get("x-image-meta-store") or None, note=note, partial=True)
+        session = self._uploads.begin(
+            ctx, image_id, size, store=request.headers.get("x-image-meta-store") or None, note=note, partial=True
+        )
         try:
             session = self._uploads.append(ctx, image_id, session.id, 0, pieces, size=size, digest=digest)
             if not session.complete:
                 raise errors.Conflict(f"a newer request sends part {wanted}")
         except BaseException as exc:
-            with contextlib.suppress(errors.GlanceError):  # what can't be removed now is when the part is sent again; why it came to that is told
+            with contextlib.suppress(
+                errors.GlanceError
+            ):  # what can't be removed now is when the part is sent again; why it came to that is told
                 self._uploads.terminate(ctx, image_id, session.id)
             if isinstance(exc, errors.HashMismatch):  # of the request, and not of the image
                 raise errors.Invalid(f"{NAME}: {exc}") from exc
@@ -123,7 +210,7 @@ class Routes:
         _check_size(said, sum(x.offset for x in chosen))
         return self._told(self._uploads.join(ctx, image_id, [x.id for x in chosen], note={"parts": str(count)}), {})
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _authorize(self, ctx: Context, image_id: str) -> None:
         self._kernel.policy.authorize(ctx, RULE, self._kernel.images.show(ctx, image_id))
 

@@ -7,8 +7,18 @@ from oslo_policy import policy
 from glancecore.sdk.rules import OWNING_MEMBER, rule
 
 PARTS, PART = "/v2/images/{image_id}/parts", "/v2/images/{image_id}/parts/{number}"
-RULES = [rule("parts_upload", OWNING_MEMBER, "Send the data of an image in numbered parts, look at them, commit them, or give them up.",
-              ("GET", PARTS), ("POST", PARTS), ("DELETE", PARTS), ("PUT", PART), ("DELETE", PART))]
+RULES = [
+    rule(
+        "parts_upload",
+        OWNING_MEMBER,
+        "Send the data of an image in numbered parts, look at them, commit them, or give them up.",
+        ("GET", PARTS),
+        ("POST", PARTS),
+        ("DELETE", PARTS),
+        ("PUT", PART),
+        ("DELETE", PART),
+    )
+]
 
 
 def list_rules() -> list[policy.DocumentedRuleDefault]:

@@ -1,4 +1,5 @@
-"""What clients ask. The first request is one that they know, with ``Upload-Complete``; the others go to the address that it is told."""
+"""What clients ask. The first request is one that they know, with ``Upload-Complete``; the others go to the address
+that it is told."""
 
 from __future__ import annotations
 
@@ -29,12 +30,28 @@ class Routes:
         self._uploads = kernel.uploads
 
     def table(self) -> Sequence[Route]:
-        sent = (Param("Upload-Offset", "Where these bytes begin.", "header", {"type": "integer", "minimum": 0}),
-                Param("Upload-Complete", "?1: the upload ends with these bytes; ?0: it does not.", "header"),
-                Param("Upload-Length", "Bytes of the whole.", "header", {"type": "integer", "minimum": 0}))
-        return [Route("HEAD", UPLOAD, self.head, "Where an upload goes on", {204: None}, tag="resumable", lane=Lane.TRANSFER),
-                Route("PATCH", UPLOAD, self.patch, "Go on with an upload", {202: None, 204: None}, draft.PARTIAL, params=sent, tag="resumable", lane=Lane.TRANSFER),
-                Route("DELETE", UPLOAD, self.delete, "Give an upload up", {204: None}, tag="resumable", lane=Lane.TRANSFER)]
+        sent = (
+            Param("Upload-Offset", "Where these bytes begin.", "header", {"type": "integer", "minimum": 0}),
+            Param("Upload-Complete", "?1: the upload ends with these bytes; ?0: it does not.", "header"),
+            Param("Upload-Length", "Bytes of the whole.", "header", {"type": "integer", "minimum": 0}),
+        )
+        return [
+            Route(
+                "HEAD", UPLOAD, self.head, "Where an upload goes on", {204: None}, tag="resumable", lane=Lane.TRANSFER
+            ),
+            Route(
+                "PATCH",
+                UPLOAD,
+                self.patch,
+                "Go on with an upload",
+                {202: None, 204: None},
+                draft.PARTIAL,
+                params=sent,
+                tag="resumable",
+                lane=Lane.TRANSFER,
+            ),
+            Route("DELETE", UPLOAD, self.delete, "Give an upload up", {204: None}, tag="resumable", lane=Lane.TRANSFER),
+        ]
 
     def create(self, request: Request, ctx: Context, image_id: str, *, stage: bool) -> Response | None:
         """``PUT …/file``, or ``PUT …/stage``; None when it is not in the words of the draft."""
@@ -42,12 +59,18 @@ class Routes:
             return None
         self._authorize(ctx, image_id)
         if request.mimetype != OCTETS:
-            raise errors.UnsupportedContentType(f"Content-Type must be {OCTETS}, not {request.mimetype[:80] or 'absent'}")
+            raise errors.UnsupportedContentType(
+                f"Content-Type must be {OCTETS}, not {request.mimetype[:80] or 'absent'}"
+            )
         complete, length = draft.complete(request.headers), draft.number(request.headers, "Upload-Length")
         pieces, size = request_body.data(request.environ)
         if complete and size is not None:
             if length is not None and length != size:
-                return _problem(400, "inconsistent-upload-length", f"Upload-Length is {length}, and the upload ends with these {size} bytes")
+                return _problem(
+                    400,
+                    "inconsistent-upload-length",
+                    f"Upload-Length is {length}, and the upload ends with these {size} bytes",
+                )
             length = size
         store = None if stage else request.headers.get("x-image-meta-store") or None
         session = self._uploads.begin(ctx, image_id, length, store=store, stage=stage)
@@ -57,7 +80,9 @@ class Routes:
             session = self._uploads.append(ctx, image_id, session.id, 0, pieces, size=size, last=complete)
         except BaseException:
             if not told:  # nobody knows where it would go on
-                with contextlib.suppress(errors.GlanceError):  # what can't be removed now is by the reaper; why it came to that is raised
+                with contextlib.suppress(
+                    errors.GlanceError
+                ):  # what can't be removed now is by the reaper; why it came to that is raised
                     self._uploads.terminate(ctx, image_id, session.id)
             raise
         response = self._described(empty(_status(session) if complete else 201), session)
@@ -78,19 +103,33 @@ class Routes:
     def patch(self, request: Request, ctx: Context, image_id: str, upload_id: str) -> Response:
         self._authorize(ctx, image_id)
         if request.mimetype != draft.PARTIAL:
-            raise errors.UnsupportedContentType(f"Content-Type must be {draft.PARTIAL}, not {request.mimetype[:80] or 'absent'}")
-        offset, complete, length = draft.number(request.headers, "Upload-Offset"), draft.complete(request.headers), draft.number(request.headers, "Upload-Length")
+            raise errors.UnsupportedContentType(
+                f"Content-Type must be {draft.PARTIAL}, not {request.mimetype[:80] or 'absent'}"
+            )
+        offset, complete, length = (
+            draft.number(request.headers, "Upload-Offset"),
+            draft.complete(request.headers),
+            draft.number(request.headers, "Upload-Length"),
+        )
         if offset is None:
             raise errors.Invalid("Upload-Offset must be given: where these bytes begin")
         pieces, size = request_body.data(request.environ)
         if complete and size is not None:
             if length not in (None, offset + size):
-                return _problem(400, "inconsistent-upload-length", f"Upload-Length is {length}, and the upload ends at {offset + size}")
+                return _problem(
+                    400,
+                    "inconsistent-upload-length",
+                    f"Upload-Length is {length}, and the upload ends at {offset + size}",
+                )
             length = offset + size
         try:
-            session = self._uploads.append(ctx, image_id, upload_id, offset, pieces, size=size, length=length, last=complete)
+            session = self._uploads.append(
+                ctx, image_id, upload_id, offset, pieces, size=size, length=length, last=complete
+            )
         except errors.OffsetMismatch as exc:
-            response = _problem(409, "mismatching-upload-offset", str(exc), {"expected-offset": exc.offset, "provided-offset": offset})
+            response = _problem(
+                409, "mismatching-upload-offset", str(exc), {"expected-offset": exc.offset, "provided-offset": offset}
+            )
             response.headers["Upload-Offset"] = str(exc.offset)
             return response
         except errors.SizeMismatch as exc:
@@ -103,7 +142,7 @@ class Routes:
         self._uploads.terminate(ctx, image_id, upload_id)
         return empty(204)
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _authorize(self, ctx: Context, image_id: str) -> None:
         self._kernel.policy.authorize(ctx, RULE, self._kernel.images.show(ctx, image_id))
 
@@ -117,12 +156,19 @@ class Routes:
         return draft.limits(self._uploads.largest, (session.expires_at - self._kernel.clock()).total_seconds())
 
     def _told_early(self, request: Request, session: UploadSession) -> bool:
-        """By a 104, before the body is read, to who understands it; where the server can. A proxy may drop it: whoever has not got it begins anew."""
+        """By a 104, before the body is read, to who understands it; where the server can. A proxy may drop it: whoever
+        has not got it begins anew."""
         sock = request.environ.get("gunicorn.socket")
-        if sock is None or request.headers.get("Upload-Draft-Interop-Version") != draft.INTEROP or request.environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        if (
+            sock is None
+            or request.headers.get("Upload-Draft-Interop-Version") != draft.INTEROP
+            or request.environ.get("SERVER_PROTOCOL") != "HTTP/1.1"
+        ):
             return False
-        head = (f"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Draft-Interop-Version: {draft.INTEROP}\r\nLocation: {_url(request, session)}\r\n"
-                f"Upload-Limit: {self._limits(session)}\r\n\r\n")
+        head = (
+            f"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Draft-Interop-Version: {draft.INTEROP}\r\nLocation:"
+            f" {_url(request, session)}\r\nUpload-Limit: {self._limits(session)}\r\n\r\n"
+        )
         try:
             sock.sendall(head.encode("latin-1"))
         except (OSError, UnicodeEncodeError):

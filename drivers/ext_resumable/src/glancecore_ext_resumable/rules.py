@@ -7,8 +7,16 @@ from oslo_policy import policy
 from glancecore.sdk.rules import OWNING_MEMBER, rule
 
 _UPLOAD = "/v2/images/{image_id}/resumable/{upload_id}"
-RULES = [rule("resumable_upload", OWNING_MEMBER, "Go on with an upload of image data that broke off, where PUT …/file or PUT …/stage said that it may.",
-              ("HEAD", _UPLOAD), ("PATCH", _UPLOAD), ("DELETE", _UPLOAD))]
+RULES = [
+    rule(
+        "resumable_upload",
+        OWNING_MEMBER,
+        "Go on with an upload of image data that broke off, where PUT …/file or PUT …/stage said that it may.",
+        ("HEAD", _UPLOAD),
+        ("PATCH", _UPLOAD),
+        ("DELETE", _UPLOAD),
+    )
+]
 
 
 def list_rules() -> list[policy.DocumentedRuleDefault]:

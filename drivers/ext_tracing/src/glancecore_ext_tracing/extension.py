@@ -43,15 +43,27 @@ class Tracing(Extension):
 def _endpoint(url: str | None) -> str:
     """Raises ConfigError. Messages don't show it: it may have a token in it."""
     if not url:
-        raise ConfigError("[ext_tracing] endpoint: not set; give the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces")
+        raise ConfigError(
+            "[ext_tracing] endpoint: not set; give the URL of a collector that takes OTLP over HTTP, such as"
+            " http://127.0.0.1:4318/v1/traces"
+        )
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable() and " " not in url
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
     except ValueError:
         good = False
     if not good or "@" in parts.netloc:
-        raise ConfigError("[ext_tracing] endpoint: it is no http or https URL without user and password; write it as http://127.0.0.1:4318/v1/traces, and put what "
-                          "proves who sends into headers")
+        raise ConfigError(
+            "[ext_tracing] endpoint: it is no http or https URL without user and password; write it as"
+            " http://127.0.0.1:4318/v1/traces, and put what proves who sends into headers"
+        )
     return url
 
 
@@ -59,6 +71,9 @@ def _check(conf: Section) -> None:
     """Raises ConfigError, without the headers' values."""
     for name, value in conf.headers.items():
         if not _HEADER.fullmatch(name) or not (value.isascii() and value.isprintable()):
-            raise ConfigError("[ext_tracing] headers: one of them can't be sent; write name:value with names as HTTP has them and values of printable ASCII")
+            raise ConfigError(
+                "[ext_tracing] headers: one of them can't be sent; write name:value with names as HTTP has them and"
+                " values of printable ASCII"
+            )
     if conf.ca_file and not Path(conf.ca_file).is_file():
         raise ConfigError(f"[ext_tracing] ca_file = {conf.ca_file}: no such file; name one that the service may read")

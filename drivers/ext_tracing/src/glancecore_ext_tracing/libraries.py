@@ -1,6 +1,8 @@
-"""Spans of what libraries do: SQLAlchemy's statements, and what goes out by requests, such as calls of Keystone and Swift. Both only within a trace.
+"""Spans of what libraries do: SQLAlchemy's statements, and what goes out by requests, such as calls of Keystone and
+Swift. Both only within a trace.
 
-They are told of once in a process and for good: whoever took a listener away would pull it from under threads that are in it."""
+They are told of once in a process and for good: whoever took a listener away would pull it from under threads that are
+in it."""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ def tell(tracer: OtelTracer) -> None:
         if _listening:
             return
         _listening = True
-        for name, call in (("before_cursor_execute", _before), ("after_cursor_execute", _after), ("handle_error", _failed)):
+        for name, call in (
+            ("before_cursor_execute", _before),
+            ("after_cursor_execute", _after),
+            ("handle_error", _failed),
+        ):
             event.listen(Engine, name, call)  # all engines, also those that are there, and those of libraries
         # in the words of today's conventions; read once, when the instrumentation is first imported
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
@@ -58,20 +64,36 @@ def leave(tracer: OtelTracer) -> None:
             _tracer = None
 
 
-# -- SQLAlchemy --------------------------------------------------------------------------------------------------------------
-def _before(connection: sqlalchemy.Connection, _cursor: object, statement: str, _parameters: object, context: Any, _many: bool) -> None:
+# -- SQLAlchemy ------------------------------------------------------------------------------------
+def _before(
+    connection: sqlalchemy.Connection, _cursor: object, statement: str, _parameters: object, context: Any, _many: bool
+) -> None:
     """The statement itself is not told, only what it does to which table."""
     tracer = _tracer
     if tracer is None or context is None or not trace.get_current_span().get_span_context().is_valid:
         return
     word, table = _WORD.match(statement), _TABLE.search(statement)
-    told = {"db.system.name": _SYSTEMS.get(connection.dialect.name, "other_sql"), "db.operation.name": word[1].upper() if word else "SQL"}
+    told = {
+        "db.system.name": _SYSTEMS.get(connection.dialect.name, "other_sql"),
+        "db.operation.name": word[1].upper() if word else "SQL",
+    }
     if table:
         told["db.collection.name"] = table[1]
-    setattr(context, _KEY, tracer.begin(" ".join(x for x in (told["db.operation.name"], told.get("db.collection.name")) if x), SpanKind.CLIENT, told, None))
+    setattr(
+        context,
+        _KEY,
+        tracer.begin(
+            " ".join(x for x in (told["db.operation.name"], told.get("db.collection.name")) if x),
+            SpanKind.CLIENT,
+            told,
+            None,
+        ),
+    )
 
 
-def _after(_connection: object, _cursor: object, _statement: str, _parameters: object, context: Any, _many: bool) -> None:
+def _after(
+    _connection: object, _cursor: object, _statement: str, _parameters: object, context: Any, _many: bool
+) -> None:
     span: Span | None = getattr(context, _KEY, None)
     if span is not None:
         span.end()
@@ -83,7 +105,7 @@ def _failed(found: Any) -> None:
         span.end(found.original_exception)
 
 
-# -- requests ----------------------------------------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 class _Provider(trace.TracerProvider):
     def get_tracer(self, *_: Any, **__: Any) -> trace.Tracer:
         return _Careful()
@@ -100,7 +122,9 @@ class _Careful(trace.Tracer):
         if _tracer is None or not trace.get_current_span().get_span_context().is_valid:
             yield trace.INVALID_SPAN
             return
-        with _tracer.of_sdk.start_as_current_span(*more, **named | {"record_exception": False, "set_status_on_exception": False}) as span:
+        with _tracer.of_sdk.start_as_current_span(
+            *more, **named | {"record_exception": False, "set_status_on_exception": False}
+        ) as span:
             yield span
 
 

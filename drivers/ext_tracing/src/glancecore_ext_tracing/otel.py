@@ -43,7 +43,9 @@ class _At:
     def __enter__(self) -> None:
         self._token = otel_context.attach(self._context)
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         otel_context.detach(self._token)
 
 
@@ -115,11 +117,23 @@ class OtelTracer(Tracer):
             return made[2]
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
-                provider = TracerProvider(ParentBased(TraceIdRatioBased(self._ratio)), self._resource(), shutdown_on_exit=False, span_limits=_LIMITS)
+                provider = TracerProvider(
+                    ParentBased(TraceIdRatioBased(self._ratio)),
+                    self._resource(),
+                    shutdown_on_exit=False,
+                    span_limits=_LIMITS,
+                )
                 provider.add_span_processor(self._sending.processor())
                 self._made = os.getpid(), provider, provider.get_tracer("glancecore")
             return self._made[2]
 
     def _resource(self) -> Resource:
         host = socket.gethostname()
-        return Resource.create({"service.name": self._sending.service, "service.instance.id": f"{host}:{os.getpid()}", "host.name": host, "process.pid": os.getpid()})
+        return Resource.create(
+            {
+                "service.name": self._sending.service,
+                "service.instance.id": f"{host}:{os.getpid()}",
+                "host.name": host,
+                "process.pid": os.getpid(),
+            }
+        )

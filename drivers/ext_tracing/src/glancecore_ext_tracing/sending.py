@@ -58,7 +58,13 @@ class Sending:
         """Starts its thread."""
         for name in _WORDY:
             logging.getLogger(name).addFilter(_SELDOM)
-        exporter = OTLPSpanExporter(self._endpoint, self._conf.ca_file, headers=dict(self._conf.headers), timeout=self._conf.timeout, compression=Compression.Gzip)
+        exporter = OTLPSpanExporter(
+            self._endpoint,
+            self._conf.ca_file,
+            headers=dict(self._conf.headers),
+            timeout=self._conf.timeout,
+            compression=Compression.Gzip,
+        )
         return BoundedProcessor(exporter, self._conf.queue_size, self._conf.interval)
 
 

@@ -33,7 +33,14 @@ def _list(trash: TrashCan, args: argparse.Namespace, say: Print) -> int:
         deleters = trash.deleted.deleters(page)
         for image in page:
             goes_at, by = trash.deleted.goes_at(image), deleters.get(image.id)
-            row = {"id": image.id, "name": image.name, "size": image.size, "deleted_at": stamp(image.updated_at), "deleted_by": by, "goes_at": stamp(goes_at) if goes_at else None}
+            row = {
+                "id": image.id,
+                "name": image.name,
+                "size": image.size,
+                "deleted_at": stamp(image.updated_at),
+                "deleted_by": by,
+                "goes_at": stamp(goes_at) if goes_at else None,
+            }
             say(json.dumps(row) if args.json else _line(image, row, by))
         marker = page[-1].id
     return 0
@@ -49,7 +56,11 @@ def _line(image: Image, row: Mapping[str, object], by: Mapping[str, object] | No
 
 def _restore(trash: TrashCan, args: argparse.Namespace, say: Print) -> int:
     image = trash.deleted.restore(_CTX, args.image_id.lower())
-    say(json.dumps({"id": image.id, "status": image.status.value}) if args.json else f"image {image.id} is {image.status.value} again")
+    say(
+        json.dumps({"id": image.id, "status": image.status.value})
+        if args.json
+        else f"image {image.id} is {image.status.value} again"
+    )
     return 0
 
 

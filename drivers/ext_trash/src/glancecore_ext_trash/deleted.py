@@ -1,4 +1,5 @@
-"""The trash of a project, and what is remembered of images beside it: who deleted them, and until when they may not be."""
+"""The trash of a project, and what is remembered of images beside it: who deleted them, and until when they may not
+be."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ class DeletedImages:
         self._kernel = kernel
         self._cooldown = cooldown
 
-    # -- what is deleted -----------------------------------------------------------------------------------------------
+    # -- what is deleted ---------------------------------------------------------------------------
     def page(self, ctx: Context, project: str | None, marker: str | None, limit: int) -> list[Image]:
         """The project's, the last one first. Raises Forbidden, UnknownMarker."""
         self._kernel.policy.authorize(ctx, "trash_show", _target(project))
@@ -47,7 +48,9 @@ class DeletedImages:
             except errors.ImageNotFound:
                 behind = None
             if behind is None or behind.owner != project:
-                raise errors.UnknownMarker("marker: it is no deleted image of the project any more; begin the list anew")
+                raise errors.UnknownMarker(
+                    "marker: it is no deleted image of the project any more; begin the list anew"
+                )
         return self._kernel.trash.of_project(project, behind, limit)
 
     def get(self, ctx: Context, image_id: str) -> Image:
@@ -61,7 +64,11 @@ class DeletedImages:
         image = self.get(ctx, image_id)
         self._kernel.policy.authorize(ctx, "trash_restore", _target(image.owner))
         deleter = self.deleters([image]).get(image.id)
-        if deleter and deleter.get("project") != image.owner and not self._kernel.policy.allows(ctx, "trash_overrule", _target(image.owner)):
+        if (
+            deleter
+            and deleter.get("project") != image.owner
+            and not self._kernel.policy.allows(ctx, "trash_overrule", _target(image.owner))
+        ):
             raise errors.Forbidden("an admin of another project has deleted this image; ask an admin to restore it")
         restored = self._kernel.trash.restore(image.id)
         checkpoint("trash.restored")
@@ -77,10 +84,16 @@ class DeletedImages:
         self._kernel.trash.purge(image.id)
 
     def deleters(self, images: Sequence[Image]) -> dict[str, Mapping[str, object]]:
-        """By image: ``user`` and ``project`` of who has deleted it, where that is known. Of several who wanted to at once, one of another project."""
+        """By image: ``user`` and ``project`` of who has deleted it, where that is known. Of several who wanted to at
+        once, one of another project."""
         if not images:
             return {}
-        found = {x.id: x.data for x in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[y.id for y in images], limit=len(images)))}
+        found = {
+            x.id: x.data
+            for x in self._kernel.records.find(
+                RecordQuery(DELETIONS.name, equal=[y.id for y in images], limit=len(images))
+            )
+        }
         return {x.id: _foremost(who, x.owner) for x in images if (who := _noted(found.get(x.id)))}
 
     def goes_at(self, image: Image) -> datetime | None:
@@ -88,7 +101,7 @@ class DeletedImages:
         keeps = self._kernel.trash.keeps
         return None if keeps is None else image.updated_at + keeps
 
-    # -- what is not deleted yet -----------------------------------------------------------------------------------------
+    # -- what is not deleted yet -------------------------------------------------------------------
     def check_image(self, ctx: Context, before: Image | None, after: Image | None) -> None:
         """Raises Conflict while an image that was protected may not be deleted."""
         if before is None:
@@ -105,7 +118,10 @@ class DeletedImages:
         """By image that can't be deleted yet: from when on it can."""
         if not self._cooldown or not images:
             return {}
-        now, found = self._kernel.clock(), self._kernel.records.find(RecordQuery(UNPROTECTED.name, equal=[x.id for x in images], limit=len(images)))
+        now, found = (
+            self._kernel.clock(),
+            self._kernel.records.find(RecordQuery(UNPROTECTED.name, equal=[x.id for x in images], limit=len(images))),
+        )
         ends = {x.id: datetime.fromisoformat(str(x.data["at"])) + self._cooldown for x in found}
         return {x: y for x, y in ends.items() if y > now}
 
@@ -113,12 +129,19 @@ class DeletedImages:
         """Beside others who delete it at the same moment: which of them has done it nobody knows."""
         for _ in range(_TRIES):
             before = next(iter(self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[image.id], limit=1))), None)
-            noted = [x for x in _noted(before.data if before else None, self._kernel.clock()) if (x["user"], x["project"]) != (who["user"], who["project"])]
+            noted = [
+                x
+                for x in _noted(before.data if before else None, self._kernel.clock())
+                if (x["user"], x["project"]) != (who["user"], who["project"])
+            ]
             noted.sort(key=lambda x: x["project"] != image.owner)  # those of other projects are admins, and stay
             data = {"who": [*noted[-_MOST_NOTED:], {**who, "at": stamp(self._kernel.clock())}]}
             try:
-                self._kernel.writer.save(RecordAdded(Record(DELETIONS.name, image.id, data, image_id=image.id)) if before is None
-                                         else RecordChanged(before, replace(before, data=data, version=before.version + 1)))
+                self._kernel.writer.save(
+                    RecordAdded(Record(DELETIONS.name, image.id, data, image_id=image.id))
+                    if before is None
+                    else RecordChanged(before, replace(before, data=data, version=before.version + 1))
+                )
             except (errors.ConcurrentChange, errors.RecordExists, errors.RecordNotFound):
                 continue
             checkpoint("trash.noted")
@@ -137,8 +160,9 @@ class DeletedImages:
 
 
 def _noted(data: Mapping[str, object] | None, at: datetime | None = None) -> list[Mapping[str, object]]:
-    """Who has wanted to delete the image at about that time, or, where none is given, about when the last one has: it is deleted since. What was refused long
-    before does not count. The image's own times say less: they change when its copies are moved."""
+    """Who has wanted to delete the image at about that time, or, where none is given, about when the last one has: it
+    is deleted since. What was refused long before does not count. The image's own times say less: they change when its
+    copies are moved."""
     who = (data or {}).get("who")
     if not isinstance(who, list) or not who:
         return []

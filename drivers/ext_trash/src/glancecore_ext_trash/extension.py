@@ -27,7 +27,10 @@ class TrashCan(Extension):
     rules = RULES
     collections = (DELETIONS, UNPROTECTED)
     shows: ClassVar[Mapping[str, Schema]] = {
-        "deletable_at": {"type": "string", "description": "From when on it can be deleted, as it was protected before: UTC, YYYY-MM-DDTHH:MM:SSZ."},
+        "deletable_at": {
+            "type": "string",
+            "description": "From when on it can be deleted, as it was protected before: UTC, YYYY-MM-DDTHH:MM:SSZ.",
+        },
     }
 
     def __init__(self, conf: Section, kernel: Kernel) -> None:
@@ -36,8 +39,10 @@ class TrashCan(Extension):
 
     def start(self) -> None:
         if not self.kernel.trash.keeps:
-            raise ConfigError("[DEFAULT] enabled_extensions = trash: there is nothing to be had back, as deleted images go at once; set [DEFAULT] delayed_delete = true, "
-                              "and [DEFAULT] scrub_time to the seconds for which they stay")
+            raise ConfigError(
+                "[DEFAULT] enabled_extensions = trash: there is nothing to be had back, as deleted images go at once;"
+                " set [DEFAULT] delayed_delete = true, and [DEFAULT] scrub_time to the seconds for which they stay"
+            )
 
     def routes(self) -> Iterable[Route]:
         from glancecore_ext_trash.routes import Routes  # it loads the web framework

@@ -17,12 +17,25 @@ from glancecore_ext_trash.deleted import DeletedImages, stamp
 
 _TEXT = {"type": "string"}
 _NULL = {"type": ["null", "string"]}
-DELETED = {"type": "object", "required": ["id", "name", "owner", "visibility", "size", "status", "deleted_at", "deleted_by", "goes_at"], "properties": {
-    "id": _TEXT, "name": _NULL, "owner": _NULL, "visibility": _TEXT, "size": {"type": ["null", "integer"], "description": "Bytes."},
-    "status": {"type": "string", "enum": ["active", "deactivated"], "description": "What it is again when it is restored."},
-    "deleted_at": {"type": "string", "description": "UTC, YYYY-MM-DDTHH:MM:SSZ."},
-    "deleted_by": {"type": ["null", "object"], "description": "user and project, where it is known."},
-    "goes_at": {"type": ["null", "string"], "description": "From when on it goes for good."}}}
+DELETED = {
+    "type": "object",
+    "required": ["id", "name", "owner", "visibility", "size", "status", "deleted_at", "deleted_by", "goes_at"],
+    "properties": {
+        "id": _TEXT,
+        "name": _NULL,
+        "owner": _NULL,
+        "visibility": _TEXT,
+        "size": {"type": ["null", "integer"], "description": "Bytes."},
+        "status": {
+            "type": "string",
+            "enum": ["active", "deactivated"],
+            "description": "What it is again when it is restored.",
+        },
+        "deleted_at": {"type": "string", "description": "UTC, YYYY-MM-DDTHH:MM:SSZ."},
+        "deleted_by": {"type": ["null", "object"], "description": "user and project, where it is known."},
+        "goes_at": {"type": ["null", "string"], "description": "From when on it goes for good."},
+    },
+}
 RESTORED = {"type": "object", "required": ["id", "status"], "properties": {"id": _TEXT, "status": _TEXT}}
 
 
@@ -34,12 +47,39 @@ class Routes:
         one = "/trash/<image_id>"
         said: dict[str, Any] = {"tag": "trash"}
         return [
-            Route("GET", "/trash", self.list, "List deleted images, the last one first", {200: {"type": "object", "required": ["images"], "properties": {
-                "images": {"type": "array", "items": DELETED}, "next": _TEXT}}},
-                params=(*paging.PARAMS, Param("project", "Of another project: for who may.")), **said),
+            Route(
+                "GET",
+                "/trash",
+                self.list,
+                "List deleted images, the last one first",
+                {
+                    200: {
+                        "type": "object",
+                        "required": ["images"],
+                        "properties": {"images": {"type": "array", "items": DELETED}, "next": _TEXT},
+                    }
+                },
+                params=(*paging.PARAMS, Param("project", "Of another project: for who may.")),
+                **said,
+            ),
             Route("GET", one, self.show, "Show a deleted image", {200: DELETED}, **said),
-            Route("POST", f"{one}/actions/restore", self.restore, "Have a deleted image back as it was", {200: RESTORED}, **said),
-            Route("DELETE", one, self.purge, "Delete a deleted image for good, now", {204: None}, lane=Lane.TRANSFER, **said),
+            Route(
+                "POST",
+                f"{one}/actions/restore",
+                self.restore,
+                "Have a deleted image back as it was",
+                {200: RESTORED},
+                **said,
+            ),
+            Route(
+                "DELETE",
+                one,
+                self.purge,
+                "Delete a deleted image for good, now",
+                {204: None},
+                lane=Lane.TRANSFER,
+                **said,
+            ),
         ]
 
     def list(self, request: Request, ctx: Context) -> Response:
@@ -66,5 +106,14 @@ class Routes:
 
 
 def shown(image: Image, deleter: Mapping[str, object] | None, goes_at: datetime | None) -> dict[str, object]:
-    return {"id": image.id, "name": image.name, "owner": image.owner, "visibility": image.visibility.value, "size": image.size,
-            "status": image.restore().status.value, "deleted_at": stamp(image.updated_at), "deleted_by": deleter, "goes_at": stamp(goes_at) if goes_at else None}
+    return {
+        "id": image.id,
+        "name": image.name,
+        "owner": image.owner,
+        "visibility": image.visibility.value,
+        "size": image.size,
+        "status": image.restore().status.value,
+        "deleted_at": stamp(image.updated_at),
+        "deleted_by": deleter,
+        "goes_at": stamp(goes_at) if goes_at else None,
+    }

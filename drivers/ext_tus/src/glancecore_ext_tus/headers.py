@@ -53,7 +53,8 @@ def length(headers: Headers, *, required: bool) -> int | None:
 
 
 def partials(headers: Headers, image_id: str) -> list[str] | None:
-    """Upload-Concat: None when the upload is a whole one, no ids when it is a partial one, and else the ids of those that a final one is joined of."""
+    """Upload-Concat: None when the upload is a whole one, no ids when it is a partial one, and else the ids of those
+    that a final one is joined of."""
     text = headers.get("Upload-Concat")
     if text is None:
         return None
@@ -61,18 +62,23 @@ def partials(headers: Headers, image_id: str) -> list[str] | None:
         return []
     kind, _, urls = text.partition(";")
     if kind != "final" or not urls.strip():
-        raise errors.Invalid("Upload-Concat: must be partial, or final;URL URL …, with the addresses of partial uploads in their order")
+        raise errors.Invalid(
+            "Upload-Concat: must be partial, or final;URL URL …, with the addresses of partial uploads in their order"
+        )
     return [_partial(url, image_id) for url in urls.split()]
 
 
 def _partial(url: str, image_id: str) -> str:
-    """The id of a partial upload; where the service stands before it does not matter: clients behind proxies see other names."""
+    """The id of a partial upload; where the service stands before it does not matter: clients behind proxies see other
+    names."""
     try:
         above, _, found = urlsplit(url).path.rpartition("/")
     except ValueError:
         above = found = ""
     if not above.endswith(f"/v2/images/{image_id}/uploads") or not found:
-        raise errors.Invalid(f"Upload-Concat: {url[:300]!r} is no address of an upload to this image, /v2/images/{image_id}/uploads/…")
+        raise errors.Invalid(
+            f"Upload-Concat: {url[:300]!r} is no address of an upload to this image, /v2/images/{image_id}/uploads/…"
+        )
     return unquote(found)
 
 
@@ -86,7 +92,10 @@ def metadata(headers: Headers) -> dict[str, str]:
     for pair in text.split(",") if text else ():
         key, _, value = pair.strip().partition(" ")
         if not _KEY.fullmatch(key) or key in keys:
-            raise errors.Invalid("Upload-Metadata: keys are ASCII without blanks and commas, each once; behind a blank stands the value in Base64")
+            raise errors.Invalid(
+                "Upload-Metadata: keys are ASCII without blanks and commas, each once; behind a blank stands the value"
+                " in Base64"
+            )
         keys.add(key)
         try:
             raw = base64.b64decode(value, validate=True)

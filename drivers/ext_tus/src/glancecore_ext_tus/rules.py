@@ -8,8 +8,17 @@ from glancecore.sdk.rules import OWNING_MEMBER, rule
 
 UPLOADS, UPLOAD = "/v2/images/{image_id}/uploads", "/v2/images/{image_id}/uploads/{upload_id}"
 RULES = [
-    rule("tus_upload", OWNING_MEMBER, "Upload image data in pieces.", ("POST", UPLOADS), ("GET", UPLOADS), ("HEAD", UPLOAD), ("PATCH", UPLOAD),
-         ("DELETE", UPLOAD), ("POST", UPLOAD)),
+    rule(
+        "tus_upload",
+        OWNING_MEMBER,
+        "Upload image data in pieces.",
+        ("POST", UPLOADS),
+        ("GET", UPLOADS),
+        ("HEAD", UPLOAD),
+        ("PATCH", UPLOAD),
+        ("DELETE", UPLOAD),
+        ("POST", UPLOAD),
+    ),
 ]
 
 

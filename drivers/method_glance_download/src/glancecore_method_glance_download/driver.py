@@ -29,17 +29,30 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class GlanceDownload(ImportMethod):
-    """``glance_region`` and ``glance_image_id`` name the source. Its digest is checked; its data can't change, so a broken download
-    goes on where it ended."""
+    """``glance_region`` and ``glance_image_id`` name the source. Its digest is checked; its data can't change, so a
+    broken download goes on where it ended."""
 
     plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     wants_token = True
-    schema = {"required": ["glance_region", "glance_image_id"], "properties": {
-        "glance_region": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The region to read from."},
-        "glance_image_id": {"type": "string", "maxLength": 255, "description": "The image there; a UUID."},
-        "glance_service_interface": {"type": "string", "maxLength": 255, "description": "Which of its endpoints: public (by default), internal or admin."}}}
+    schema = {
+        "required": ["glance_region", "glance_image_id"],
+        "properties": {
+            "glance_region": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "description": "The region to read from.",
+            },
+            "glance_image_id": {"type": "string", "maxLength": 255, "description": "The image there; a UUID."},
+            "glance_service_interface": {
+                "type": "string",
+                "maxLength": 255,
+                "description": "Which of its endpoints: public (by default), internal or admin.",
+            },
+        },
+    }
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
@@ -49,13 +62,18 @@ class GlanceDownload(ImportMethod):
     def start(self) -> None:
         self._keystone = (self.conf.auth_url or keystone_of(self.config) or "").rstrip("/")
         if not self._keystone:
-            raise errors.ConfigError(f"[{SECTION}] auth_url: glance-download finds other regions in Keystone's catalogue; give its URL here, or as "
-                                     "auth_url or www_authenticate_uri of [keystone_authtoken]")
+            raise errors.ConfigError(
+                f"[{SECTION}] auth_url: glance-download finds other regions in Keystone's catalogue; give its URL here,"
+                " or as auth_url or www_authenticate_uri of [keystone_authtoken]"
+            )
         try:
             tls = ssl.create_default_context(cafile=self.conf.ca_file)
         except OSError as exc:
-            raise errors.ConfigError(f"[{SECTION}] ca_file = {self.conf.ca_file}: {exc}; name a file of PEM certificates") from exc
-        # Keystone and its catalogue are the operator's: they may be anywhere; the import that asks measures itself how fast it comes
+            raise errors.ConfigError(
+                f"[{SECTION}] ca_file = {self.conf.ca_file}: {exc}; name a file of PEM certificates"
+            ) from exc
+        # Keystone and its catalogue are the operator's: they may be anywhere; the import that asks measures itself how
+        # fast it comes
         settings = Settings(self.conf.connect_timeout, self.conf.timeout, 0, tls, least_rate=0, fetch_timeout=math.inf)
         self._fetcher = Fetcher(AddressFilter(["0.0.0.0/0", "::/0"]), settings)
 
@@ -67,7 +85,9 @@ class GlanceDownload(ImportMethod):
             raise errors.Invalid("method.glance_image_id: glance-download needs the id of the image there")
         if not _UUID.fullmatch(str(method["glance_image_id"])):
             raise errors.Invalid("method.glance_image_id: the image id does not look like a UUID")
-        if not isinstance(method.get("glance_service_interface", ""), str):  # one that the catalogue does not have is found later, as in Glance
+        if not isinstance(
+            method.get("glance_service_interface", ""), str
+        ):  # one that the catalogue does not have is found later, as in Glance
             raise errors.Invalid("method.glance_service_interface: public, internal or admin")
         if not request.secrets.get("token"):
             raise errors.Invalid("method.name: glance-download works for callers with a Keystone token only")
@@ -89,19 +109,31 @@ class GlanceDownload(ImportMethod):
         source = self._source(work.request)
         same = str(source.get("os_hash_value") or source.get("checksum") or "")
         headers = {"Range": f"bytes={offset}-"} if offset and validator == same else {}
-        body = self._get(f"{self._endpoint(work.request)}/v2/images/{work.request.method['glance_image_id']}/file", work.request, headers)
+        body = self._get(
+            f"{self._endpoint(work.request)}/v2/images/{work.request.method['glance_image_id']}/file",
+            work.request,
+            headers,
+        )
         try:
             if body.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE) and headers:
                 body.close()  # its store has no ranges
-                body = self._get(f"{self._endpoint(work.request)}/v2/images/{work.request.method['glance_image_id']}/file", work.request, {})
+                body = self._get(
+                    f"{self._endpoint(work.request)}/v2/images/{work.request.method['glance_image_id']}/file",
+                    work.request,
+                    {},
+                )
             return _part(body, offset, same or None)
         except BaseException:
             body.close()
             raise
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _source(self, request: MethodRequest) -> dict[str, Any]:
-        found = self._json(f"{self._endpoint(request)}/v2/images/{request.method['glance_image_id']}", request, "the image in the other region")
+        found = self._json(
+            f"{self._endpoint(request)}/v2/images/{request.method['glance_image_id']}",
+            request,
+            "the image in the other region",
+        )
         if found.get("status") != "active":
             raise _failed("the image in the other region is not active", again=False)
         return found
@@ -112,7 +144,10 @@ class GlanceDownload(ImportMethod):
         catalogue = self._json(f"{base}/auth/catalog", request, "the catalogue of regions").get("catalog", [])
         for service in catalogue:
             for endpoint in service.get("endpoints", ()) if service.get("type") == "image" else ():
-                if endpoint.get("interface") == interface and region in (endpoint.get("region"), endpoint.get("region_id")):
+                if endpoint.get("interface") == interface and region in (
+                    endpoint.get("region"),
+                    endpoint.get("region_id"),
+                ):
                     return str(endpoint["url"]).rstrip("/").removesuffix("/v2")
         raise _failed(f"there is no image service of region {region!r} and interface {interface!r}", again=False)
 
@@ -137,7 +172,9 @@ class GlanceDownload(ImportMethod):
         if self._fetcher is None:
             raise errors.ConfigError("the method was not started; report this as a fault")
         try:
-            return self._fetcher.request("GET", url, {"X-Auth-Token": request.secrets.get("token", ""), "Accept": "*/*", **headers})
+            return self._fetcher.request(
+                "GET", url, {"X-Auth-Token": request.secrets.get("token", ""), "Accept": "*/*", **headers}
+            )
         except errors.StoreError as exc:
             raise _failed(f"the other region can't be reached: {exc}", again=exc.retryable) from exc
 

@@ -1,4 +1,5 @@
-"""Checksum files as SHA256SUMS: lines of sha256sum and its siblings (GNU) or of sha256 (BSD), with or without a signature around."""
+"""Checksum files as SHA256SUMS: lines of sha256sum and its siblings (GNU) or of sha256 (BSD), with or without a
+signature around."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ _BARE = re.compile(r"[0-9A-Fa-f]{32,128}")
 
 
 def find(text: str, name: str) -> dict[str, str]:
-    """Algorithm to digest of file ``name``; empty when there is no line for it. A file of one digest and nothing else is for any name."""
+    """Algorithm to digest of file ``name``; empty when there is no line for it. A file of one digest and nothing else
+    is for any name."""
     found: dict[str, str] = {}
     lines = [x.rstrip("\r") for x in text.split("\n") if x.strip()]
     for line in lines:

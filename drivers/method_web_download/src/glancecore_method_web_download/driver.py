@@ -1,4 +1,5 @@
-"""The service fetches a URL that its user names: only from where the operator lets it, and however often the connection breaks."""
+"""The service fetches a URL that its user names: only from where the operator lets it, and however often the connection
+breaks."""
 
 from __future__ import annotations
 
@@ -59,10 +60,24 @@ class WebDownload(ImportMethod):
     plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
-    schema = {"required": ["uri"], "properties": {
-        "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Where the data is."},
-        "checksum_url": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "URL of a file of digests, such as SHA256SUMS."},
-        "checksum_name": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The data's name in it; by default the last part of the uri."}}}
+    schema = {
+        "required": ["uri"],
+        "properties": {
+            "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Where the data is."},
+            "checksum_url": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 4096,
+                "description": "URL of a file of digests, such as SHA256SUMS.",
+            },
+            "checksum_name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 4096,
+                "description": "The data's name in it; by default the last part of the uri.",
+            },
+        },
+    }
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
@@ -79,11 +94,15 @@ class WebDownload(ImportMethod):
         for option in ("allowed_schemes", "disallowed_schemes"):
             unknown = set(conf[option]) - {"http", "https"}
             if unknown and option == "allowed_schemes":
-                raise errors.ConfigError(f"[{SECTION}] {option}: {', '.join(sorted(unknown))} can't be fetched; use http, https")
+                raise errors.ConfigError(
+                    f"[{SECTION}] {option}: {', '.join(sorted(unknown))} can't be fetched; use http, https"
+                )
         try:
             tls = ssl.create_default_context(cafile=conf.ca_file)
         except OSError as exc:
-            raise errors.ConfigError(f"[{SECTION}] ca_file = {conf.ca_file}: {exc}; name a file of PEM certificates") from exc
+            raise errors.ConfigError(
+                f"[{SECTION}] ca_file = {conf.ca_file}: {exc}; name a file of PEM certificates"
+            ) from exc
         proxies = {}
         if conf.proxy:
             host, colon, port = conf.proxy.rpartition(":")
@@ -92,7 +111,12 @@ class WebDownload(ImportMethod):
             proxies = {"http": (host, int(port)), "https": (host, int(port))}
         self._filter = UriFilter(conf)
         # the import that asks measures itself how fast it comes
-        self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies, least_rate=0, fetch_timeout=math.inf))
+        self._fetcher = Fetcher(
+            self._filter,
+            Settings(
+                conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies, least_rate=0, fetch_timeout=math.inf
+            ),
+        )
 
     def check(self, request: MethodRequest) -> None:
         try:
@@ -117,7 +141,10 @@ class WebDownload(ImportMethod):
         body = self._get(url, {})
         try:
             if body.status != HTTPStatus.OK:
-                raise _failed(f"the web server answered {body.status} to the request for the checksum file", again=body.status in _PASSING)
+                raise _failed(
+                    f"the web server answered {body.status} to the request for the checksum file",
+                    again=body.status in _PASSING,
+                )
             text, end = bytearray(), time.monotonic() + self.conf.timeout
             for piece in _pieces(body):
                 text += piece
@@ -136,7 +163,9 @@ class WebDownload(ImportMethod):
             return None
         name = request.method.get("checksum_name") or unquote(urlsplit(self._uri(request)).path.rpartition("/")[2])
         if not isinstance(url, str) or not url or not isinstance(name, str) or not name:
-            raise errors.Invalid("method.checksum_url, method.checksum_name: the URL of a checksum file, and the name of the data in it")
+            raise errors.Invalid(
+                "method.checksum_url, method.checksum_name: the URL of a checksum file, and the name of the data in it"
+            )
         return url, name
 
     def _get(self, url: str, headers: Mapping[str, str], *, pinned: bool = False) -> Body:
@@ -162,7 +191,9 @@ class WebDownload(ImportMethod):
     def _part(self, body: Body, offset: int, *, pinned: bool) -> FetchedBody:
         validator = _validator(body)
         if not (body.ends or pinned) and body.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            raise _failed("the web server does not tell where the data ends; give its digest in method.expected", again=False)
+            raise _failed(
+                "the web server does not tell where the data ends; give its digest in method.expected", again=False
+            )
         if body.status == HTTPStatus.PARTIAL_CONTENT and offset:
             found = _CONTENT_RANGE.fullmatch(body.header("Content-Range").strip())
             if not found or int(found[1]) != offset:
@@ -186,8 +217,11 @@ class WebDownload(ImportMethod):
 
 
 def _pinned(request: MethodRequest) -> bool:
-    """Whether the data is compared with a digest that nobody on the way can choose: the caller's own, or one fetched by https."""
-    return bool(request.method.get("expected")) or str(request.method.get("checksum_url", "")).lower().startswith("https:")
+    """Whether the data is compared with a digest that nobody on the way can choose: the caller's own, or one fetched by
+    https."""
+    return bool(request.method.get("expected")) or str(request.method.get("checksum_url", "")).lower().startswith(
+        "https:"
+    )
 
 
 def _validator(body: Body) -> str | None:

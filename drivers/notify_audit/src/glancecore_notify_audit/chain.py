@@ -1,7 +1,7 @@
 """Lines that are bound to each other: each one names the mac of the one before, and has its own.
 
-A line is a JSON object whose last member is ``mac``: SHA-256 of all that stands before it in the line, or HMAC-SHA256 with a key. ``seq`` counts from 1.
-"""
+A line is a JSON object whose last member is ``mac``: SHA-256 of all that stands before it in the line, or HMAC-SHA256
+with a key. ``seq`` counts from 1."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read(line: bytes, key: bytes | None) -> Line:
     if end is None:
         raise Broken("it is no line of an audit trail")
     mac = end[1].decode()
-    if key is not None and not hmac.compare_digest(_mac(line[:end.start()], key), mac):
+    if key is not None and not hmac.compare_digest(_mac(line[: end.start()], key), mac):
         raise Broken("it is not what was written, or was written with another key")
     try:
         found = orjson.loads(line)
@@ -64,7 +64,10 @@ def following(line: bytes, key: bytes, before: Link | None) -> Line:
     """The line behind ``before``; None: behind whatever it names. Raises Broken."""
     found = read(line, key)
     if before is not None and (found.prev, found.link.seq) != (before.mac, before.seq + 1):
-        raise Broken(f"line {before.seq + 1} should stand there, but {found.link.seq} does: lines are missing, or in another order")
+        raise Broken(
+            f"line {before.seq + 1} should stand there, but {found.link.seq} does: lines are missing, or in another"
+            " order"
+        )
     return found
 
 

@@ -31,13 +31,26 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-audit", description="Look at an audit trail that the notifier \"audit\" has written.")
+    made = argparse.ArgumentParser(
+        prog="glance-audit", description='Look at an audit trail that the notifier "audit" has written.'
+    )
     made.add_argument("--json", action="store_true", help="print JSON")
     actions = made.add_subparsers(required=True, metavar="ACTION")
-    verify = actions.add_parser("verify", help="see that every line is what was written, and that none is missing between the first and the last",
-                                description=f"Exit code 0: it is whole; {BROKEN}: it is not; {TROUBLE}: it could not be looked at.")
-    verify.add_argument("--end", action="append", default=[], metavar="SEQ:MAC",
-                        help="what an earlier verify has told as the end: that line must be there, so nothing was cut off since then (may be given several times)")
+    verify = actions.add_parser(
+        "verify",
+        help="see that every line is what was written, and that none is missing between the first and the last",
+        description=f"Exit code 0: it is whole; {BROKEN}: it is not; {TROUBLE}: it could not be looked at.",
+    )
+    verify.add_argument(
+        "--end",
+        action="append",
+        default=[],
+        metavar="SEQ:MAC",
+        help=(
+            "what an earlier verify has told as the end: that line must be there, so nothing was cut off since then"
+            " (may be given several times)"
+        ),
+    )
     verify.set_defaults(run=_verify)
     show = actions.add_parser("show", help="the lines of a user, a project or an image, in order")
     for name in ("user", "project", "subject", "type"):
@@ -60,7 +73,13 @@ def _verify(args: argparse.Namespace, key: bytes) -> int:
             why = f"a line is missing that was there: {min(wanted)}"
     except Broken as exc:
         why = str(exc)
-    found = {"whole": why is None, "why": why, "lines": count, "first": first.link.seq if first else None, "end": str(last.link) if last else None}
+    found = {
+        "whole": why is None,
+        "why": why,
+        "lines": count,
+        "first": first.link.seq if first else None,
+        "end": str(last.link) if last else None,
+    }
     if args.json:
         print(json.dumps(found))
     elif why is not None:
@@ -95,13 +114,27 @@ def _who(line: Line) -> dict[str, object]:
 
 def _asked(line: Line, args: argparse.Namespace) -> bool:
     who = _who(line)
-    return all(wanted in (None, have) for wanted, have in (
-        (args.user, who.get("user")), (args.project, who.get("project")), (args.subject, line.content.get("subject")), (args.type, line.content.get("type"))))
+    return all(
+        wanted in (None, have)
+        for wanted, have in (
+            (args.user, who.get("user")),
+            (args.project, who.get("project")),
+            (args.subject, line.content.get("subject")),
+            (args.type, line.content.get("type")),
+        )
+    )
 
 
 def _text(line: Line) -> str:
     """One line, whatever names hold."""
     who, content = _who(line), line.content
-    by = f"{who.get('user') or '-'} of {who.get('project') or '-'} from {who.get('address') or '-'}" if who else "the service itself"
-    found = f"{line.link.seq} {content.get('at')} {content.get('type')} {content.get('subject')} by {by}: {who.get('request') or '-'} {who.get('request_id') or '-'}"
+    by = (
+        f"{who.get('user') or '-'} of {who.get('project') or '-'} from {who.get('address') or '-'}"
+        if who
+        else "the service itself"
+    )
+    found = (
+        f"{line.link.seq} {content.get('at')} {content.get('type')} {content.get('subject')} by {by}:"
+        f" {who.get('request') or '-'} {who.get('request_id') or '-'}"
+    )
     return "".join(x if x.isprintable() else repr(x)[1:-1] for x in found)

@@ -28,10 +28,15 @@ class AuditNotifier(DurableNotifier):
     def destinations(self) -> Sequence[Destination]:
         conf = self.conf
         if not conf.folder:
-            raise ConfigError("[notify_audit] folder: not set; name a folder for the trail, such as /var/log/glance/audit")
+            raise ConfigError(
+                "[notify_audit] folder: not set; name a folder for the trail, such as /var/log/glance/audit"
+            )
         folder = Path(conf.folder)
         if not folder.is_absolute() or not _usable(folder):
-            raise ConfigError(f"[notify_audit] folder = {folder}: no folder that can be written to, or no absolute path; make it, for the service alone (chmod 750)")
+            raise ConfigError(
+                f"[notify_audit] folder = {folder}: no folder that can be written to, or no absolute path; make it, for"
+                " the service alone (chmod 750)"
+            )
         event_types.check("[notify_audit] events", conf.events)
         key = key_of(Path(conf.key_file), "[notify_audit] key_file") if conf.key_file else b""
         return [AuditTrail(Trail(folder, key, conf.file_size, conf.timeout), tuple(conf.events), conf.timeout)]
@@ -49,7 +54,9 @@ def key_of(path: Path, option: str) -> bytes:
     try:
         key, mode = path.read_bytes(), path.stat().st_mode
     except OSError as exc:
-        raise ConfigError(f"{option} = {path}: it can't be read ({exc.strerror}); name a file that the service may read") from exc
+        raise ConfigError(
+            f"{option} = {path}: it can't be read ({exc.strerror}); name a file that the service may read"
+        ) from exc
     if len(key) < SHORTEST_KEY:
         raise ConfigError(f"{option} = {path}: it has {len(key)} bytes; make one with: openssl rand -out {path} 32")
     if mode & 0o077:
@@ -71,13 +78,26 @@ class AuditTrail(Destination):
     def deliver(self, event: OutboxEvent) -> None:
         who = None if event.initiator is None else dataclasses.asdict(event.initiator)
         try:
-            self._trail.append({"id": event.id, "at": event.at.isoformat(), "type": event.type, "subject": event.subject, "who": who, "data": event.data})
+            self._trail.append(
+                {
+                    "id": event.id,
+                    "at": event.at.isoformat(),
+                    "type": event.type,
+                    "subject": event.subject,
+                    "who": who,
+                    "data": event.data,
+                }
+            )
         except Busy as exc:
             raise NotDelivered(str(exc), unreachable=True) from exc
         except OSError as exc:
             raise NotDelivered(f"the trail can't be written: {exc.strerror or exc}", unreachable=True) from exc
         except Broken as exc:
-            raise NotDelivered(f"the trail's end is damaged: {exc}; see glance-audit verify, and move the folder's files away to begin a new trail", unreachable=True) from exc
+            raise NotDelivered(
+                f"the trail's end is damaged: {exc}; see glance-audit verify, and move the folder's files away to begin"
+                " a new trail",
+                unreachable=True,
+            ) from exc
 
     def close(self) -> None:
         self._trail.close()

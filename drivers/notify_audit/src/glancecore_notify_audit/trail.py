@@ -1,8 +1,8 @@
-"""The trail's files in one folder: ``audit.jsonl``, which is appended to, and those before it, named by their first line's number.
+"""The trail's files in one folder: ``audit.jsonl``, which is appended to, and those before it, named by their first
+line's number.
 
-Any number of processes of one machine write: one at a time, under a lock. A line is there when it is on the disk. What a process that died left of a line
-was acknowledged to nobody, and is cut off.
-"""
+Any number of processes of one machine write: one at a time, under a lock. A line is there when it is on the disk. What
+a process that died left of a line was acknowledged to nobody, and is cut off."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Busy(Exception):
 
 @dataclass(slots=True)
 class _End:
-    """The end of the last whole line: ``size`` bytes of its file lie before. ``link`` None: it is not known what the next line follows."""
+    """The end of the last whole line: ``size`` bytes of its file lie before. ``link`` None: it is not known what the
+    next line follows."""
 
     size: int = 0
     link: Link | None = None
@@ -78,7 +79,9 @@ class Trail:
             try:
                 _write(out, line)
             except OSError:
-                with contextlib.suppress(OSError):  # else whoever looks at the file next makes it durable, or cuts it off
+                with contextlib.suppress(
+                    OSError
+                ):  # else whoever looks at the file next makes it durable, or cuts it off
                     os.ftruncate(out, self._end.size)
                     os.fsync(out)
                 self.close()
@@ -93,7 +96,7 @@ class Trail:
             os.close(self._file)
             self._file = None
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _lock(self) -> int:
         """It is held as long as this is open."""
         path, end = self._folder / _LOCK, time.monotonic() + self._timeout
@@ -166,7 +169,6 @@ class Trail:
         path.unlink()
         _sync(self._folder)
 
-
     def _end_turn_over(self, path: Path) -> None:
         """Which a process may have left half done."""
         if (found := files(self._folder))[-1:] == [path] and len(found) > 1 and path.samefile(found[-2]):
@@ -181,8 +183,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def verified(folder: Path, key: bytes) -> Iterator[Line]:
-    """Every whole line that is there when this begins, each seen to follow the one before. The first one may have others before it that were taken away.
-    Raises OSError, Broken naming file and line."""
+    """Every whole line that is there when this begins, each seen to follow the one before. The first one may have
+    others before it that were taken away. Raises OSError, Broken naming file and line."""
     before: Link | None = None
     with contextlib.ExitStack() as stack:
         for path, descriptor in _all(folder, stack):
@@ -209,7 +211,7 @@ def _all(folder: Path, stack: contextlib.ExitStack) -> list[tuple[Path, int]]:
             found = [(x, stack.enter_context(_opened(x, _READ))) for x in names]
         except FileNotFoundError:  # the current one has just become an earlier one
             continue
-        if files(folder)[:len(names)] == names and all(_same(descriptor, path) for path, descriptor in found):
+        if files(folder)[: len(names)] == names and all(_same(descriptor, path) for path, descriptor in found):
             return found
 
 
@@ -254,7 +256,7 @@ def _opened_as(descriptor: int) -> Iterator[int]:
 
 def _write(descriptor: int, line: bytes) -> None:
     while line:
-        line = line[os.write(descriptor, line):]
+        line = line[os.write(descriptor, line) :]
     os.fsync(descriptor)
 
 

@@ -19,7 +19,9 @@ from glancecore.sdk import log_lines
 from glancecore_notify_messaging.options import DEFAULT_OPTIONS, OPTIONS
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # futurist loads eventlet where it is installed, which then says that it is deprecated
+    warnings.simplefilter(
+        "ignore"
+    )  # futurist loads eventlet where it is installed, which then says that it is deprecated
     # chosen before oslo.messaging comes, which takes eventlet when nobody has
     backend.init_backend(backend.BackendType.THREADING)
     import oslo_messaging
@@ -49,7 +51,11 @@ class MessagingNotifier(Notifier):
             self._notify(notification)
 
     def _notify(self, notification: Notification) -> None:
-        event_type, context, before = notification.event.type.value, _context(notification.initiator), self._transport.failures
+        event_type, context, before = (
+            notification.event.type.value,
+            _context(notification.initiator),
+            self._transport.failures,
+        )
         if self.conf.notification_format in ("glance", "both"):
             self._notifier.info(context, event_type, payload(notification.event, notification.at))
         if self.conf.notification_format in ("cadf", "both"):
@@ -64,10 +70,13 @@ class MessagingNotifier(Notifier):
 
 
 def _context(initiator: Initiator | None) -> RequestContext:
-    """Who did it. oslo.messaging sends what is known to be harmless of a context of this very class, and nothing of others; the address is not among it."""
+    """Who did it. oslo.messaging sends what is known to be harmless of a context of this very class, and nothing of
+    others; the address is not among it."""
     if initiator is None:
         return RequestContext(overwrite=False)
-    return RequestContext(user_id=initiator.user, project_id=initiator.project, request_id=initiator.request_id, overwrite=False)
+    return RequestContext(
+        user_id=initiator.user, project_id=initiator.project, request_id=initiator.request_id, overwrite=False
+    )
 
 
 class CountingTransport(NotificationTransport):  # type: ignore[misc]
@@ -77,9 +86,11 @@ class CountingTransport(NotificationTransport):  # type: ignore[misc]
         super().__init__(wrapped._driver)  # noqa: SLF001 (there is no public way to it)
         self.failures = 0
 
-    def _send_notification(self, target: oslo_messaging.Target, ctxt: object, message: object, version: float,
-                           retry: int | None = None) -> None:
-        # -1 means for ever; the rabbit driver takes it for "not once more" while it connects the first time, None it understands
+    def _send_notification(
+        self, target: oslo_messaging.Target, ctxt: object, message: object, version: float, retry: int | None = None
+    ) -> None:
+        # -1 means for ever; the rabbit driver takes it for "not once more" while it connects the first time, None it
+        # understands
         try:
             super()._send_notification(target, ctxt, message, version, None if retry is None or retry < 0 else retry)
         except Exception:
@@ -92,33 +103,48 @@ def _transport(config: cfg.ConfigOpts) -> CountingTransport:
     try:
         return CountingTransport(oslo_messaging.get_notification_transport(config))
     except oslo_messaging.InvalidTransportURL as exc:
-        raise ConfigError(f"{_url_option(config)} is not valid ({_without_url(exc)}); write it as "
-                          "rabbit://user:password@host:5672/virtual-host") from exc
+        raise ConfigError(
+            f"{_url_option(config)} is not valid ({_without_url(exc)}); write it as "
+            "rabbit://user:password@host:5672/virtual-host"
+        ) from exc
     except oslo_messaging.DriverLoadFailure as exc:
         names = ", ".join(sorted(entry_points(group="oslo.messaging.drivers").names))
-        raise ConfigError(f"{_url_option(config)}: the transport {exc.driver} can't be loaded ({exc.ex}); choose one of {names}") from exc
+        raise ConfigError(
+            f"{_url_option(config)}: the transport {exc.driver} can't be loaded ({exc.ex}); choose one of {names}"
+        ) from exc
     except ValueError as exc:  # such as a port that is no number
-        raise ConfigError(f"{_url_option(config)} is not valid ({exc}); write it as "
-                          "rabbit://user:password@host:5672/virtual-host") from exc
+        raise ConfigError(
+            f"{_url_option(config)} is not valid ({exc}); write it as rabbit://user:password@host:5672/virtual-host"
+        ) from exc
 
 
 def _check_drivers(config: cfg.ConfigOpts) -> None:
     """Raises ConfigError where oslo.messaging would send nothing and say so in the log only."""
     group = config.oslo_messaging_notifications
     if not group.driver:
-        raise ConfigError("[oslo_messaging_notifications] driver: not set, so nothing would be sent; set it to messagingv2, or remove "
-                          "messaging from [DEFAULT] notifiers")
+        raise ConfigError(
+            "[oslo_messaging_notifications] driver: not set, so nothing would be sent; set it to messagingv2, or remove"
+            " messaging from [DEFAULT] notifiers"
+        )
     known = entry_points(group="oslo.messaging.notify.drivers").names
     for name in group.driver:
         if name not in known:
-            raise ConfigError(f"[oslo_messaging_notifications] driver = {name}: choose one of {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"[oslo_messaging_notifications] driver = {name}: choose one of {', '.join(sorted(known))}"
+            )
     if not group.topics:
-        raise ConfigError("[oslo_messaging_notifications] topics: not set; set it to notifications, or to what the consumers listen to")
+        raise ConfigError(
+            "[oslo_messaging_notifications] topics: not set; set it to notifications, or to what the consumers"
+            " listen to"
+        )
 
 
 def _url_option(config: cfg.ConfigOpts) -> str:
     """Which of the two options has the URL."""
-    return f"[{'oslo_messaging_notifications' if config.oslo_messaging_notifications.transport_url else 'DEFAULT'}] transport_url"
+    return (
+        f"[{'oslo_messaging_notifications' if config.oslo_messaging_notifications.transport_url else 'DEFAULT'}]"
+        " transport_url"
+    )
 
 
 def _without_url(exc: oslo_messaging.InvalidTransportURL) -> str:

@@ -1,4 +1,5 @@
-"""Options of [notify_messaging], and the one in [DEFAULT] that operators know; imports nothing but oslo.config and what every notifier has."""
+"""Options of [notify_messaging], and the one in [DEFAULT] that operators know; imports nothing but oslo.config and what
+every notifier has."""
 
 from __future__ import annotations
 
@@ -7,14 +8,23 @@ from oslo_config import cfg
 from glancecore.ports.notifier import PER_NOTIFIER
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("notification_format", default="glance", choices=["glance", "cadf", "both"],
-               help="glance: the event types and payloads of Glance. cadf: events of the DMTF's CADF for audit tools, as audit.image.create and so on; "
-                    "they say who did it in the payload, too."),
+    cfg.StrOpt(
+        "notification_format",
+        default="glance",
+        choices=["glance", "cadf", "both"],
+        help=(
+            "glance: the event types and payloads of Glance. cadf: events of the DMTF's CADF for audit tools, as"
+            " audit.image.create and so on; they say who did it in the payload, too."
+        ),
+    ),
 ]
 
 DEFAULT_OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("default_publisher_id", sample_default="image.HOST",
-               help="Who sends: publisher_id of all notifications. Not set: image. and the name of this host."),
+    cfg.StrOpt(
+        "default_publisher_id",
+        sample_default="image.HOST",
+        help="Who sends: publisher_id of all notifications. Not set: image. and the name of this host.",
+    ),
 ]
 
 

@@ -34,7 +34,9 @@ class WebhookNotifier(DurableNotifier):
     def destinations(self) -> Sequence[Destination]:
         names = self.conf.endpoints
         if not names:
-            raise ConfigError("[notify_webhook] endpoints: name at least one receiver, or remove webhook from [DEFAULT] notifiers")
+            raise ConfigError(
+                "[notify_webhook] endpoints: name at least one receiver, or remove webhook from [DEFAULT] notifiers"
+            )
         if len(set(names)) < len(names):
             raise ConfigError("[notify_webhook] endpoints: a name stands there twice")
         if not self.conf.source.strip():
@@ -54,14 +56,26 @@ class WebhookNotifier(DurableNotifier):
             LOG.warning("[%s] secrets: not set, so the receiver can't tell who sends; %s", group, _NEW_SECRET)
         for header in ("authorization",):
             if (value := section[header]) and not (value.isascii() and value.isprintable()):
-                raise ConfigError(f"[{group}] {header}: only printable ASCII can be sent in a header; take the other characters out")
+                raise ConfigError(
+                    f"[{group}] {header}: only printable ASCII can be sent in a header; take the other characters out"
+                )
         return EndpointSettings(
-            name, url, self.conf.source, self.conf.type_prefix, tuple(section.events), tuple(_key(group, x) for x in section.secrets),
-            section.mode == "binary", section.timeout, section.authorization, _tls(group, section) if url.scheme == "https" else None)
+            name,
+            url,
+            self.conf.source,
+            self.conf.type_prefix,
+            tuple(section.events),
+            tuple(_key(group, x) for x in section.secrets),
+            section.mode == "binary",
+            section.timeout,
+            section.authorization,
+            _tls(group, section) if url.scheme == "https" else None,
+        )
 
 
 def _url(group: str, text: str | None) -> SplitResult:
     """Messages never show it: it may have a token in it."""
+
     def refused(why: str) -> NoReturn:
         raise ConfigError(f"[{group}] url: {why}; write it as https://receiver.example.org/events")
 
@@ -93,14 +107,22 @@ def _tls(group: str, section: Section) -> ssl.SSLContext:
         raise ConfigError(f"[{group}] key_file: cert_file is not set; set both, or none")
     for option in ("ca_file", "cert_file", "key_file"):
         if section[option] and not Path(section[option]).is_file():
-            raise ConfigError(f"[{group}] {option} = {section[option]}: no such file; name one that the service may read")
+            raise ConfigError(
+                f"[{group}] {option} = {section[option]}: no such file; name one that the service may read"
+            )
     try:
         made = ssl.create_default_context(cafile=section.ca_file)
     except OSError as exc:
-        raise ConfigError(f"[{group}] ca_file = {section.ca_file}: it has no certificates that can be read ({exc}); give certificates as PEM") from exc
+        raise ConfigError(
+            f"[{group}] ca_file = {section.ca_file}: it has no certificates that can be read ({exc}); give certificates"
+            " as PEM"
+        ) from exc
     if section.cert_file:
         try:
             made.load_cert_chain(section.cert_file, section.key_file, password="")
         except OSError as exc:
-            raise ConfigError(f"[{group}] cert_file = {section.cert_file}: it can't be used with its key ({exc}); give a certificate and its own key as PEM") from exc
+            raise ConfigError(
+                f"[{group}] cert_file = {section.cert_file}: it can't be used with its key ({exc}); give a certificate"
+                " and its own key as PEM"
+            ) from exc
     return made

@@ -55,8 +55,12 @@ class Endpoint(Destination):
 
     def deliver(self, event: OutboxEvent) -> None:
         message = self._message(event)
-        headers = {"User-Agent": "glancecore", **message.headers, **tracing.carrier(),
-                   **signing.headers(event.id, int(time.time()), message.body, self._settings.keys)}
+        headers = {
+            "User-Agent": "glancecore",
+            **message.headers,
+            **tracing.carrier(),
+            **signing.headers(event.id, int(time.time()), message.body, self._settings.keys),
+        }
         if self._settings.authorization:
             headers["Authorization"] = self._settings.authorization
         try:
@@ -67,7 +71,11 @@ class Endpoint(Destination):
             return
         said = f"it answered {answer.status} {answer.reason}".rstrip()
         if answer.status == _GONE:
-            raise NotDelivered(f"{said}: it is gone for good; remove it from [notify_webhook] endpoints", unreachable=True, retry_after=GONE_PAUSE)
+            raise NotDelivered(
+                f"{said}: it is gone for good; remove it from [notify_webhook] endpoints",
+                unreachable=True,
+                retry_after=GONE_PAUSE,
+            )
         if answer.status in _BUSY:
             raise NotDelivered(said, unreachable=True, retry_after=_seconds(answer.retry_after))
         if 300 <= answer.status < 400:
@@ -79,8 +87,16 @@ class Endpoint(Destination):
 
     def _message(self, event: OutboxEvent) -> HTTPMessage:
         attributes: dict[str, Any] = {
-            "specversion": "1.0", "id": event.id, "source": self._settings.source, "type": f"{self._settings.type_prefix}{event.type}",
-            "time": event.at, "datacontenttype": "application/json", **({"subject": event.subject} if event.subject else {}), **_who(event.initiator), **_traced(event)}
+            "specversion": "1.0",
+            "id": event.id,
+            "source": self._settings.source,
+            "type": f"{self._settings.type_prefix}{event.type}",
+            "time": event.at,
+            "datacontenttype": "application/json",
+            **({"subject": event.subject} if event.subject else {}),
+            **_who(event.initiator),
+            **_traced(event),
+        }
         made = CloudEvent(attributes, dict(event.data))
         return to_binary_event(made) if self._settings.binary else to_structured_event(made)
 
@@ -89,13 +105,23 @@ def _who(initiator: Initiator | None) -> dict[str, str]:
     """CloudEvents' Authentication Context extension, and what it has no words for."""
     if initiator is None:
         return {"authtype": "system"}
-    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address,
-             "roles": ",".join(initiator.roles) or None, "request": initiator.request}
-    return {"authtype": "user" if initiator.user else "unknown", **{name: value for name, value in known.items() if value is not None}}
+    known = {
+        "authid": initiator.user,
+        "projectid": initiator.project,
+        "requestid": initiator.request_id,
+        "clientaddress": initiator.address,
+        "roles": ",".join(initiator.roles) or None,
+        "request": initiator.request,
+    }
+    return {
+        "authtype": "user" if initiator.user else "unknown",
+        **{name: value for name, value in known.items() if value is not None},
+    }
 
 
 def _traced(event: OutboxEvent) -> dict[str, str]:
-    """CloudEvents' Distributed Tracing extension: what it happened in; the header of the same name is of its delivery."""
+    """CloudEvents' Distributed Tracing extension: what it happened in; the header of the same name is of its
+    delivery."""
     return {} if event.traceparent is None else {"traceparent": event.traceparent}
 
 

@@ -70,14 +70,16 @@ class Poster:
             self._kept.close()
             self._kept = None
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _connection(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""
         if self._tls is not None:
             return http.client.HTTPSConnection(host, self._url.port, timeout=self._timeout, context=self._tls)
         return http.client.HTTPConnection(host, self._url.port, timeout=self._timeout)
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str], end: float) -> Answer:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str], end: float
+    ) -> Answer:
         try:
             if connection.sock is None:
                 connection.connect()

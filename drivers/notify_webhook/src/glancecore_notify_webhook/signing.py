@@ -28,5 +28,7 @@ def headers(id_: str, seconds: int, body: bytes, keys: Sequence[bytes]) -> dict[
     found = {"webhook-id": id_, "webhook-timestamp": str(seconds)}
     if keys:
         signed = b".".join((id_.encode(), str(seconds).encode(), body))
-        found["webhook-signature"] = " ".join(f"v1,{base64.b64encode(hmac.digest(x, signed, 'sha256')).decode()}" for x in keys)
+        found["webhook-signature"] = " ".join(
+            f"v1,{base64.b64encode(hmac.digest(x, signed, 'sha256')).decode()}" for x in keys
+        )
     return found

@@ -26,13 +26,15 @@ class _Entry:
 
 
 class Cache:
-    """``ask`` may be slow and raises QuotaUnavailable when the source is away: then what is remembered counts, however old.
+    """``ask`` may be slow and raises QuotaUnavailable when the source is away: then what is remembered counts, however
+    old.
 
-    One caller at a time asks; others meanwhile take what is remembered, or wait when it is nothing. After a failure the source
-    is left alone for as long as an answer would have been fresh.
-    """
+    One caller at a time asks; others meanwhile take what is remembered, or wait when it is nothing. After a failure the
+    source is left alone for as long as an answer would have been fresh."""
 
-    def __init__(self, ask: Callable[[str | None], Limits], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ask: Callable[[str | None], Limits], seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ask = ask
         self._seconds = seconds
         self._clock = clock

@@ -34,9 +34,8 @@ _WRONG = (ksa.NoMatchingPlugin, ksa.MissingRequiredOptions, ksa.MissingAuthPlugi
 class UnifiedQuota(Quota):
     """Registered limits of the image service, and a project's own ones, with the operator's [oslo_limit] section.
 
-    A resource without a limit in Keystone may not be used at all, -1 is no limit: both as oslo.limit has it. A caller without
-    a project has the registered limits.
-    """
+    A resource without a limit in Keystone may not be used at all, -1 is no limit: both as oslo.limit has it. A caller
+    without a project has the registered limits."""
 
     plugin_api = "1.0"
     options = OPTIONS
@@ -59,25 +58,40 @@ class UnifiedQuota(Quota):
             enforcer = self._connected()
             missing = set(RESOURCES) - dict(_registered(enforcer)).keys()
             if missing:
-                LOG.error("Keystone has no registered limit for %s of the image service: nobody may use it; register it, such as "
-                          "openstack registered limit create --service image --default-limit 1000 --region REGION NAME", ", ".join(sorted(missing)))
+                LOG.error(
+                    "Keystone has no registered limit for %s of the image service: nobody may use it; register it, such"
+                    " as openstack registered limit create --service image --default-limit 1000 --region REGION NAME",
+                    ", ".join(sorted(missing)),
+                )
             # the sockets must not be shared with the processes that are forked from this one
             enforcer.connection.session.session.close()
         except (ksa.Forbidden, sdk.ForbiddenException) as exc:
-            raise ConfigError("[oslo_limit] username: Keystone lets this user read no limits; set system_scope = all and give it the role: "
-                              "openstack role add --user NAME --user-domain DOMAIN --system all reader") from exc
+            raise ConfigError(
+                "[oslo_limit] username: Keystone lets this user read no limits; set system_scope = all and give it the"
+                " role: openstack role add --user NAME --user-domain DOMAIN --system all reader"
+            ) from exc
         except ValueError as exc:
             if "enforcement model" in str(exc):
-                raise ConfigError(f"[DEFAULT] quota_driver = unified: {exc} by oslo.limit; set [unified_limit] enforcement_model = flat in "
-                                  "Keystone, or choose another quota_driver") from exc
-            raise ConfigError(f"[oslo_limit] endpoint_id, endpoint_service_type, endpoint_region_name, endpoint_interface: {exc}; name the "
-                              "image service's endpoint, as openstack endpoint list shows it") from exc
+                raise ConfigError(
+                    f"[DEFAULT] quota_driver = unified: {exc} by oslo.limit; set [unified_limit] enforcement_model ="
+                    " flat in Keystone, or choose another quota_driver"
+                ) from exc
+            raise ConfigError(
+                f"[oslo_limit] endpoint_id, endpoint_service_type, endpoint_region_name, endpoint_interface: {exc};"
+                " name the image service's endpoint, as openstack endpoint list shows it"
+            ) from exc
         except _AWAY as exc:
             reason = exc.__context__ if isinstance(exc, SessionInitError) else exc
             if isinstance(reason, _WRONG):
-                raise ConfigError(f"[oslo_limit] auth_type, auth_url, username, password, user_domain_id, system_scope: {reason}; correct "
-                                  "them") from exc
-            LOG.error("Keystone doesn't tell limits (%s): until it does, nobody whose limits are not known may store anything", exc)
+                raise ConfigError(
+                    f"[oslo_limit] auth_type, auth_url, username, password, user_domain_id, system_scope: {reason};"
+                    " correct them"
+                ) from exc
+            LOG.error(
+                "Keystone doesn't tell limits (%s): until it does, nobody whose limits are not known may store"
+                " anything",
+                exc,
+            )
 
     def _ask(self, project: str | None) -> Limits:
         try:
@@ -89,7 +103,9 @@ class UnifiedQuota(Quota):
             LOG.error("Keystone doesn't tell limits: %s", exc)
             raise QuotaUnavailable("Keystone doesn't tell the project's limits now; try again later") from exc
         size, staged, images, uploading = (found.get(name, 0) for name in RESOURCES)
-        return Limits(bytes=_limit(size, 20), staged_bytes=_limit(staged, 20), images=_limit(images), uploading=_limit(uploading))
+        return Limits(
+            bytes=_limit(size, 20), staged_bytes=_limit(staged, 20), images=_limit(images), uploading=_limit(uploading)
+        )
 
     def _connected(self) -> limit.Enforcer:
         """oslo.limit's way to Keystone; raises what it raises."""
@@ -129,11 +145,15 @@ def _configure(config: cfg.ConfigOpts) -> None:
     _declare(config)
     section = config.oslo_limit
     if not (section.auth_type or section.auth_section):
-        raise ConfigError("[oslo_limit] auth_type: not set; set it (such as password) with auth_url, username, password, user_domain_id and "
-                          "system_scope = all of a user that may read limits")
+        raise ConfigError(
+            "[oslo_limit] auth_type: not set; set it (such as password) with auth_url, username, password,"
+            " user_domain_id and system_scope = all of a user that may read limits"
+        )
     if not (section.endpoint_id or section.endpoint_service_type or section.endpoint_service_name):
-        raise ConfigError("[oslo_limit] endpoint_id: not set; set it to the id of the image service's endpoint, as openstack endpoint list "
-                          "--service image shows it, or set endpoint_service_type and endpoint_region_name")
+        raise ConfigError(
+            "[oslo_limit] endpoint_id: not set; set it to the id of the image service's endpoint, as openstack endpoint"
+            " list --service image shows it, or set endpoint_service_type and endpoint_region_name"
+        )
     try:
         loading.load_auth_from_conf_options(config, GROUP)
     except (ksa.NoMatchingPlugin, ksa.MissingRequiredOptions) as exc:
@@ -148,4 +168,6 @@ def _declare(config: cfg.ConfigOpts) -> None:
     loading.register_session_conf_options(config, GROUP)
     loading.register_adapter_conf_options(config, GROUP, include_deprecated=False)
     loading.register_auth_conf_options(config, GROUP)
-    config.register_opts([x for _, options in opts.list_opts() for x in options if x.name.startswith("endpoint_")], group=GROUP)
+    config.register_opts(
+        [x for _, options in opts.list_opts() for x in options if x.name.startswith("endpoint_")], group=GROUP
+    )

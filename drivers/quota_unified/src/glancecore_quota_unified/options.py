@@ -5,8 +5,12 @@ from __future__ import annotations
 from oslo_config import cfg
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.FloatOpt("cache_seconds", default=5.0, min=0,
-                 help="Seconds that a project's limits are taken from memory; so long a change in Keystone may go unnoticed."),
+    cfg.FloatOpt(
+        "cache_seconds",
+        default=5.0,
+        min=0,
+        help="Seconds that a project's limits are taken from memory; so long a change in Keystone may go unnoticed.",
+    ),
 ]
 
 

@@ -24,7 +24,9 @@ class Convert(ImportStep):
 
     def start(self) -> None:
         if shutil.which(self.conf.qemu_img) is None:
-            raise errors.ConfigError(f"[{SECTION}] qemu_img = {self.conf.qemu_img}: no such program; install qemu-utils, or name its path")
+            raise errors.ConfigError(
+                f"[{SECTION}] qemu_img = {self.conf.qemu_img}: no such program; install qemu-utils, or name its path"
+            )
 
     def run(self, work: ImportWork) -> None:
         image, wanted = work.image, str(self.conf.output_format)
@@ -38,7 +40,9 @@ class Convert(ImportStep):
             raise errors.ConversionFailed(f"a vmdk of type {found.create_type} is not taken")
         most = self.conf.max_bytes or self.config.image_size_cap
         if found.virtual_size > most:
-            raise errors.ConversionFailed(f"the disk has {found.virtual_size} bytes, more than the {most} that are allowed")
+            raise errors.ConversionFailed(
+                f"the disk has {found.virtual_size} bytes, more than the {most} that are allowed"
+            )
         if wanted == "raw":
             work.reserve(found.virtual_size)
 
@@ -47,9 +51,15 @@ class Convert(ImportStep):
             work.progress(min(seen, found.virtual_size), found.virtual_size)
 
         target = work.scratch / "converted"
-        qemu.convert(self.conf.qemu_img, source, name, target, wanted,
-                     qemu.Limits(self.conf.max_cpu_seconds, self.conf.max_seconds, self.conf.max_memory, most),
-                     look)
+        qemu.convert(
+            self.conf.qemu_img,
+            source,
+            name,
+            target,
+            wanted,
+            qemu.Limits(self.conf.max_cpu_seconds, self.conf.max_seconds, self.conf.max_memory, most),
+            look,
+        )
         work.reserve(target.stat().st_size)
         work.set_formats(disk_format=wanted)
         work.replace(target)

@@ -7,7 +7,12 @@ from oslo_config import cfg
 SECTION = "image_conversion"
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("output_format", default="raw", choices=["raw", "qcow2", "vmdk"], help="Disk format that images are converted to."),
+    cfg.StrOpt(
+        "output_format",
+        default="raw",
+        choices=["raw", "qcow2", "vmdk"],
+        help="Disk format that images are converted to.",
+    ),
     cfg.StrOpt("qemu_img", default="qemu-img", help="The program: a name to be found in PATH, or a whole path."),
     cfg.FloatOpt("max_cpu_seconds", default=1800.0, min=1.0, help="Most processor time of one conversion."),
     cfg.FloatOpt("max_seconds", default=7200.0, min=1.0, help="Longest that one conversion may take."),

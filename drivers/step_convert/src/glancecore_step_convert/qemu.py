@@ -20,7 +20,15 @@ from oslo_concurrency import processutils
 from glancecore.domain import errors
 
 #: What qemu calls the formats that images are declared to be. An ISO is for booting as a CD: it stays one.
-NAMES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ploop": "parallels"}
+NAMES = {
+    "raw": "raw",
+    "qcow2": "qcow2",
+    "vmdk": "vmdk",
+    "vhd": "vpc",
+    "vhdx": "vhdx",
+    "vdi": "vdi",
+    "ploop": "parallels",
+}
 #: Seconds between two looks at a running conversion.
 POLL_INTERVAL = 0.2
 #: Limits of ``qemu-img info``, which reads headers only.
@@ -48,8 +56,18 @@ def info(program: str, path: Path, name: str) -> Info:
     """Raises ConversionFailed for data that names other files, or is none of this format."""
     limits = processutils.ProcessLimits(cpu_time=INFO_CPU, address_space=INFO_MEMORY)
     try:
-        out, _ = processutils.execute(program, "info", "--output=json", "-f", name, str(path), prlimit=limits, timeout=INFO_SECONDS,
-                                      log_errors=processutils.LOG_ALL_ERRORS, env_variables={**os.environ, "LC_ALL": "C"})
+        out, _ = processutils.execute(
+            program,
+            "info",
+            "--output=json",
+            "-f",
+            name,
+            str(path),
+            prlimit=limits,
+            timeout=INFO_SECONDS,
+            log_errors=processutils.LOG_ALL_ERRORS,
+            env_variables={**os.environ, "LC_ALL": "C"},
+        )
         found: dict[str, Any] = json.loads(out)
     except (processutils.ProcessExecutionError, subprocess.TimeoutExpired, OSError, ValueError) as exc:
         raise errors.ConversionFailed("the data can't be read as what disk_format says") from exc
@@ -65,16 +83,28 @@ def info(program: str, path: Path, name: str) -> Info:
     return Info(str(found.get("format")), int(found.get("virtual-size", 0)), details.get("create-type"))
 
 
-def convert(program: str, source: Path, source_format: str, target: Path, target_format: str, limits: Limits,
-            look: Callable[[int], None]) -> None:
-    """``look`` is called every ``POLL_INTERVAL`` seconds with the bytes written; what it raises ends the program. Raises ConversionFailed."""
+def convert(
+    program: str,
+    source: Path,
+    source_format: str,
+    target: Path,
+    target_format: str,
+    limits: Limits,
+    look: Callable[[int], None],
+) -> None:
+    """``look`` is called every ``POLL_INTERVAL`` seconds with the bytes written; what it raises ends the program.
+    Raises ConversionFailed."""
     prlimit = processutils.ProcessLimits(cpu_time=int(limits.cpu), address_space=limits.memory, file_size=limits.output)
-    words: Sequence[str] = [program, "convert", "-f", source_format, "-O", target_format,
-                            str(source), str(target)]
+    words: Sequence[str] = [program, "convert", "-f", source_format, "-O", target_format, str(source), str(target)]
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(  # noqa: S603 (no shell; the words are ours)
-            [*_limited(prlimit), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"})
+            [*_limited(prlimit), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"},
+        )
         try:
             _wait(process, target, limits, look)
         except BaseException:

@@ -15,7 +15,8 @@ FREE = 64 << 20
 
 
 class Decompress(ImportStep):
-    """Unpack gzip, xz, zstd, bzip2, lzma and zip (one file). Other data, and images with container_format compressed, stay as they are."""
+    """Unpack gzip, xz, zstd, bzip2, lzma and zip (one file). Other data, and images with container_format compressed,
+    stay as they are."""
 
     plugin_api = "1.0"
     options = OPTIONS
@@ -27,7 +28,9 @@ class Decompress(ImportStep):
     def start(self) -> None:
         unknown = set(self.conf.formats) - set(MAGIC)
         if unknown:
-            raise errors.ConfigError(f"[{SECTION}] formats: {', '.join(sorted(unknown))} can't be unpacked; choose of {', '.join(MAGIC)}")
+            raise errors.ConfigError(
+                f"[{SECTION}] formats: {', '.join(sorted(unknown))} can't be unpacked; choose of {', '.join(MAGIC)}"
+            )
 
     def run(self, work: ImportWork) -> None:
         if work.image.container_format == "compressed":
@@ -38,7 +41,9 @@ class Decompress(ImportStep):
             return
         out = work.scratch / "unpacked"
         with out.open("wb") as file:
-            for piece in self._within_limits(work, packed, opened(name, packed, self.conf.max_memory, work.check_alive)):
+            for piece in self._within_limits(
+                work, packed, opened(name, packed, self.conf.max_memory, work.check_alive)
+            ):
                 file.write(piece)
         work.replace(out)
 
@@ -51,7 +56,9 @@ class Decompress(ImportStep):
                 raise errors.DecompressionRefused(f"more than {most} bytes come out of the compressed data")
             if seen > FREE and seen > size * self.conf.max_ratio:
                 raise errors.DecompressionRefused(
-                    f"{size} compressed bytes become more than {seen}: beyond the ratio of {self.conf.max_ratio:g} that is allowed")
+                    f"{size} compressed bytes become more than {seen}: beyond the ratio of {self.conf.max_ratio:g} that"
+                    " is allowed"
+                )
             work.reserve(seen)
             work.progress(seen)
             yield piece

@@ -1,8 +1,8 @@
 """The compressed formats: how each is recognised, and its data in pieces of bounded size.
 
-Every reader takes bounded memory: no member, block, window or directory makes it hold more than ``max_memory``. ``check`` is called with
-each read of the packed data, so that data of which nothing comes out can't keep a cancelled import alive.
-"""
+Every reader takes bounded memory: no member, block, window or directory makes it hold more than ``max_memory``.
+``check`` is called with each read of the packed data, so that data of which nothing comes out can't keep a cancelled
+import alive."""
 
 from __future__ import annotations
 
@@ -22,10 +22,18 @@ from glancecore.domain import errors
 from glancecore.ports.store import CHUNK
 
 #: Name -> the bytes that files of it begin with.
-MAGIC = {"gzip": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "lzma": b"\x5d\x00\x00", "zip": b"PK\x03\x04"}
+MAGIC = {
+    "gzip": b"\x1f\x8b\x08",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bzip2": b"BZh",
+    "lzma": b"\x5d\x00\x00",
+    "zip": b"PK\x03\x04",
+}
 #: What follows b"BZh" and a digit: a block, or the end of a file without any.
 _BZIP2 = (b"1AY&SY", b"\x17rE8P\x90")
-#: An engine that has ended copies what it has not used: so it gets little at a time, or many small members cost the square of their number.
+#: An engine that has ended copies what it has not used: so it gets little at a time, or many small members cost the
+#: square of their number.
 _BITE = 16 << 10
 #: Bytes of a zip archive that are read at once, of its directory above all: room for a thousand entries.
 _DIRECTORY = 128 << 10
@@ -35,13 +43,16 @@ def recognise(path: Path) -> str | None:
     with path.open("rb") as src:
         head = src.read(16)
     name = next((name for name, magic in MAGIC.items() if head.startswith(magic)), None)
-    if (name == "bzip2" and not (head[3:4] in b"123456789" and head[4:10] in _BZIP2)) or (name == "lzma" and not _is_lzma(head)):
+    if (name == "bzip2" and not (head[3:4] in b"123456789" and head[4:10] in _BZIP2)) or (
+        name == "lzma" and not _is_lzma(head)
+    ):
         return None
     return name
 
 
 def _is_lzma(head: bytes) -> bool:
-    """The format has no magic: a dictionary of 2^n or 3 * 2^n bytes, and a length below 256 GiB or unknown, as xz demands."""
+    """The format has no magic: a dictionary of 2^n or 3 * 2^n bytes, and a length below 256 GiB or unknown, as xz
+    demands."""
     window, length = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
     power = window // 3 if window % 3 == 0 else window
     return len(head) > 13 and power.bit_count() == 1 and (length < 1 << 38 or length == (1 << 64) - 1)
@@ -52,13 +63,26 @@ def opened(name: str, path: Path, max_memory: int, check: Callable[[], None]) ->
     try:
         with _Packed(path, check) as src:
             yield from _READERS[name](src, max_memory)
-    except (zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError,
-            OverflowError, struct.error) as exc:
-        raise errors.DecompressionRefused(f"the {name} data can't be unpacked: it is damaged, encrypted, or needs too much memory") from exc
+    except (
+        zlib.error,
+        lzma.LZMAError,
+        zstd.ZstdError,
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+        struct.error,
+    ) as exc:
+        raise errors.DecompressionRefused(
+            f"the {name} data can't be unpacked: it is damaged, encrypted, or needs too much memory"
+        ) from exc
 
 
 class _Packed(io.FileIO):
-    """A file that is read in pieces of at most ``_DIRECTORY`` bytes, and with each one checks whether that is still wanted."""
+    """A file that is read in pieces of at most ``_DIRECTORY`` bytes, and with each one checks whether that is still
+    wanted."""
 
     def __init__(self, path: Path, check: Callable[[], None]) -> None:
         super().__init__(path)
@@ -111,7 +135,8 @@ class _Gzip:
 
 
 def _members(src: _Packed, make: Callable[[], _Engine]) -> Iterator[bytes]:
-    """All members, one after the other, and zeros as padding between them. Raises EOFError when one is cut or damaged."""
+    """All members, one after the other, and zeros as padding between them. Raises EOFError when one is cut or
+    damaged."""
     engine = make()
     raw = src.read(_BITE)
     while True:
@@ -171,4 +196,11 @@ def _zip(src: _Packed, _max_memory: int) -> Iterator[bytes]:
                 yield piece
 
 
-_READERS: dict[str, Callable[[_Packed, int], Iterator[bytes]]] = {"gzip": _gzip, "xz": _xz, "zstd": _zstd, "bzip2": _bzip2, "lzma": _lzma, "zip": _zip}
+_READERS: dict[str, Callable[[_Packed, int], Iterator[bytes]]] = {
+    "gzip": _gzip,
+    "xz": _xz,
+    "zstd": _zstd,
+    "bzip2": _bzip2,
+    "lzma": _lzma,
+    "zip": _zip,
+}

@@ -26,4 +26,6 @@ class InjectMetadata(ImportStep):
             work.set_properties(**self.conf.inject)
 
     def undo(self, work: ImportWork) -> None:
-        work.remove_properties(*(name for name, value in self.conf.inject.items() if work.image.properties.get(name) == value))
+        work.remove_properties(
+            *(name for name, value in self.conf.inject.items() if work.image.properties.get(name) == value)
+        )

@@ -11,7 +11,8 @@ from glancecore.domain import errors
 from glancecore.ports.import_step import ImportStep, ImportWork
 from glancecore_step_verify.options import OPTIONS, SECTION
 
-#: What gpgv must say of a signature that is believed. Its exit code, and VALIDSIG, are good for revoked and for expired keys as well.
+#: What gpgv must say of a signature that is believed. Its exit code, and VALIDSIG, are good for revoked and for expired
+#: keys as well.
 GOOD = frozenset({"GOODSIG", "VALIDSIG"})
 #: What it must not say of any signature, and what that means; the first one is told.
 WRONG = {
@@ -28,7 +29,8 @@ POLL_INTERVAL = 0.2
 
 
 class Verify(ImportStep):
-    """Check ``method.signature`` with the keys that the operator trusts. Put it first: it is about the data as it came."""
+    """Check ``method.signature`` with the keys that the operator trusts. Put it first: it is about the data as it
+    came."""
 
     plugin_api = "1.0"
     options = OPTIONS
@@ -39,9 +41,13 @@ class Verify(ImportStep):
 
     def start(self) -> None:
         if shutil.which(self.conf.gpgv) is None:
-            raise errors.ConfigError(f"[{SECTION}] gpgv = {self.conf.gpgv}: no such program; install gpgv, or name its path")
+            raise errors.ConfigError(
+                f"[{SECTION}] gpgv = {self.conf.gpgv}: no such program; install gpgv, or name its path"
+            )
         if not Path(self.conf.keyring).is_file():
-            raise errors.ConfigError(f"[{SECTION}] keyring = {self.conf.keyring}: no such file; make it with gpg --export")
+            raise errors.ConfigError(
+                f"[{SECTION}] keyring = {self.conf.keyring}: no such file; make it with gpg --export"
+            )
 
     def run(self, work: ImportWork) -> None:
         work.check_alive()
@@ -55,8 +61,21 @@ class Verify(ImportStep):
         told = work.scratch / "told"
         with told.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 (no shell; the words are ours)
-                [self.conf.gpgv, "--quiet", "--status-fd", "1", "--keyring", str(Path(self.conf.keyring).absolute()), str(file), str(work.staged)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+                [
+                    self.conf.gpgv,
+                    "--quiet",
+                    "--status-fd",
+                    "1",
+                    "--keyring",
+                    str(Path(self.conf.keyring).absolute()),
+                    str(file),
+                    str(work.staged),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "LC_ALL": "C"},
+            )
             try:
                 while True:
                     try:
@@ -68,7 +87,13 @@ class Verify(ImportStep):
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        said = {x.split()[1] for x in told.read_text(errors="replace").splitlines() if x.startswith("[GNUPG:] ") and len(x.split()) > 1}
+        said = {
+            x.split()[1]
+            for x in told.read_text(errors="replace").splitlines()
+            if x.startswith("[GNUPG:] ") and len(x.split()) > 1
+        }
         wrong = next((words for word, words in WRONG.items() if word in said), None)
         if wrong or process.returncode or not said >= GOOD:
-            raise errors.SignatureInvalid(f"method.signature: {wrong or 'not a detached OpenPGP signature that can be checked'}")
+            raise errors.SignatureInvalid(
+                f"method.signature: {wrong or 'not a detached OpenPGP signature that can be checked'}"
+            )

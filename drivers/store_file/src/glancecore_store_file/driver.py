@@ -42,7 +42,7 @@ class FileStore(Store):
         self._patience = CallTimeout(name, conf.filesystem_store_timeout)
         self._ping = CallTimeout(name, min(conf.filesystem_store_timeout or PING_SECONDS, PING_SECONDS))
 
-    # -- the store itself ------------------------------------------------------------------------------------------------
+    # -- the store itself --------------------------------------------------------------------------
     def create(self) -> None:
         for folder in self._folders:
             self._patience.call("create", self._make, folder)
@@ -61,18 +61,25 @@ class FileStore(Store):
 
     @property
     def place(self) -> str:
-        return "+".join(sorted(f"file:{device:x}-{inode:x}" for device, inode in (folder.identity() for folder in self._folders)))
+        return "+".join(
+            sorted(f"file:{device:x}-{inode:x}" for device, inode in (folder.identity() for folder in self._folders))
+        )
 
     @property
     def properties(self) -> Mapping[str, object]:
         paths = [str(folder.path) for folder in self._folders]
-        return {"data_dir": paths[0] if len(paths) == 1 else paths, "chunk_size": self.conf.filesystem_store_chunk_size,
-                "thin_provisioning": self.conf.filesystem_thin_provisioning}
+        return {
+            "data_dir": paths[0] if len(paths) == 1 else paths,
+            "chunk_size": self.conf.filesystem_store_chunk_size,
+            "thin_provisioning": self.conf.filesystem_thin_provisioning,
+        }
 
     def free(self) -> int:
-        return self._patience.call("free", lambda: sum({folder.identity()[0]: folder.free() for folder in self._folders}.values()))
+        return self._patience.call(
+            "free", lambda: sum({folder.identity()[0]: folder.free() for folder in self._folders}.values())
+        )
 
-    # -- places ----------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         return [PlaceMarker(self._where(x), self._patience.call("markers", x.marker), x.url) for x in self._folders]
 
@@ -85,11 +92,13 @@ class FileStore(Store):
         for head in (head for address in addresses for head in heads(address)):
             self._heads.setdefault(head, folder)  # a folder that is there now has its own address
 
-    # -- writing ---------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         folder = self._patience.call("put", self._folder_for, key, size)
         calls = self._patience.calls("put")
-        part = _opened(calls, lambda: Part(folder, key, thin=self.conf.filesystem_thin_provisioning, mode=self._mode), Part.close)
+        part = _opened(
+            calls, lambda: Part(folder, key, thin=self.conf.filesystem_thin_provisioning, mode=self._mode), Part.close
+        )
         try:
             came = 0
             for piece in chunks:  # outside of ``calls``: what it raises is not ours
@@ -98,7 +107,9 @@ class FileStore(Store):
                     break
                 calls(part.write, piece)
             if size is not None and came != size:
-                raise errors.SizeMismatch(f"{'more than ' * (came > size)}{min(came, size)} bytes came, {size} were declared")
+                raise errors.SizeMismatch(
+                    f"{'more than ' * (came > size)}{min(came, size)} bytes came, {size} were declared"
+                )
             calls(part.publish)
             part.kept = True
         except BaseException:
@@ -125,15 +136,21 @@ class FileStore(Store):
         for folder in self._folders:
             self._patience.call("discard", folder.discard, key)
 
-    # -- writing in parts ------------------------------------------------------------------------------------------------
+    # -- writing in parts --------------------------------------------------------------------------
     def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one folder for all
         folder = self._patience.call("begin_parts", self._folder_for, key, size)
         self._patience.call("begin_parts", growing.begin, folder, key)
         return folder.url
 
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
-        folder, calls, thin = self._begun_in(handle, "put_part"), self._patience.calls("put_part"), self.conf.filesystem_thin_provisioning
-        file = self._grown("put_part", calls, lambda: growing.GrowingFile(folder, key, number, "put_part"), growing.GrowingFile.close)
+        folder, calls, thin = (
+            self._begun_in(handle, "put_part"),
+            self._patience.calls("put_part"),
+            self.conf.filesystem_thin_provisioning,
+        )
+        file = self._grown(
+            "put_part", calls, lambda: growing.GrowingFile(folder, key, number, "put_part"), growing.GrowingFile.close
+        )
         try:
             at = offset
             for piece in chunks:  # outside of ``calls``: what it raises is not ours
@@ -159,7 +176,7 @@ class FileStore(Store):
                 self._patience.call("complete_parts", growing.remove, other, key)
         return f"{folder.url}/{key}"
 
-    # -- reading ---------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         folder, key = self._locate(url, "canonical")
         return f"{folder.url}/{key}"
@@ -185,9 +202,11 @@ class FileStore(Store):
             blobs = folder.blobs()
             while page := self._patience.call("list", lambda blobs=blobs: [*islice(blobs, 1000)]):  # type: ignore[misc]
                 for key, status in page:
-                    yield StoredBlob(key, f"{folder.url}/{key}", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+                    yield StoredBlob(
+                        key, f"{folder.url}/{key}", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
+                    )
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _locate(self, url: str, operation: str) -> tuple[Folder, str]:
         """Compares text with text: what was not made from a configured folder and a key is never parsed, resolved or
         decoded, so no trick with dots, slashes or encodings can lead out of the folder.
@@ -206,6 +225,7 @@ class FileStore(Store):
 
     def _grown(self, operation: str, calls: Calls, make: Callable[[], Made], dispose: Callable[[Made], None]) -> Made:
         """Raises BlobNotFound."""
+
         def made() -> Made:
             try:
                 return make()
@@ -247,14 +267,20 @@ class FileStore(Store):
         try:
             folder.make()
         except FileNotFoundError:
-            raise errors.ConfigError(f"{option}: {folder.path.parent} does not exist: make it, or name another folder") from None
+            raise errors.ConfigError(
+                f"{option}: {folder.path.parent} does not exist: make it, or name another folder"
+            ) from None
         except (FileExistsError, NotADirectoryError):
             raise errors.ConfigError(f"{option}: {folder.path} is not a folder: name a folder") from None
         except PermissionError:
-            raise errors.ConfigError(f"{option}: user {os.geteuid()} may not make {folder.path}: make it and chown it to him") from None
+            raise errors.ConfigError(
+                f"{option}: user {os.geteuid()} may not make {folder.path}: make it and chown it to him"
+            ) from None
         except OSError as exc:
             if exc.errno == errno.EROFS:
-                raise errors.ConfigError(f"{option}: {folder.path} lies on a read-only file system: remount it") from None
+                raise errors.ConfigError(
+                    f"{option}: {folder.path} lies on a read-only file system: remount it"
+                ) from None
             raise
 
     def _prepare(self, folder: Folder) -> None:
@@ -266,17 +292,26 @@ class FileStore(Store):
             folder.pin()
         except FileNotFoundError:
             away = errors.PlaceMissing(f"the folder of store {self.name} is away", self.name, "start")
-            away.add_note(f"{option}: {folder.path} is not there: is it mounted? Mount it, name the right folder, or make it when it is a new one")
+            away.add_note(
+                f"{option}: {folder.path} is not there: is it mounted? Mount it, name the right folder, or make it when"
+                " it is a new one"
+            )
             raise away from None
         try:
             _try_to_write(folder)
         except OSError as exc:
             if exc.errno == errno.EACCES:
-                raise errors.ConfigError(f"{option}: user {os.geteuid()} may not write to {folder.path}: chown it to him, mode 0700 or more") from None
+                raise errors.ConfigError(
+                    f"{option}: user {os.geteuid()} may not write to {folder.path}: chown it to him, mode 0700 or more"
+                ) from None
             if exc.errno == errno.EROFS:
-                raise errors.ConfigError(f"{option}: {folder.path} lies on a read-only file system: remount it") from None
+                raise errors.ConfigError(
+                    f"{option}: {folder.path} lies on a read-only file system: remount it"
+                ) from None
             if exc.errno in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
-                raise errors.ConfigError(f"{option}: the file system of {folder.path} has no hard links: use another one") from None
+                raise errors.ConfigError(
+                    f"{option}: the file system of {folder.path} has no hard links: use another one"
+                ) from None
             if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:  # a full store can still be read
                 raise
 
@@ -293,7 +328,9 @@ class Reader(Iterator[bytes]):
             raise StopIteration
         piece = self._calls(os.pread, self._file, min(self._chunk, self._end - self._at), self._at)
         if not piece:
-            raise errors.StoreUnavailable(f"store {self._store}: the file became {self._end - self._at} bytes shorter", self._store, "open")
+            raise errors.StoreUnavailable(
+                f"store {self._store}: the file became {self._end - self._at} bytes shorter", self._store, "open"
+            )
         self._at += len(piece)
         return piece
 
@@ -328,7 +365,9 @@ def _adopt(folder: Folder, key: str, path: Path, mode: int) -> None:
     except OSError as exc:
         # another file system, a symbolic link, somebody else's file (fs.protected_hardlinks), too many names
         if exc.errno in {errno.EXDEV, errno.ELOOP, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
-            raise errors.Unsupported(f"the file can't be linked into store {folder.store}", folder.store, "adopt") from exc
+            raise errors.Unsupported(
+                f"the file can't be linked into store {folder.store}", folder.store, "adopt"
+            ) from exc
         raise
 
 
@@ -363,8 +402,10 @@ def _mode(name: str, text: str) -> int:
     except ValueError:
         mode = -1
     if mode != 0 and (mode & ~0o777 or not mode & 0o400):
-        raise errors.ConfigError(f"[{name}] filesystem_store_file_perm = {text}: give octal permissions with a leading 0 that let the "
-                                 "owner read, such as 0640, or 0")
+        raise errors.ConfigError(
+            f"[{name}] filesystem_store_file_perm = {text}: give octal permissions with a leading 0 that let the "
+            "owner read, such as 0640, or 0"
+        )
     return mode or 0o666 & ~_umask()
 
 

@@ -99,14 +99,17 @@ class Folder:
             if self._identity not in {None, identity}:
                 # a disk that was mounted anew may have another number
                 if self._marker is None or self._read_marker(fd) != self._marker:
-                    raise errors.StoreUnavailable(f"the folder of store {self.store} is not the one seen at start: is its disk mounted?",
-                                                  self.store, operation)
+                    raise errors.StoreUnavailable(
+                        f"the folder of store {self.store} is not the one seen at start: is its disk mounted?",
+                        self.store,
+                        operation,
+                    )
                 self._identity = identity
             yield fd
         finally:
             os.close(fd)
 
-    # -- the marker ------------------------------------------------------------------------------------------------------
+    # -- the marker --------------------------------------------------------------------------------
     def marker(self) -> bytes | None:
         """None when there is none. The folder is known by it from now on."""
         with self.opened("markers") as folder:
@@ -126,7 +129,9 @@ class Folder:
             part.close()
         found = self.marker()
         if found is None:
-            raise errors.StoreUnavailable(f"the marker of store {self.store} was removed while it was made", self.store, "mark")
+            raise errors.StoreUnavailable(
+                f"the marker of store {self.store} was removed while it was made", self.store, "mark"
+            )
         return found
 
     def _read_marker(self, folder: int) -> bytes | None:
@@ -144,7 +149,7 @@ class Folder:
         status = os.statvfs(self.path)
         return status.f_bavail * status.f_frsize
 
-    # -- blobs -----------------------------------------------------------------------------------------------------------
+    # -- blobs -------------------------------------------------------------------------------------
     def stat(self, key: str, operation: str) -> os.stat_result:
         """Raises BlobNotFound, BadLocation for what is no regular file."""
         with self.opened(operation) as folder:
@@ -180,7 +185,8 @@ class Folder:
             sync_folder(folder)
 
     def discard(self, key: str) -> None:
-        """Remove the blob, what grew to be it, and its named temporary files, if there are any; the blob last, which may be made of the others meanwhile."""
+        """Remove the blob, what grew to be it, and its named temporary files, if there are any; the blob last, which
+        may be made of the others meanwhile."""
         temporary = re.compile(re.escape(f".{key}.") + r"[0-9a-f]{16}\.part")
         others = {growing_name(key), fence_name(key)}
         with self.opened("discard") as folder:
@@ -242,9 +248,8 @@ class Folder:
 
 
 class Part:
-    """A file that is being written. It has no name (O_TMPFILE: the kernel forgets it with its writer) or, where the file
-    system can't do that, one that begins with a dot and tells the key. ``publish`` gives it its own.
-    """
+    """A file that is being written. It has no name (O_TMPFILE: the kernel forgets it with its writer) or, where the
+    file system can't do that, one that begins with a dot and tells the key. ``publish`` gives it its own."""
 
     def __init__(self, folder: Folder, key: str, *, thin: bool = False, mode: int = 0) -> None:
         self._key, self._thin, self._mode = key, thin, mode
@@ -317,8 +322,8 @@ def data_runs(piece: bytes) -> Iterator[tuple[int, int]]:
     """Where ``piece`` has data: (start, end) of the runs of blocks that are not all zero."""
     start = None
     for at in range(0, len(piece), BLOCK):
-        block = bytes(piece[at:at + BLOCK])
-        if block == _ZEROS[:len(block)]:
+        block = bytes(piece[at : at + BLOCK])
+        if block == _ZEROS[: len(block)]:
             if start is not None:
                 yield start, at
                 start = None

@@ -1,9 +1,9 @@
 """A file that grows by parts, each of them from whatever process, until it becomes a blob.
 
-It has a name that begins with a dot and tells the key. Beside it is its fence, a file that holds the number of the newest part: who writes locks the fence for
-each piece, and stops when the number is not its own. So a writer that was overtaken, however late it wakes up, changes nothing. The growing file is locked as well, and
-unlocked first: on NFS a client sends what it has written to a file when it unlocks that file.
-"""
+It has a name that begins with a dot and tells the key. Beside it is its fence, a file that holds the number of the
+newest part: who writes locks the fence for each piece, and stops when the number is not its own. So a writer that was
+overtaken, however late it wakes up, changes nothing. The growing file is locked as well, and unlocked first: on NFS a
+client sends what it has written to a file when it unlocks that file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def can_lock(folder: Folder) -> bool:
 
 
 class GrowingFile:
-    """Open for one part: what begins with a smaller number writes nothing from now on. Raises FileNotFoundError, BlobInUse."""
+    """Open for one part: what begins with a smaller number writes nothing from now on. Raises FileNotFoundError,
+    BlobInUse."""
 
     def __init__(self, folder: Folder, key: str, number: int, operation: str) -> None:
         self.store, self._number, self._operation = folder.store, number, operation
@@ -74,13 +75,16 @@ class GrowingFile:
 
     @contextmanager
     def _locked(self, *, newest: bool = True) -> Iterator[None]:
-        """While nobody else writes. Raises BlobInUse unless this is the newest part; ``newest`` False: unless it becomes that."""
+        """While nobody else writes. Raises BlobInUse unless this is the newest part; ``newest`` False: unless it
+        becomes that."""
         fcntl.flock(self._fence, fcntl.LOCK_EX)
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX)
             found = int.from_bytes(os.pread(self._fence, 8, 0), "big")
             if found > self._number or (newest and found < self._number):
-                raise errors.BlobInUse(f"store {self.store}: a newer part is written, or all are complete", self.store, self._operation)
+                raise errors.BlobInUse(
+                    f"store {self.store}: a newer part is written, or all are complete", self.store, self._operation
+                )
             yield
         finally:
             fcntl.flock(self.file, fcntl.LOCK_UN)
@@ -128,7 +132,9 @@ def complete(folder: Folder, key: str, size: int, mode: int) -> None:
         growing = GrowingFile(folder, key, _OVER, "complete_parts")
     except FileNotFoundError:
         if folder.stat(key, "complete_parts").st_size != size:
-            raise errors.BlobExists(f"{key} is already in store {folder.store}", folder.store, "complete_parts") from None
+            raise errors.BlobExists(
+                f"{key} is already in store {folder.store}", folder.store, "complete_parts"
+            ) from None
         remove(folder, key)
         return
     try:

@@ -46,9 +46,8 @@ class Direct:
 class Watched:
     """In a thread of its own, which the caller leaves behind when it hangs.
 
-    The thread keeps the order: what it was told to do last, it does when the server is back, so a transfer that was given
-    up is still cleaned up. It is a daemon: one that hangs does not keep the process from ending.
-    """
+    The thread keeps the order: what it was told to do last, it does when the server is back, so a transfer that was
+    given up is still cleaned up. It is a daemon: one that hangs does not keep the process from ending."""
 
     def __init__(self, patience: CallTimeout, operation: str) -> None:
         self._patience, self._operation = patience, operation
@@ -90,7 +89,10 @@ class Watched:
 
     def _too_late(self) -> errors.StoreUnavailable:
         return errors.StoreUnavailable(
-            f"store {self._patience.store} did not answer within {self._patience.seconds:g} s", self._patience.store, self._operation)
+            f"store {self._patience.store} did not answer within {self._patience.seconds:g} s",
+            self._patience.store,
+            self._operation,
+        )
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

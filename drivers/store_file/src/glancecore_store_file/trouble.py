@@ -7,8 +7,12 @@ import errno
 from glancecore.domain import errors
 
 _KINDS: dict[int, type[errors.StoreError]] = {
-    errno.ENOSPC: errors.StoreFull, errno.EDQUOT: errors.StoreFull, errno.EFBIG: errors.StoreFull,
-    errno.EACCES: errors.StoreForbidden, errno.EPERM: errors.StoreForbidden, errno.EROFS: errors.StoreForbidden,
+    errno.ENOSPC: errors.StoreFull,
+    errno.EDQUOT: errors.StoreFull,
+    errno.EFBIG: errors.StoreFull,
+    errno.EACCES: errors.StoreForbidden,
+    errno.EPERM: errors.StoreForbidden,
+    errno.EROFS: errors.StoreForbidden,
     errno.EEXIST: errors.BlobExists,
 }
 

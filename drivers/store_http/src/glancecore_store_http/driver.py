@@ -36,15 +36,23 @@ class HttpStore(Store):
             addresses = AddressFilter(conf.http_store_allowed_hosts)
         except ValueError as exc:
             raise errors.ConfigError(f"[{name}] http_store_allowed_hosts: {exc}; correct this value") from None
-        self._fetcher = Fetcher(addresses, Settings(
-            connect_timeout=conf.http_store_connect_timeout, timeout=conf.http_store_timeout, tls=_tls(name, conf),
-            proxies=_proxies(name, conf.http_proxy_information), least_rate=conf.http_store_min_fetch_rate, rate_window=conf.http_store_fetch_rate_window,
-            fetch_timeout=conf.http_store_fetch_timeout))
+        self._fetcher = Fetcher(
+            addresses,
+            Settings(
+                connect_timeout=conf.http_store_connect_timeout,
+                timeout=conf.http_store_timeout,
+                tls=_tls(name, conf),
+                proxies=_proxies(name, conf.http_proxy_information),
+                least_rate=conf.http_store_min_fetch_rate,
+                rate_window=conf.http_store_fetch_rate_window,
+                fetch_timeout=conf.http_store_fetch_timeout,
+            ),
+        )
 
     def canonical(self, url: str) -> str:
         """With its fragment, which no server sees: by it, as in Glance, an image may have the same place twice."""
         try:
-            return outbound.canonical(url) + url[url.index("#"):] if "#" in url else outbound.canonical(url)
+            return outbound.canonical(url) + url[url.index("#") :] if "#" in url else outbound.canonical(url)
         except errors.BadLocation as exc:
             raise errors.BadLocation(f"store {self.name}: {exc}", self.name, "canonical") from exc
 
@@ -56,8 +64,14 @@ class HttpStore(Store):
             return with_head.declared
         body = self._ask("GET", url, "size", {"Range": "bytes=0-0"})
         body.close()
-        size = _range(body)[2] if body.status in {HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE} else body.length
-        self._check(body, "size", {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+        size = (
+            _range(body)[2]
+            if body.status in {HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+            else body.length
+        )
+        self._check(
+            body, "size", {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+        )
         if size is None:
             raise self._unavailable("does not tell the size", "size")
         return size
@@ -67,9 +81,13 @@ class HttpStore(Store):
         if wanted is not None and wanted > _LARGEST:
             wanted = None
         last = "" if wanted is None else wanted - 1
-        body = self._ask("GET", url, "open", {} if offset == 0 and length is None else {"Range": f"bytes={offset}-{last}"})
+        body = self._ask(
+            "GET", url, "open", {} if offset == 0 and length is None else {"Range": f"bytes={offset}-{last}"}
+        )
         try:
-            self._check(body, "open", {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+            self._check(
+                body, "open", {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+            )
             if not body.ends:
                 raise self._unavailable("does not tell where the data ends", "open")
             skip = self._before(body, offset, wanted)
@@ -87,7 +105,12 @@ class HttpStore(Store):
             return offset
         start, end, size = _range(body)
         if body.status == HTTPStatus.PARTIAL_CONTENT:
-            if start != offset or end is None or size is None or end + 1 != min(size, size if wanted is None else wanted):
+            if (
+                start != offset
+                or end is None
+                or size is None
+                or end + 1 != min(size, size if wanted is None else wanted)
+            ):
                 raise self._unavailable("sends another range than was asked for", "open")
             return 0
         if size is None or offset < size:
@@ -114,9 +137,8 @@ class HttpStore(Store):
 
 
 class Pieces(Iterator[bytes]):
-    """``length`` bytes (None: to the end) of ``body`` behind its first ``skip``. An iterator, not a generator: it can be
-    closed before it was started.
-    """
+    """``length`` bytes (None: to the end) of ``body`` behind its first ``skip``. An iterator, not a generator: it can
+    be closed before it was started."""
 
     def __init__(self, body: Body, skip: int, length: int | None) -> None:
         self._body, self._skip, self._left = body, skip, length
@@ -159,8 +181,10 @@ def _tls(name: str, conf: Section) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=conf.https_ca_certificates_file or None)
     except (OSError, ssl.SSLError):
-        raise errors.ConfigError(f"[{name}] https_ca_certificates_file = {conf.https_ca_certificates_file} can't be read: name a file of PEM "
-                                 "certificates that the service may read") from None
+        raise errors.ConfigError(
+            f"[{name}] https_ca_certificates_file = {conf.https_ca_certificates_file} can't be read: name a file of PEM"
+            " certificates that the service may read"
+        ) from None
     if conf.https_insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -173,6 +197,8 @@ def _proxies(name: str, settings: Mapping[str, str]) -> Mapping[str, tuple[str, 
     for scheme, place in settings.items():
         host, _, port = place.removeprefix("http://").rstrip("/").rpartition(":")
         if scheme not in PORTS or not host or not port.isdecimal():
-            raise errors.ConfigError(f"[{name}] http_proxy_information: give http:host:port and https:host:port, not {scheme}:{place}")
+            raise errors.ConfigError(
+                f"[{name}] http_proxy_information: give http:host:port and https:host:port, not {scheme}:{place}"
+            )
         proxies[scheme] = host.strip("[]"), int(port)
     return proxies

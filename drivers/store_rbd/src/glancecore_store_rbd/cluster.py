@@ -18,13 +18,17 @@ try:
     import rados
     import rbd
 except ImportError as exc:
-    raise ImportError("Ceph's Python bindings can't be imported: install the packages python3-rados and python3-rbd of your distribution, and "
-                      "let this environment see them (README of store_rbd)") from exc
+    raise ImportError(
+        "Ceph's Python bindings can't be imported: install the packages python3-rados and python3-rbd of your"
+        " distribution, and let this environment see them (README of store_rbd)"
+    ) from exc
 
 __all__ = ["Cluster", "Connection", "named_errors", "rados", "rbd", "succeed"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_SILENT = frozenset({errno.ETIMEDOUT, errno.ESHUTDOWN, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EIO})
+_SILENT = frozenset(
+    {errno.ETIMEDOUT, errno.ESHUTDOWN, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EIO}
+)
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 
@@ -42,8 +46,9 @@ class Connection:
         return found[1] if found else text
 
     def shut_out(self, address: str) -> None:
-        """The cluster refuses all that still comes from the client with this ``address``, as long as the monitors' ``mon_osd_blocklist_default_expire`` says. What
-        comes by this connection from now on comes behind what was not refused."""
+        """The cluster refuses all that still comes from the client with this ``address``, as long as the monitors'
+        ``mon_osd_blocklist_default_expire`` says. What comes by this connection from now on comes behind what was not
+        refused."""
         succeed(self._blocklist(address), "osd blocklist")
         succeed(int(self._handle.wait_for_latest_osdmap()), "osd map")
 
@@ -55,7 +60,11 @@ class Connection:
         return -result not in _DENIED
 
     def _blocklist(self, address: str) -> int:
-        return int(self._handle.mon_command(json.dumps({"prefix": "osd blocklist", "blocklistop": "add", "addr": address}), b"")[0])
+        return int(
+            self._handle.mon_command(
+                json.dumps({"prefix": "osd blocklist", "blocklistop": "add", "addr": address}), b""
+            )[0]
+        )
 
 
 class Cluster:
@@ -71,19 +80,27 @@ class Cluster:
         """Raises ConfigError for a missing file or pool, StoreForbidden, StoreUnavailable."""
         file = self._conf.rbd_store_ceph_conf
         if not Path(file).is_file():
-            raise errors.ConfigError(f"[{self._name}] rbd_store_ceph_conf = {file}: no such file; name the configuration of your Ceph cluster")
+            raise errors.ConfigError(
+                f"[{self._name}] rbd_store_ceph_conf = {file}: no such file; name the configuration of your Ceph"
+                " cluster"
+            )
         user, pool = self._conf.rbd_store_user, self._conf.rbd_store_pool
         try:
             self.handle()
         except (rados.ObjectNotFound, rados.PermissionDeniedError) as exc:
-            raise errors.StoreForbidden(f"[{self._name}] rbd_store_user = {user}: the cluster does not let this user in; check the name, and that "
-                                        "the keyring that the configuration of Ceph names for it is there and can be read", self._name) from exc
+            raise errors.StoreForbidden(
+                f"[{self._name}] rbd_store_user = {user}: the cluster does not let this user in; check the name, and"
+                " that the keyring that the configuration of Ceph names for it is there and can be read",
+                self._name,
+            ) from exc
         try:
             with self.pool():
                 pass
         except rados.ObjectNotFound as exc:
-            raise errors.ConfigError(f"[{self._name}] rbd_store_pool = {pool}: the cluster has no such pool; make it with `ceph osd pool create "
-                                     f"{pool}` and `rbd pool init {pool}`") from exc
+            raise errors.ConfigError(
+                f"[{self._name}] rbd_store_pool = {pool}: the cluster has no such pool; make it with `ceph osd pool"
+                f" create {pool}` and `rbd pool init {pool}`"
+            ) from exc
 
     @property
     def fsid(self) -> str:
@@ -116,7 +133,8 @@ class Cluster:
 
     @contextmanager
     def apart(self) -> Iterator[tuple[Connection, Any]]:
-        """A connection that nobody else has, and the pool's I/O context over it: who shuts it out does no harm to others."""
+        """A connection that nobody else has, and the pool's I/O context over it: who shuts it out does no harm to
+        others."""
         handle = self._connected()
         try:
             with self._context(handle) as context:
@@ -141,8 +159,12 @@ class Cluster:
     def _connected(self) -> Any:
         conf = self._conf
         slow = str(conf.rados_operation_timeout)
-        settings = {"rados_osd_op_timeout": slow, "rados_mon_op_timeout": slow, "client_mount_timeout": str(conf.rados_connect_timeout),
-                    "rbd_cache": "false"}  # what was written is in the cluster, not in our memory
+        settings = {
+            "rados_osd_op_timeout": slow,
+            "rados_mon_op_timeout": slow,
+            "client_mount_timeout": str(conf.rados_connect_timeout),
+            "rbd_cache": "false",
+        }  # what was written is in the cluster, not in our memory
         handle = rados.Rados(conffile=conf.rbd_store_ceph_conf, rados_id=conf.rbd_store_user, conf=settings)
         try:
             handle.connect(timeout=conf.rados_connect_timeout)
@@ -154,7 +176,8 @@ class Cluster:
 
 @contextmanager
 def named_errors(store: str) -> Iterator[None]:
-    """What Ceph raises, as the errors of the port; others pass. Texts of Ceph may name pools and users: they go to the log only."""
+    """What Ceph raises, as the errors of the port; others pass. Texts of Ceph may name pools and users: they go to the
+    log only."""
     try:
         yield
     except (rbd.ImageNotFound, rados.ObjectNotFound) as exc:
@@ -175,4 +198,8 @@ def named_errors(store: str) -> Iterator[None]:
 def succeed(result: int, operation: str) -> None:
     """Raises what a completion's return value means."""
     if result < 0:
-        raise rbd.OSError(f"{operation} failed", errno=-result) if result != -errno.ENOENT else rbd.ImageNotFound(operation, errno=errno.ENOENT)
+        raise (
+            rbd.OSError(f"{operation} failed", errno=-result)
+            if result != -errno.ENOENT
+            else rbd.ImageNotFound(operation, errno=errno.ENOENT)
+        )

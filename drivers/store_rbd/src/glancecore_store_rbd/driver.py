@@ -40,7 +40,9 @@ class RbdStore(Store):
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
         if conf.rbd_store_chunk_size & (conf.rbd_store_chunk_size - 1):
-            raise errors.ConfigError(f"[{name}] rbd_store_chunk_size = {conf.rbd_store_chunk_size}: give a power of two, such as 8")
+            raise errors.ConfigError(
+                f"[{name}] rbd_store_chunk_size = {conf.rbd_store_chunk_size}: give a power of two, such as 8"
+            )
         self._cluster = Cluster(name, conf)
         self._rbd = rbd.RBD()
 
@@ -59,7 +61,12 @@ class RbdStore(Store):
         self.caps = type(self).caps
         if not self._cluster.connection.may_shut_out():
             self.caps -= {Cap.PARTS}
-            LOG.warning("store %s: uploads in pieces go by the staging store, as the Ceph user %s lacks the cap mon 'profile rbd'", self.name, self.conf.rbd_store_user)
+            LOG.warning(
+                "store %s: uploads in pieces go by the staging store, as the Ceph user %s lacks the cap mon 'profile"
+                " rbd'",
+                self.name,
+                self.conf.rbd_store_user,
+            )
 
     def ping(self) -> None:
         """Asks in a thread: a cluster that is away makes the question wait for ``rados_operation_timeout``."""
@@ -88,14 +95,18 @@ class RbdStore(Store):
 
     @property
     def properties(self) -> Mapping[str, object]:
-        return {"chunk_size": self.conf.rbd_store_chunk_size << 20, "pool": self.conf.rbd_store_pool,
-                "thin_provisioning": self.conf.rbd_thin_provisioning, "fsid": self._fsid}
+        return {
+            "chunk_size": self.conf.rbd_store_chunk_size << 20,
+            "pool": self.conf.rbd_store_pool,
+            "thin_provisioning": self.conf.rbd_thin_provisioning,
+            "fsid": self._fsid,
+        }
 
     def free(self) -> int:
         with named_errors(self.name):
             return self._cluster.free()
 
-    # -- places --------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         """An object beside those of the images: no image has its name."""
         return [PlaceMarker(f"rbd_store_pool = {self.conf.rbd_store_pool}", self._marker())]
@@ -107,7 +118,9 @@ class RbdStore(Store):
             pool.operate_write_op(operation, MARKER)
         found = self._marker()
         if found is None:
-            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+            raise errors.StoreUnavailable(
+                f"the marker of store {self.name} was removed while it was made", self.name, "mark"
+            )
         return found
 
     def _marker(self) -> bytes | None:
@@ -118,7 +131,7 @@ class RbdStore(Store):
                 return None
             return content
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         with self._pool() as pool:
             try:
@@ -157,7 +170,8 @@ class RbdStore(Store):
             return None if _snapped(image) else growing.turn_of(pool, image.id())
 
     def delete(self, url: str) -> None:
-        """An image that clones of the second format depend on goes to the trash, and from there when the last clone has gone."""
+        """An image that clones of the second format depend on goes to the trash, and from there when the last clone has
+        gone."""
         key = self._key(url)
         with self._pool() as pool:
             with rbd.Image(pool, key) as image:
@@ -181,7 +195,8 @@ class RbdStore(Store):
             raise errors.BlobNotFound(f"store {self.name} does not have it", self.name, "delete")
 
     def discard(self, key: str) -> None:
-        """Waits until the cluster has noticed that a killed writer is gone, unless it wrote a part: then it is shut out."""
+        """Waits until the cluster has noticed that a killed writer is gone, unless it wrote a part: then it is shut
+        out."""
         with self._pool() as pool, contextlib.suppress(rbd.ImageNotFound):
             self._remove(pool, key)
 
@@ -191,10 +206,16 @@ class RbdStore(Store):
             growing.end(self._cluster.connection, pool, image.id())
             for snapshot in image.list_snaps():
                 if snapshot["name"] != SNAPSHOT:
-                    raise errors.BlobInUse(f"store {self.name}: it has snapshots of somebody else", self.name, "discard")
+                    raise errors.BlobInUse(
+                        f"store {self.name}: it has snapshots of somebody else", self.name, "discard"
+                    )
                 self._unsnap(image)
-        for attempt in tenacity.Retrying(retry=tenacity.retry_if_exception_type(rbd.ImageBusy), stop=tenacity.stop_after_delay(WATCH),
-                                         wait=tenacity.wait_fixed(1), reraise=True):
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(rbd.ImageBusy),
+            stop=tenacity.stop_after_delay(WATCH),
+            wait=tenacity.wait_fixed(1),
+            reraise=True,
+        ):
             with attempt:
                 try:
                     self._rbd.remove(pool, key)
@@ -216,7 +237,7 @@ class RbdStore(Store):
             image.create_snap(SNAPSHOT)
             image.protect_snap(SNAPSHOT)
 
-    # -- writing in parts ------------------------------------------------------------------------------------------------
+    # -- writing in parts --------------------------------------------------------------------------
     def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one pool for all, and an image grows
         with self._pool() as pool:
             try:
@@ -233,7 +254,8 @@ class RbdStore(Store):
         return handle
 
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:  # noqa: ARG002 - the handle tells the image
-        """What an earlier part has left from ``offset`` on does not count: it is cut off, so that thin zeros are zeros."""
+        """What an earlier part has left from ``offset`` on does not count: it is cut off, so that thin zeros are
+        zeros."""
         with growing.writing(self._cluster, self.name, handle, number, "put_part") as writing:
             if writing.image.size() != offset:
                 writing.image.resize(offset)
@@ -252,7 +274,9 @@ class RbdStore(Store):
                 raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, "open_parts")
             image = opened.enter_context(rbd.Image(pool, image_id=handle, read_only=True))
             if image.size() < size:
-                raise errors.StoreUnavailable(f"store {self.name}: the parts have {image.size()} bytes, and not {size}", self.name, "open_parts")
+                raise errors.StoreUnavailable(
+                    f"store {self.name}: the parts have {image.size()} bytes, and not {size}", self.name, "open_parts"
+                )
             return Reader(self.name, image, 0, size, partial(growing.grows, pool, handle), opened.pop_all().close)
 
     def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
@@ -292,7 +316,7 @@ class RbdStore(Store):
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "complete_parts")
         raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, "complete_parts")
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         return self._url(self._key(url))
 
@@ -316,14 +340,17 @@ class RbdStore(Store):
         with self._pool() as pool:
             names = self._rbd.list(pool)
         for name in names:
-            with self._pool() as pool, contextlib.suppress(rbd.ImageNotFound), \
-                    rbd.Image(pool, name, snapshot=SNAPSHOT, read_only=True) as image:
+            with (
+                self._pool() as pool,
+                contextlib.suppress(rbd.ImageNotFound),
+                rbd.Image(pool, name, snapshot=SNAPSHOT, read_only=True) as image,
+            ):
                 yield StoredBlob(name, self._url(name), int(image.size()), image.create_timestamp().replace(tzinfo=UTC))
 
     def close(self) -> None:
         self._cluster.close()
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def _pool(self) -> Iterator[Any]:
         with named_errors(self.name), self._cluster.pool() as pool:
@@ -354,8 +381,8 @@ def _snapped(image: Any, size: int | None = None) -> bool:
 
 
 class _Alive:
-    """Whether an open image's snapshot still exists, asked of the image's header: one question of the cluster. The snapshot is the first
-    that a deletion removes, so what was read before it was still there is right."""
+    """Whether an open image's snapshot still exists, asked of the image's header: one question of the cluster. The
+    snapshot is the first that a deletion removes, so what was read before it was still there is right."""
 
     def __init__(self, pool: Any, image: Any) -> None:
         self._pool = pool

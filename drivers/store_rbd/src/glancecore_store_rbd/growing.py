@@ -1,9 +1,9 @@
 """An image that grows by parts, each written from whatever process, until it gets its snapshot and is a blob.
 
-Its header says whose turn it is: the number of the newest part, and the address by which the cluster knows the connection that its bytes come by. Who comes next has the
-cluster shut that connection out, and then takes the turn in one atomic step, which fails when somebody else has come between. So each part has a connection of its own, and a
-writer that was overtaken, however late it wakes up, is refused by the cluster itself.
-"""
+Its header says whose turn it is: the number of the newest part, and the address by which the cluster knows the
+connection that its bytes come by. Who comes next has the cluster shut that connection out, and then takes the turn in
+one atomic step, which fails when somebody else has come between. So each part has a connection of its own, and a writer
+that was overtaken, however late it wakes up, is refused by the cluster itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _LOOK = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """``number``: of the newest part. ``writer``: the address of the connection that it comes by, empty when it has come."""
+    """``number``: of the newest part. ``writer``: the address of the connection that it comes by, empty when it has
+    come."""
 
     number: int
     writer: str = ""
@@ -85,8 +86,9 @@ def grows(pool: Any, image_id: str) -> bool:
 
 @contextmanager
 def writing(cluster: Cluster, store: str, image_id: str, number: int, operation: str) -> Iterator[Writing]:
-    """Nobody with a smaller number, or who had this one before, writes any more. In the end, where nothing went wrong, all parts have come, and when they are ``COMPLETE`` the image grows no more.
-    Raises BlobNotFound, BlobInUse when somebody with a larger number has come, and what Ceph's errors mean."""
+    """Nobody with a smaller number, or who had this one before, writes any more. In the end, where nothing went wrong,
+    all parts have come, and when they are ``COMPLETE`` the image grows no more. Raises BlobNotFound, BlobInUse when
+    somebody with a larger number has come, and what Ceph's errors mean."""
     overtaken = errors.BlobInUse(f"store {store}: a newer part is written, or all are complete", store, operation)
 
     def look() -> None:
@@ -122,7 +124,8 @@ def end(connection: Connection, pool: Any, image_id: str) -> None:
 
 
 def _taken(connection: Connection, pool: Any, image_id: str, mine: Turn) -> bool:
-    """Take the turn, unless it is that of a larger number. The writer who had it is shut out before: who dies in between leaves its address there."""
+    """Take the turn, unless it is that of a larger number. The writer who had it is shut out before: who dies in
+    between leaves its address there."""
     while True:
         found = turn_of(pool, image_id)
         if found is None or found.number > mine.number:

@@ -11,7 +11,8 @@ from typing import Any
 from glancecore.domain import errors
 from glancecore_store_rbd.cluster import named_errors, rbd, succeed
 
-#: Bytes of one request, and requests that are under way at once. More are faster, and take memory: see the README, "Speed".
+#: Bytes of one request, and requests that are under way at once. More are faster, and take memory: see the README,
+#: "Speed".
 READ, READS = 1 << 20, 8
 WRITE, WRITES = 1 << 20, 8
 #: Bytes by which an image grows whose size is not known: at first, and at most; in between by doubling.
@@ -33,13 +34,14 @@ def opened(pool: Any, name: str | None = None, image_id: str | None = None) -> I
 
 
 def _let_end(pool: Any) -> None:
-    """Librbd tells that a request has failed before it has done with it, and it aborts the process when the image is closed in between. The thread that does so calls us back
-    behind that, whatever the cluster says."""
+    """Librbd tells that a request has failed before it has done with it, and it aborts the process when the image is
+    closed in between. The thread that does so calls us back behind that, whatever the cluster says."""
     pool.aio_stat("rbd_directory", lambda *_: None).wait_for_complete_and_cb()
 
 
 class _Request:
-    """One asynchronous read or write. ``result`` waits for it. ``right``: the blob was seen to exist after it was done."""
+    """One asynchronous read or write. ``result`` waits for it. ``right``: the blob was seen to exist after it was
+    done."""
 
     def __init__(self) -> None:
         self.right = False
@@ -70,8 +72,8 @@ class _Request:
 
 
 class Writer:
-    """Writes pieces of any length to the end of an open image, which has ``start`` bytes, and room for ``size`` more if that is known; else it grows as needed. ``finish``
-    waits for the last one and cuts it to size."""
+    """Writes pieces of any length to the end of an open image, which has ``start`` bytes, and room for ``size`` more if
+    that is known; else it grows as needed. ``finish`` waits for the last one and cuts it to size."""
 
     def __init__(self, image: Any, size: int | None, *, sparse: bool, start: int = 0) -> None:
         self._image, self._sparse = image, sparse
@@ -83,10 +85,10 @@ class Writer:
 
     def write(self, piece: bytes) -> None:
         while piece:
-            part = piece[:WRITE - self._held_size]
+            part = piece[: WRITE - self._held_size]
             self._held.append(part)
             self._held_size += len(part)
-            piece = piece[len(part):]
+            piece = piece[len(part) :]
             if self._held_size == WRITE:
                 self._send()
 
@@ -99,7 +101,8 @@ class Writer:
         self._image.flush()
 
     def abandon(self) -> bool:
-        """Wait for what is under way, whatever comes of it: the image can't be closed before. Whether the cluster has all that was sent: nothing comes later."""
+        """Wait for what is under way, whatever comes of it: the image can't be closed before. Whether the cluster has
+        all that was sent: nothing comes later."""
         for request in self._running:
             request._done.wait()  # noqa: SLF001
         return all(request.well for request in self._running)
@@ -122,7 +125,8 @@ class Writer:
         self._at = end
 
     def _resize(self, size: int) -> None:
-        """Librbd waits for the writes that are under way as well; but of one that fails then, it tells from a thread of its own."""
+        """Librbd waits for the writes that are under way as well; but of one that fails then, it tells from a thread of
+        its own."""
         self._settle()
         self._image.resize(size)
 
@@ -132,10 +136,12 @@ class Writer:
 
 
 class Reader(Iterator[bytes]):
-    """Reads ahead. ``alive`` tells whether the blob still exists: a deleted image reads as zeros. An iterator, not a generator: it can be closed
-    before it was started."""
+    """Reads ahead. ``alive`` tells whether the blob still exists: a deleted image reads as zeros. An iterator, not a
+    generator: it can be closed before it was started."""
 
-    def __init__(self, store: str, image: Any, offset: int, length: int, alive: Callable[[], bool], close: Callable[[], None]) -> None:
+    def __init__(
+        self, store: str, image: Any, offset: int, length: int, alive: Callable[[], bool], close: Callable[[], None]
+    ) -> None:
         self._store, self._image, self._alive, self._close = store, image, alive, close
         self._at, self._end = offset, offset + length
         self._running: deque[_Request] = deque()

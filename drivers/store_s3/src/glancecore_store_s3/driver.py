@@ -48,13 +48,19 @@ class S3Store(Store):
         super().__init__(name, conf)
         check(name, conf)
         endpoint = address(name, "s3_store_host", conf.s3_store_host)
-        signing = address(name, "s3_store_presign_host", conf.s3_store_presign_host) if conf.s3_store_presign_host else endpoint
+        signing = (
+            address(name, "s3_store_presign_host", conf.s3_store_presign_host)
+            if conf.s3_store_presign_host
+            else endpoint
+        )
         try:
             with tempfile.TemporaryFile(dir=conf.s3_store_buffer_dir or None):
                 pass
         except OSError as exc:
-            raise errors.ConfigError(f"[{name}] s3_store_buffer_dir = {conf.s3_store_buffer_dir or tempfile.gettempdir()} can't be written to "
-                                     f"({(exc.strerror or '').lower()}): name a folder that the service may write to") from None
+            raise errors.ConfigError(
+                f"[{name}] s3_store_buffer_dir = {conf.s3_store_buffer_dir or tempfile.gettempdir()} can't be written"
+                f" to ({(exc.strerror or '').lower()}): name a folder that the service may write to"
+            ) from None
         self.most_parts = conf.s3_store_max_parts
         self._bucket = conf.s3_store_bucket
         self._host = endpoint.partition("://")[2]
@@ -64,7 +70,7 @@ class S3Store(Store):
         self._pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
         self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
 
-    # -- the store itself ------------------------------------------------------------------------------------------------
+    # -- the store itself --------------------------------------------------------------------------
     def create(self) -> None:
         if self.conf.s3_store_create_bucket_on_put:
             try:
@@ -77,10 +83,14 @@ class S3Store(Store):
             self._look()
         except errors.BlobNotFound:
             if not self.conf.s3_store_create_bucket_on_put:
-                raise errors.ConfigError(f"[{self.name}] s3_store_bucket = {self._bucket} does not exist: make it, or set "
-                                         "s3_store_create_bucket_on_put = true") from None
+                raise errors.ConfigError(
+                    f"[{self.name}] s3_store_bucket = {self._bucket} does not exist: make it, or set "
+                    "s3_store_create_bucket_on_put = true"
+                ) from None
             away = errors.PlaceMissing(f"store {self.name}: the bucket is gone", self.name, "start")
-            away.add_note(f"[{self.name}] s3_store_bucket: {self._bucket} does not exist: bring it back, or name the right one")
+            away.add_note(
+                f"[{self.name}] s3_store_bucket: {self._bucket} does not exist: bring it back, or name the right one"
+            )
             raise away from None
 
     def _look(self) -> None:
@@ -91,11 +101,15 @@ class S3Store(Store):
         except errors.StoreError as exc:
             status = status_of(exc.__cause__)
             if status == HTTPStatus.MOVED_PERMANENTLY:
-                raise errors.ConfigError(f"[{self.name}] s3_store_region_name = {self.conf.s3_store_region_name or 'us-east-1'}: the bucket is in "
-                                         "another region; name that one") from None
+                raise errors.ConfigError(
+                    f"[{self.name}] s3_store_region_name = {self.conf.s3_store_region_name or 'us-east-1'}: the bucket"
+                    " is in another region; name that one"
+                ) from None
             if status == HTTPStatus.BAD_REQUEST:
-                raise errors.ConfigError(f"[{self.name}] s3_store_bucket, s3_store_region_name or s3_store_bucket_url_format: the service does not "
-                                         f"understand a request for bucket {self._bucket}; correct them") from None
+                raise errors.ConfigError(
+                    f"[{self.name}] s3_store_bucket, s3_store_region_name or s3_store_bucket_url_format: the service"
+                    f" does not understand a request for bucket {self._bucket}; correct them"
+                ) from None
             raise
 
     def ping(self) -> None:
@@ -111,47 +125,67 @@ class S3Store(Store):
 
     @property
     def properties(self) -> Mapping[str, object]:
-        return {"s3_store_large_object_size": self.conf.s3_store_large_object_size,
-                "s3_store_large_object_chunk_size": self.conf.s3_store_large_object_chunk_size,
-                "s3_store_thread_pools": self.conf.s3_store_thread_pools, "bucket": self._bucket}
+        return {
+            "s3_store_large_object_size": self.conf.s3_store_large_object_size,
+            "s3_store_large_object_chunk_size": self.conf.s3_store_large_object_chunk_size,
+            "s3_store_thread_pools": self.conf.s3_store_thread_pools,
+            "bucket": self._bucket,
+        }
 
     def close(self) -> None:
         for each in (self._client, self._pinged, self._signing):
             each.close()
 
-    # -- places ----------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._marker(self._pinged))]
 
     def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
         def write() -> None:
             with suppress(errors.BlobExists), store_errors(self.name, "mark"):
-                self._client.put_object(Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*")  # which not every service knows
+                self._client.put_object(
+                    Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*"
+                )  # which not every service knows
 
         found = agreed(lambda: self._marker(self._client), write)
         if found is None:
-            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+            raise errors.StoreUnavailable(
+                f"the marker of store {self.name} was removed while it was made", self.name, "mark"
+            )
         return found
 
     def _marker(self, client: Any) -> bytes | None:
         try:
-            with store_errors(self.name, "markers"), closing(client.get_object(Bucket=self._bucket, Key=MARKER)["Body"]) as body:
+            with (
+                store_errors(self.name, "markers"),
+                closing(client.get_object(Bucket=self._bucket, Key=MARKER)["Body"]) as body,
+            ):
                 content: bytes = body.read(MARKER_SIZE + 1)
                 return content
         except errors.BlobNotFound:
             return None
 
-    # -- writing ---------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         if self._head(key, "put") is not None:
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
-        upload, source, large = secrets.token_hex(8), iter(exactly(chunks, size)), self.conf.s3_store_large_object_size * MB
+        upload, source, large = (
+            secrets.token_hex(8),
+            iter(exactly(chunks, size)),
+            self.conf.s3_store_large_object_size * MB,
+        )
         first, ended = _first(source, min(SMALL, large))
         if ended:
             self._put_object(key, upload, b"".join(first))
         elif size is not None and size <= large:
             # with room for more, so that it is sent when the source has ended, and not when all its bytes have come
-            send_in_parts(chain(first, source), lambda part: self._put_object(key, upload, _File(part)), lambda _number: large + 1, 1, self._folder)
+            send_in_parts(
+                chain(first, source),
+                lambda part: self._put_object(key, upload, _File(part)),
+                lambda _number: large + 1,
+                1,
+                self._folder,
+            )
         else:
             self._put_parts(key, upload, chain(first, source), size)
         return self._url(key)
@@ -170,7 +204,7 @@ class S3Store(Store):
         with store_errors(self.name, "discard"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    # -- writing in parts: the handle is what tells the object from others, and the upload ------------------------------------
+    # -- writing in parts: the handle is what tells the object from others, and the upload ---------
     def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one bucket for all
         if self._head(key, "begin_parts") is not None:
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "begin_parts")
@@ -182,7 +216,9 @@ class S3Store(Store):
 
         def send(part: UploadPart) -> None:
             if part.number > 1:
-                raise errors.TooLarge(f"a piece that goes to store {self.name} as a whole has at most {_LARGEST_PART} bytes")
+                raise errors.TooLarge(
+                    f"a piece that goes to store {self.name} as a whole has at most {_LARGEST_PART} bytes"
+                )
             self._parts.send(key, upload, number, _File(part))
 
         send_in_parts(chunks, send, lambda _number: _LARGEST_PART, 1, self._folder)
@@ -194,7 +230,7 @@ class S3Store(Store):
             self._abort(key, other, "complete_parts")
         return self._url(key)
 
-    # -- reading ---------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         return self._url(self._find(url, "canonical"))
 
@@ -203,7 +239,9 @@ class S3Store(Store):
         if length == 0:
             self.size(url)
             return iter(())
-        return read_object(self.name, self._client, {"Bucket": self._bucket, "Key": key}, offset, length, self.conf.s3_store_retries)
+        return read_object(
+            self.name, self._client, {"Bucket": self._bucket, "Key": key}, offset, length, self.conf.s3_store_retries
+        )
 
     def size(self, url: str) -> int:
         head = self._head(self._find(url, "size"), "size")
@@ -215,7 +253,9 @@ class S3Store(Store):
         key = self._find(url, "presign")
         if self._head(key, "presign") is None:
             raise self._absent("presign")
-        signed: str = self._signing.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=max(1, round(seconds)))
+        signed: str = self._signing.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=max(1, round(seconds))
+        )
         return signed
 
     def list(self) -> Iterator[StoredBlob]:
@@ -224,12 +264,15 @@ class S3Store(Store):
                 if _KEY.fullmatch(entry["Key"]):
                     yield StoredBlob(entry["Key"], self._url(entry["Key"]), int(entry["Size"]), entry["LastModified"])
 
-    # -- inside: writing -------------------------------------------------------------------------------------------------
+    # -- inside: writing ---------------------------------------------------------------------------
     def _put_object(self, key: str, upload: str, body: bytes | _File) -> None:
-        """A body that can be sent again: an answer that was lost may be followed by a request that meets its own object."""
+        """A body that can be sent again: an answer that was lost may be followed by a request that meets its own
+        object."""
         try:
             with store_errors(self.name, "put"):
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={UPLOAD: upload}, IfNoneMatch="*")
+                self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=body, Metadata={UPLOAD: upload}, IfNoneMatch="*"
+                )
         except errors.BlobExists:
             if not self._is_ours(key, upload):
                 raise
@@ -255,7 +298,9 @@ class S3Store(Store):
 
     def _created(self, key: str, upload: str, operation: str) -> str:
         with store_errors(self.name, operation):
-            number: str = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={UPLOAD: upload})["UploadId"]
+            number: str = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={UPLOAD: upload})[
+                "UploadId"
+            ]
         return number
 
     def _complete(self, key: str, upload: str, where: Mapping[str, str], parts: Sequence[Mapping[str, object]]) -> None:
@@ -306,7 +351,7 @@ class S3Store(Store):
         head = self._head(key, "put")
         return head is not None and head.get("Metadata", {}).get(UPLOAD) == upload
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     @property
     def _folder(self) -> str | None:
         return self.conf.s3_store_buffer_dir or None
@@ -328,7 +373,8 @@ class S3Store(Store):
         return f"s3://{self._host}/{self._bucket}/{key}"
 
     def _find(self, url: str, operation: str) -> str:
-        """The key. Texts are compared with texts; credentials in an old location are not looked at: they may have been changed since."""
+        """The key. Texts are compared with texts; credentials in an old location are not looked at: they may have been
+        changed since."""
         found = _URL.fullmatch(url)
         if found:
             where, bucket, key = found.groups()
@@ -360,8 +406,8 @@ class S3Store(Store):
 class _File:
     """A part as the client library wants its bodies: it hashes them, sends them, and begins anew when it must."""
 
-    #: What one read gives: the HTTP library asks for 16 KiB at a time, which is slow, and the signature for 1 MiB, which ten
-    #: threads at once would hold. Both take what they are given until nothing is left.
+    #: What one read gives: the HTTP library asks for 16 KiB at a time, which is slow, and the signature for 1 MiB,
+    #: which ten threads at once would hold. Both take what they are given until nothing is left.
     PIECE: ClassVar[int] = 128 << 10
 
     def __init__(self, part: UploadPart) -> None:
@@ -382,7 +428,8 @@ class _File:
 
 
 def _first(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
-    """The first ``size`` bytes of ``source`` and what came with them; whether that is all of it, and not more than ``size``."""
+    """The first ``size`` bytes of ``source`` and what came with them; whether that is all of it, and not more than
+    ``size``."""
     pieces, came = list[bytes](), 0
     for piece in source:
         pieces.append(bytes(piece))

@@ -1,9 +1,9 @@
 """Objects that come in parts from several processes: a multipart upload that is completed with the parts that count.
 
-Ceph's gateway refuses to complete an upload in which there are other parts, of writers that died or were overtaken, and no service can remove one. Then all parts
-become the object, and that is made anew by the service of the ranges that count. Which these are stands in a small object beside it until that is done, so that
-whoever goes on after a crash knows it; the two are told apart by their sizes.
-"""
+Ceph's gateway refuses to complete an upload in which there are other parts, of writers that died or were overtaken, and
+no service can remove one. Then all parts become the object, and that is made anew by the service of the ranges that
+count. Which these are stands in a small object beside it until that is done, so that whoever goes on after a crash
+knows it; the two are told apart by their sizes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ObjectParts:
         with store_errors(self._store, operation):
             self._client.delete_object(Bucket=self._bucket, Key=_beside(key))
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _size(self, key: str, upload: str) -> int | None:
         """Of the object, when it is this upload's; None when there is none. Raises BlobExists."""
         try:
@@ -92,12 +92,16 @@ class ObjectParts:
                 return found
             found.update((x["PartNumber"], x) for x in page.get("Parts", ()))
 
-    def _completed(self, key: str, upload: str, number: str, parts: Sequence[Mapping[str, Any]], size: int, *, anew: bool = False) -> int:
+    def _completed(
+        self, key: str, upload: str, number: str, parts: Sequence[Mapping[str, Any]], size: int, *, anew: bool = False
+    ) -> int:
         condition = {} if anew else {"IfNoneMatch": "*"}  # which not every service knows
         named = [{"PartNumber": x["PartNumber"], "ETag": x["ETag"]} for x in parts]
         try:
             with store_errors(self._store, _OPERATION):
-                self._client.complete_multipart_upload(Bucket=self._bucket, Key=key, UploadId=number, MultipartUpload={"Parts": named}, **condition)
+                self._client.complete_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=number, MultipartUpload={"Parts": named}, **condition
+                )
         except errors.StoreError:
             # an answer that was lost, and a second request that found the upload completed
             if self._size(key, upload) != size:
@@ -106,15 +110,26 @@ class ObjectParts:
 
     def _made_anew(self, key: str, upload: str, size: int) -> None:
         """Of the ranges of the object that count."""
-        with store_errors(self._store, _OPERATION), closing(self._client.get_object(Bucket=self._bucket, Key=_beside(key))["Body"]) as body:
+        with (
+            store_errors(self._store, _OPERATION),
+            closing(self._client.get_object(Bucket=self._bucket, Key=_beside(key))["Body"]) as body,
+        ):
             ranges = json.loads(body.read())
         with store_errors(self._store, _OPERATION):
-            number = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={UPLOAD: upload})["UploadId"]
+            number = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={UPLOAD: upload})[
+                "UploadId"
+            ]
         source = {"Bucket": self._bucket, "Key": key}
 
         def copied(part: tuple[int, tuple[int, int]]) -> Mapping[str, Any]:
             with store_errors(self._store, _OPERATION):
-                answer = self._client.upload_part_copy(**source, UploadId=number, PartNumber=part[0], CopySource=source, CopySourceRange="bytes={}-{}".format(*part[1]))
+                answer = self._client.upload_part_copy(
+                    **source,
+                    UploadId=number,
+                    PartNumber=part[0],
+                    CopySource=source,
+                    CopySourceRange="bytes={}-{}".format(*part[1]),
+                )
             return {"PartNumber": part[0], "ETag": answer["CopyPartResult"]["ETag"]}
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="part", initializer=log_lines.carry()) as pool:

@@ -11,8 +11,11 @@ from glancecore.sdk.http_ranges import RangeReader
 from glancecore_store_s3.trouble import status_of, store_errors
 
 
-def read_object(store: str, client: Any, where: Mapping[str, str], offset: int, length: int | None, retries: int) -> Iterator[bytes]:
+def read_object(
+    store: str, client: Any, where: Mapping[str, str], offset: int, length: int | None, retries: int
+) -> Iterator[bytes]:
     """``where``: Bucket and Key."""
+
     def ask(wanted: str | None) -> _Answer | None:
         try:
             with store_errors(store, "open"):

@@ -46,7 +46,13 @@ def store_errors(store: str, operation: str) -> Iterator[None]:
         yield
     except ClientError as exc:
         status = status_of(exc)
-        kind, reason = _CODES.get(code_of(exc)) or _STATUSES.get(status) or (errors.StoreUnavailable, f"the service answers {status}")
+        kind, reason = (
+            _CODES.get(code_of(exc))
+            or _STATUSES.get(status)
+            or (errors.StoreUnavailable, f"the service answers {status}")
+        )
         raise kind(f"store {store}: {operation} failed: {reason}", store, operation) from exc
     except (BotoCoreError, HTTPError, OSError) as exc:
-        raise errors.StoreUnavailable(f"store {store}: {operation} failed: the service does not answer", store, operation) from exc
+        raise errors.StoreUnavailable(
+            f"store {store}: {operation} failed: the service does not answer", store, operation
+        ) from exc

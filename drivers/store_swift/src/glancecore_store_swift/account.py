@@ -76,7 +76,9 @@ class Account:
         self._http = requests.Session()
         self._session = self._logged_in()
         self._idle: list[Connection] = []
-        self._lock = threading.RLock()  # a forgotten reader gives its connection back whenever the garbage collector finds it
+        self._lock = (
+            threading.RLock()
+        )  # a forgotten reader gives its connection back whenever the garbage collector finds it
         #: None: the login's own.
         self.project: str | None = None
 
@@ -96,7 +98,8 @@ class Account:
 
     @property
     def all_accounts(self) -> str:
-        """What the storage URLs of all projects begin with: a project's id follows. Raises ConfigError when that can't be told."""
+        """What the storage URLs of all projects begin with: a project's id follows. Raises ConfigError when that can't
+        be told."""
         server, _, own = self._own_url.rpartition("/")
         prefix: str = self._conf.swift_store_reseller_prefix
         if not prefix:
@@ -104,9 +107,11 @@ class Account:
                 project = self._session.get_project_id() or ""
             if not project or not own.endswith(project):
                 raise errors.ConfigError(
-                    f"[{self.store}] swift_store_multi_tenant: the storage URL of the service's own account does not end with its project's id, so "
-                    "accounts of other projects can't be told: set swift_store_reseller_prefix to what Swift puts before a project's id (AUTH_), "
-                    "and in Ceph's gateway rgw_swift_account_in_url = true")
+                    f"[{self.store}] swift_store_multi_tenant: the storage URL of the service's own account does not"
+                    " end with its project's id, so accounts of other projects can't be told: set"
+                    " swift_store_reseller_prefix to what Swift puts before a project's id (AUTH_), and in Ceph's"
+                    " gateway rgw_swift_account_in_url = true"
+                )
             prefix = own.removesuffix(project)
         return f"{server}/{prefix}"
 
@@ -116,17 +121,20 @@ class Account:
         try:
             with store_errors(self.store, "login"):
                 url = self._conf.swift_store_endpoint or self._session.get_endpoint(
-                    service_type=self._conf.swift_store_service_type, interface=self._conf.swift_store_endpoint_type,
-                    region_name=self._conf.swift_store_region or None)
+                    service_type=self._conf.swift_store_service_type,
+                    interface=self._conf.swift_store_endpoint_type,
+                    region_name=self._conf.swift_store_region or None,
+                )
         except errors.StoreError as exc:
             if not isinstance(exc.__cause__, CatalogException):
                 raise
             url = None
         if not url:
             raise errors.ConfigError(
-                f"[{self.store}] Keystone's catalogue has no {self._conf.swift_store_service_type} at swift_store_endpoint_type = "
-                f"{self._conf.swift_store_endpoint_type}, swift_store_region = {self._conf.swift_store_region or '(any)'}: correct them, or set "
-                "swift_store_endpoint")
+                f"[{self.store}] Keystone's catalogue has no {self._conf.swift_store_service_type} at"
+                f" swift_store_endpoint_type = {self._conf.swift_store_endpoint_type}, swift_store_region ="
+                f" {self._conf.swift_store_region or '(any)'}: correct them, or set swift_store_endpoint"
+            )
         return url.rstrip("/")
 
     @property
@@ -136,7 +144,8 @@ class Account:
 
     @contextmanager
     def connection(self, operation: str, *, repeat: bool = True) -> Iterator[Connection]:
-        """A connection for one thread. What it raises comes out as store errors. ``repeat``: may requests be sent again?"""
+        """A connection for one thread. What it raises comes out as store errors. ``repeat``: may requests be sent
+        again?"""
         connection = self.take(operation)
         connection.retries = self._retries if repeat else 0
         kept = False
@@ -151,17 +160,26 @@ class Account:
             self.give_back(connection, kept=kept)
 
     def take(self, operation: str) -> Connection:
-        """A connection with the token of today, to be given back. Raises ConfigError, StoreForbidden, StoreUnavailable."""
+        """A connection with the token of today, to be given back. Raises ConfigError, StoreForbidden,
+        StoreUnavailable."""
         url = self.storage_url
         with store_errors(self.store, operation):
             token = self._session.get_token()
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
-            connection = Connection(session=self._session, starting_backoff=0.2, max_backoff=5, timeout=self._timeout, os_options=self._wanted,
-                                    retry_on_ratelimit=True, **self._tls)
+            connection = Connection(
+                session=self._session,
+                starting_backoff=0.2,
+                max_backoff=5,
+                timeout=self._timeout,
+                os_options=self._wanted,
+                retry_on_ratelimit=True,
+                **self._tls,
+            )
         connection.url, connection.token, connection.retries = url, token, self._retries
-        # the client library would else fall back to the login's own account when it logs in again, and keeps the path with the connection
+        # the client library would else fall back to the login's own account when it logs in again, and keeps the path
+        # with the connection
         connection.os_options["object_storage_url"] = url
         if connection.http_conn is not None:
             connection.http_conn = urlparse(url), connection.http_conn[1]
@@ -185,13 +203,23 @@ class Account:
 
     @property
     def _wanted(self) -> Mapping[str, str | None]:
-        return {"service_type": self._conf.swift_store_service_type, "endpoint_type": self._conf.swift_store_endpoint_type,
-                "region_name": self._conf.swift_store_region or None, "object_storage_url": self._conf.swift_store_endpoint or None}
+        return {
+            "service_type": self._conf.swift_store_service_type,
+            "endpoint_type": self._conf.swift_store_endpoint_type,
+            "region_name": self._conf.swift_store_region or None,
+            "object_storage_url": self._conf.swift_store_endpoint or None,
+        }
 
     def _logged_in(self) -> Session:
         if self.login.version == "1":
             return VersionOne(self.login, timeout=self._timeout, **self._tls)
-        password = v3.Password(auth_url=self.login.address, username=self.login.user, password=self.login.key, project_name=self.login.account,
-                               **self.login.user_domain, **self.login.project_domain)
+        password = v3.Password(
+            auth_url=self.login.address,
+            username=self.login.user,
+            password=self.login.key,
+            project_name=self.login.account,
+            **self.login.user_domain,
+            **self.login.project_domain,
+        )
         verify = False if self._tls["insecure"] else self._tls["cacert"] or True
         return KeystoneSession(auth=password, session=self._http, verify=verify, timeout=self._timeout)

@@ -62,8 +62,8 @@ class SwiftStore(Store):
     schemes = ("swift+config", "swift", "swift+https", "swift+http")
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK, Cap.PARTS})
-    #: With each image in its owner's account: nobody may walk through all accounts, none of them is the store's place, and who may write to it could change
-    #: what has come and is not complete.
+    #: With each image in its owner's account: nobody may walk through all accounts, none of them is the store's place,
+    #: and who may write to it could change what has come and is not complete.
     multi_tenant_caps = caps - {Cap.LIST, Cap.MARK, Cap.PARTS}
     least_part = SMALL
     most_parts = _MOST_SEGMENTS
@@ -72,19 +72,29 @@ class SwiftStore(Store):
         super().__init__(name, conf)
         _check(name, conf)
         reference, known = logins(name, conf)
-        self._accounts = {each: Account(name, conf, login, timeout=conf.swift_store_timeout, retries=conf.swift_store_retry_put_count)
-                          for each, login in known.items()}
+        self._accounts = {
+            each: Account(name, conf, login, timeout=conf.swift_store_timeout, retries=conf.swift_store_retry_put_count)
+            for each, login in known.items()
+        }
         self._tenants: bool = conf.swift_store_multi_tenant
         if self._tenants:
             self.caps = self.multi_tenant_caps
-        self._places = Places(name, reference, self._accounts, conf.swift_store_container, conf.swift_store_multiple_containers_seed,
-                              tenants=self._tenants)
+        self._places = Places(
+            name,
+            reference,
+            self._accounts,
+            conf.swift_store_container,
+            conf.swift_store_multiple_containers_seed,
+            tenants=self._tenants,
+        )
         self._account = self._places.account
-        self._pinged = Account(name, conf, known[reference], timeout=min(conf.swift_store_timeout, _PING_SECONDS), retries=0)
+        self._pinged = Account(
+            name, conf, known[reference], timeout=min(conf.swift_store_timeout, _PING_SECONDS), retries=0
+        )
         self._about: Mapping[str, Any] = {}
         self._made: set[str] = set()
 
-    # -- the store itself ------------------------------------------------------------------------------------------------
+    # -- the store itself --------------------------------------------------------------------------
     def create(self) -> None:
         if not self._tenants and self.conf.swift_store_create_container_on_put:
             try:
@@ -93,18 +103,24 @@ class SwiftStore(Store):
                 self._make(Place(self._account, self.conf.swift_store_container, ""))
 
     def start(self) -> None:
-        if LIBRARY_LOG.level == logging.NOTSET:  # it logs the headers of every request at INFO, unless the operator has set its level
+        if (
+            LIBRARY_LOG.level == logging.NOTSET
+        ):  # it logs the headers of every request at INFO, unless the operator has set its level
             LIBRARY_LOG.setLevel(logging.WARNING)
         _ = self._account.storage_url  # a wrong login is told before a wrong container
         with suppress(errors.StoreError), self._account.connection("start") as connection:
             self._about = connection.get_capabilities(self._account.storage_url)  # operators may hide it
         self.most_parts = self._about.get("slo", {}).get("max_manifest_segments", _MOST_SEGMENTS)
         if self._about and "slo" not in self._about:
-            raise errors.ConfigError(f"[{self.name}] this Swift has no static large objects: add slo to its proxy servers' pipeline")
+            raise errors.ConfigError(
+                f"[{self.name}] this Swift has no static large objects: add slo to its proxy servers' pipeline"
+            )
         largest = self._about.get("swift", {}).get("max_file_size", _LARGEST_OBJECT)
         if self.conf.swift_store_large_object_size * MB > largest:
-            raise errors.ConfigError(f"[{self.name}] swift_store_large_object_size = {self.conf.swift_store_large_object_size}: this Swift takes "
-                                     f"objects up to {largest // MB} MB; give that or less")
+            raise errors.ConfigError(
+                f"[{self.name}] swift_store_large_object_size = {self.conf.swift_store_large_object_size}: this Swift"
+                f" takes objects up to {largest // MB} MB; give that or less"
+            )
         if self._tenants:
             self._check_tenants()
         else:
@@ -122,14 +138,17 @@ class SwiftStore(Store):
 
     @property
     def properties(self) -> Mapping[str, object]:
-        return {"container": self.conf.swift_store_container, "large_object_size": self.conf.swift_store_large_object_size,
-                "large_object_chunk_size": self.conf.swift_store_large_object_chunk_size}
+        return {
+            "container": self.conf.swift_store_container,
+            "large_object_size": self.conf.swift_store_large_object_size,
+            "large_object_chunk_size": self.conf.swift_store_large_object_chunk_size,
+        }
 
     def close(self) -> None:
         for account in (*self._accounts.values(), self._pinged):
             account.close()
 
-    # -- places ----------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         """One for all containers that images are spread to, in the one whose name they begin with."""
         if self._tenants:
@@ -144,26 +163,39 @@ class SwiftStore(Store):
 
         def write() -> None:
             with suppress(errors.BlobExists), self._account.connection("mark") as connection:
-                connection.put_object(container, MARKER, content, len(content), content_type="application/json", headers={"If-None-Match": "*"})
+                connection.put_object(
+                    container,
+                    MARKER,
+                    content,
+                    len(content),
+                    content_type="application/json",
+                    headers={"If-None-Match": "*"},
+                )
 
         found = agreed(self._marker, write)
         if found is None:
-            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+            raise errors.StoreUnavailable(
+                f"the marker of store {self.name} was removed while it was made", self.name, "mark"
+            )
         return found
 
     def _marker(self) -> bytes | None:
         try:
             with self._account.connection("markers") as connection:
-                _, pieces = connection.get_object(self.conf.swift_store_container, MARKER, resp_chunk_size=MARKER_SIZE + 1)
+                _, pieces = connection.get_object(
+                    self.conf.swift_store_container, MARKER, resp_chunk_size=MARKER_SIZE + 1
+                )
                 with closing(pieces):
                     content: bytes = next(pieces, b"")
                 if len(content) > MARKER_SIZE:  # the rest is not read, so the connection can't be used again
-                    raise errors.StoreUnavailable(f"store {self.name}: what is named as its marker is none", self.name, "markers")
+                    raise errors.StoreUnavailable(
+                        f"store {self.name}: what is named as its marker is none", self.name, "markers"
+                    )
                 return content
         except errors.BlobNotFound:
             return None
 
-    # -- writing ---------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         return self.put_for(None, key, chunks, size)
 
@@ -190,7 +222,7 @@ class SwiftStore(Store):
         else:
             self._put_segments(place, upload, chain(first, source), size)
 
-    # -- writing in parts: segments of one upload, which the handle names with the container ----------------------------------
+    # -- writing in parts: segments of one upload, which the handle names with the container -------
     def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:
         if Cap.PARTS not in self.caps:
             return super().begin_parts(owner, key, size)
@@ -232,18 +264,32 @@ class SwiftStore(Store):
             try:
                 self._put_manifest(place, handle.partition(".")[0], sent)
             except errors.StoreError as exc:
-                if not isinstance(exc.__cause__, ClientException) or exc.__cause__.http_status != HTTPStatus.BAD_REQUEST:
+                if (
+                    not isinstance(exc.__cause__, ClientException)
+                    or exc.__cause__.http_status != HTTPStatus.BAD_REQUEST
+                ):
                     raise
                 said = (exc.__cause__.http_response_content or b"").lower()
                 if b"size mismatch" in said or b"404 not found" in said:
                     raise errors.SizeMismatch("the parts are not all there, with these sizes") from exc
                 # a segment that is on a server that is away is told by a 400, too
-                raise errors.StoreUnavailable(f"store {self.name}: not all parts can be found at the moment", self.name, "complete_parts") from exc
+                raise errors.StoreUnavailable(
+                    f"store {self.name}: not all parts can be found at the moment", self.name, "complete_parts"
+                ) from exc
         elif head.get(_UPLOAD) != handle.partition(".")[0]:
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "complete_parts")
         named = {self._segment(place, handle, x.number) for x in parts}
-        others = [x["name"] for x in objects(place.account, place.container, "complete_parts", prefix=f"{PREFIX}{key}/") if x["name"] not in named]
-        remove(place.account, [(place.container, x) for x in others], "complete_parts", self.conf.swift_store_segment_threads)
+        others = [
+            x["name"]
+            for x in objects(place.account, place.container, "complete_parts", prefix=f"{PREFIX}{key}/")
+            if x["name"] not in named
+        ]
+        remove(
+            place.account,
+            [(place.container, x) for x in others],
+            "complete_parts",
+            self.conf.swift_store_segment_threads,
+        )
         return self._places.url(place)
 
     def _parts_of(self, key: str, handle: str) -> tuple[Place, Place]:
@@ -275,7 +321,7 @@ class SwiftStore(Store):
         if self._places.possible(owner):  # else ``put_for`` has refused it
             self._remove(self._places.of(key, owner), "discard")
 
-    # -- reading ---------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         return self._places.url(self._places.find(url, "canonical"))
 
@@ -303,14 +349,20 @@ class SwiftStore(Store):
             return super().list()
         return chain.from_iterable(map(self._listed, self._containers()))
 
-    # -- inside: writing -------------------------------------------------------------------------------------------------
+    # -- inside: writing ---------------------------------------------------------------------------
     def _put_object(self, place: Place, upload: str, chunks: Iterable[bytes], size: int, *, repeat: bool) -> None:
         """``repeat``: ``chunks`` is a list, and can be sent again."""
         body = _Body(chunks)
         try:
             with closing(body), place.account.connection("put", repeat=repeat) as connection:
-                etag = connection.put_object(place.container, place.key, body, size, content_type=_TYPE,
-                                             headers={"If-None-Match": "*", _UPLOAD: upload})
+                etag = connection.put_object(
+                    place.container,
+                    place.key,
+                    body,
+                    size,
+                    content_type=_TYPE,
+                    headers={"If-None-Match": "*", _UPLOAD: upload},
+                )
         except errors.BlobExists:
             # an answer that was lost, and a second request that met what the first one had made
             if not self._is_ours(place, upload):
@@ -334,7 +386,13 @@ class SwiftStore(Store):
             return name, self._put_segment(place, name, part), part.size
 
         try:
-            sent = send_in_parts(chunks, send, self._room(size), self.conf.swift_store_segment_threads, self.conf.swift_upload_buffer_dir or None)
+            sent = send_in_parts(
+                chunks,
+                send,
+                self._room(size),
+                self.conf.swift_store_segment_threads,
+                self.conf.swift_upload_buffer_dir or None,
+            )
             self._put_manifest(place, upload, sent)
         except BaseException:
             self._clean_up(place, upload, begun)
@@ -355,14 +413,22 @@ class SwiftStore(Store):
     def _put_manifest(self, place: Place, upload: str, sent: Sequence[tuple[str, str | None, int]]) -> None:
         try:
             with place.account.connection("put") as connection:
-                connection.put_object(place.container, place.key, manifest(place.container, sent), content_type=_TYPE,
-                                      query_string="multipart-manifest=put", headers={"If-None-Match": "*", _UPLOAD: upload})
+                connection.put_object(
+                    place.container,
+                    place.key,
+                    manifest(place.container, sent),
+                    content_type=_TYPE,
+                    query_string="multipart-manifest=put",
+                    headers={"If-None-Match": "*", _UPLOAD: upload},
+                )
         except errors.BlobExists:
             if not self._is_ours(place, upload):
                 raise
         head = self._head(place, "put")
         if head is None or not is_static(head) or int(head["content-length"]) != sum(each[2] for each in sent):
-            raise errors.StoreUnavailable(f"store {self.name}: Swift made no large object of the segments", self.name, "put")
+            raise errors.StoreUnavailable(
+                f"store {self.name}: Swift made no large object of the segments", self.name, "put"
+            )
 
     def _room(self, size: int | None) -> Any:
         """Bytes of the segment of a number: as configured, but more where the manifest could not name as many.
@@ -382,7 +448,12 @@ class SwiftStore(Store):
             head = self._head(place, "put")
             # when it is not there, a request that was given up may still make it: a later deletion prevents that
             mine = [place.key] if head is None or head.get(_UPLOAD) == upload else []
-            remove(place.account, [(place.container, name) for name in (*mine, *names)], "put", self.conf.swift_store_segment_threads)
+            remove(
+                place.account,
+                [(place.container, name) for name in (*mine, *names)],
+                "put",
+                self.conf.swift_store_segment_threads,
+            )
 
     def _is_ours(self, place: Place, upload: str) -> bool:
         head = self._head(place, "put")
@@ -401,32 +472,42 @@ class SwiftStore(Store):
         self._unmake(place, operation)
         return head is not None
 
-    # -- inside: containers ----------------------------------------------------------------------------------------------
+    # -- inside: containers ------------------------------------------------------------------------
     def _prepare(self) -> None:
         try:
             self._look(self._account, "start")
         except errors.BlobNotFound:
             if not self.conf.swift_store_create_container_on_put:
-                raise errors.ConfigError(f"[{self.name}] swift_store_container = {self.conf.swift_store_container} does not exist: make it, or set "
-                                         "swift_store_create_container_on_put = true") from None
+                raise errors.ConfigError(
+                    f"[{self.name}] swift_store_container = {self.conf.swift_store_container} does not exist: make it,"
+                    " or set swift_store_create_container_on_put = true"
+                ) from None
             away = errors.PlaceMissing(f"store {self.name}: the container is gone", self.name, "start")
-            away.add_note(f"[{self.name}] swift_store_container: {self.conf.swift_store_container} does not exist: bring it back, or name the right one")
+            away.add_note(
+                f"[{self.name}] swift_store_container: {self.conf.swift_store_container} does not exist: bring it back,"
+                " or name the right one"
+            )
             raise away from None
 
     def _check_tenants(self) -> None:
         """May this login use other projects' accounts? Looking at one that is not there makes none."""
         if self._about and "tempurl" not in self._about:
-            raise errors.ConfigError(f"[{self.name}] swift_store_multi_tenant: this Swift has no temporary URLs, which images in other accounts are "
-                                     "read with: add tempurl to its proxy servers' pipeline")
+            raise errors.ConfigError(
+                f"[{self.name}] swift_store_multi_tenant: this Swift has no temporary URLs, which images in other"
+                " accounts are read with: add tempurl to its proxy servers' pipeline"
+            )
         try:
             with self._account.of("glancecore-may-it").connection("start") as connection:
                 connection.head_account()
         except errors.BlobNotFound:
             return
         except errors.StoreForbidden as exc:
-            raise errors.ConfigError(f"[{self.name}] swift_store_multi_tenant: Swift lets {self._account.login.account}:{self._account.login.user} into "
-                                     "no other project's account: give it the reseller admin role (tempauth: .reseller_admin; Keystone: the "
-                                     "reseller_admin_role of Swift's keystoneauth)") from exc
+            raise errors.ConfigError(
+                f"[{self.name}] swift_store_multi_tenant: Swift lets"
+                f" {self._account.login.account}:{self._account.login.user} into no other project's account: give it"
+                " the reseller admin role (tempauth: .reseller_admin; Keystone: the reseller_admin_role of Swift's"
+                " keystoneauth)"
+            ) from exc
 
     def _look(self, account: Account, operation: str) -> None:
         """Raises BlobNotFound when the container is not there."""
@@ -449,15 +530,24 @@ class SwiftStore(Store):
             self._made.add(place.container)
 
     def _make_own(self, place: Place) -> None:
-        who = ",".join(self.conf.swift_store_admin_tenants if self._account.login.version == "1" else
-                       [f"{project}:*" for project in self.conf.swift_store_admin_tenants])
+        who = ",".join(
+            self.conf.swift_store_admin_tenants
+            if self._account.login.version == "1"
+            else [f"{project}:*" for project in self.conf.swift_store_admin_tenants]
+        )
         access = {"X-Container-Read": who, "X-Container-Write": who} if who else {}
         try:
             with place.account.connection("put") as connection:
-                connection.put_container(place.container, headers={**key_header(place.account, place.container, self.conf), **access})
+                connection.put_container(
+                    place.container, headers={**key_header(place.account, place.container, self.conf), **access}
+                )
         except errors.BlobNotFound as exc:
-            raise errors.StoreForbidden(f"store {self.name}: the image's owner has no account in Swift, and Swift makes none: make it, or set "
-                                        "account_autocreate in its proxy servers", self.name, "put") from exc
+            raise errors.StoreForbidden(
+                f"store {self.name}: the image's owner has no account in Swift, and Swift makes none: make it, or set "
+                "account_autocreate in its proxy servers",
+                self.name,
+                "put",
+            ) from exc
 
     def _unmake(self, place: Place, operation: str) -> None:
         """The image's own container goes with it, unless its owner has put something else there."""
@@ -472,7 +562,8 @@ class SwiftStore(Store):
                 LOG.info("store %s: container %s stays: it is not empty", self.name, place.container)
 
     def _confined(self, place: Place) -> str | None:
-        """The login may read all accounts, and what lies in a project's account the project may replace by a link to another's."""
+        """The login may read all accounts, and what lies in a project's account the project may replace by a link to
+        another's."""
         return confined(place, _READ_SECONDS, self.conf, self._about) if self._places.alone(place) else None
 
     def _containers(self) -> Iterator[str]:
@@ -501,7 +592,9 @@ class SwiftStore(Store):
                 found = dynamic_prefix(head)
                 if found and found[0] == container:
                     dynamic.add(found[1])
-            yield StoredBlob(key, self._places.url(place), size, datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC))
+            yield StoredBlob(
+                key, self._places.url(place), size, datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC)
+            )
 
     def _head(self, place: Place, operation: str) -> Headers | None:
         try:
@@ -516,14 +609,15 @@ class SwiftStore(Store):
 
 
 class _SourceFailed(Exception):
-    """Ends a request whose source has failed. No OSError: the client libraries take those for trouble with the connection."""
+    """Ends a request whose source has failed. No OSError: the client libraries take those for trouble with the
+    connection."""
 
 
 class _Body:
     """What is sent, with its MD5. ``failure``: what its source raised.
 
-    Its last piece is held back until the source has ended: when all the bytes that were announced have come, Swift has the object.
-    """
+    Its last piece is held back until the source has ended: when all the bytes that were announced have come, Swift has
+    the object."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
@@ -540,13 +634,15 @@ class _Body:
         self._left = self._pieces()
 
     def read(self, _size: int = -1) -> bytes | memoryview:
-        """The next piece, whatever is asked for: the HTTP library asks for 16 KiB at a time, which is slow, and takes more as well."""
+        """The next piece, whatever is asked for: the HTTP library asks for 16 KiB at a time, which is slow, and takes
+        more as well."""
         piece = next(self._left, b"")
         self._md5.update(piece)
         return piece
 
     def close(self) -> None:
-        """Lets go of the last piece: the HTTP library's answers, which hold the body, live until the garbage collector comes."""
+        """Lets go of the last piece: the HTTP library's answers, which hold the body, live until the garbage collector
+        comes."""
         self._left.close()
 
     def _pieces(self) -> Generator[bytes | memoryview]:
@@ -567,11 +663,12 @@ class _Body:
 
 def _cut(large: memoryview) -> Iterator[memoryview]:
     for start in range(0, len(large), CHUNK):
-        yield large[start:start + CHUNK]
+        yield large[start : start + CHUNK]
 
 
 def _first(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
-    """The first ``size`` bytes of ``source`` and what came with them; whether that is all of it, and not more than ``size``."""
+    """The first ``size`` bytes of ``source`` and what came with them; whether that is all of it, and not more than
+    ``size``."""
     pieces, came = list[bytes](), 0
     for piece in source:
         pieces.append(bytes(piece))
@@ -584,19 +681,36 @@ def _first(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
 def _check(name: str, conf: Section) -> None:
     """Raises ConfigError."""
     container = conf.swift_store_container
-    if not container or "/" in container or len(container.encode()) > 256 - 33 or not container.isprintable() or container in {".", ".."}:
-        raise errors.ConfigError(f"[{name}] swift_store_container = {container!r}: give a name without slashes, of at most 223 bytes")
+    if (
+        not container
+        or "/" in container
+        or len(container.encode()) > 256 - 33
+        or not container.isprintable()
+        or container in {".", ".."}
+    ):
+        raise errors.ConfigError(
+            f"[{name}] swift_store_container = {container!r}: give a name without slashes, of at most 223 bytes"
+        )
     if conf.swift_store_multiple_containers_seed and not conf.swift_store_create_container_on_put:
-        raise errors.ConfigError(f"[{name}] swift_store_multiple_containers_seed makes containers: set swift_store_create_container_on_put = true, "
-                                 "or the seed to 0")
+        raise errors.ConfigError(
+            f"[{name}] swift_store_multiple_containers_seed makes containers: set swift_store_create_container_on_put ="
+            " true, or the seed to 0"
+        )
     if conf.swift_store_multi_tenant and not conf.swift_store_create_container_on_put:
-        raise errors.ConfigError(f"[{name}] swift_store_multi_tenant makes a container for each image: set swift_store_create_container_on_put = "
-                                 "true")
+        raise errors.ConfigError(
+            f"[{name}] swift_store_multi_tenant makes a container for each image: set"
+            " swift_store_create_container_on_put = true"
+        )
     if conf.swift_store_multi_tenant and conf.swift_store_multiple_containers_seed:
-        raise errors.ConfigError(f"[{name}] swift_store_multiple_containers_seed spreads images in one account: set it to 0, or "
-                                 "swift_store_multi_tenant to false")
+        raise errors.ConfigError(
+            f"[{name}] swift_store_multiple_containers_seed spreads images in one account: set it to 0, or "
+            "swift_store_multi_tenant to false"
+        )
     if conf.swift_store_large_object_chunk_size * MB > _LARGEST_OBJECT:
-        raise errors.ConfigError(f"[{name}] swift_store_large_object_chunk_size: it is more than Swift takes in one object; set {_LARGEST_OBJECT // MB} at most")
+        raise errors.ConfigError(
+            f"[{name}] swift_store_large_object_chunk_size: it is more than Swift takes in one object; set"
+            f" {_LARGEST_OBJECT // MB} at most"
+        )
     _check_files(name, conf)
 
 
@@ -606,11 +720,15 @@ def _check_files(name: str, conf: Section) -> None:
             with open(conf.swift_store_cacert, "rb"):  # noqa: PTH123
                 pass
         except OSError as exc:
-            raise errors.ConfigError(f"[{name}] swift_store_cacert = {conf.swift_store_cacert} can't be read ({(exc.strerror or '').lower()}): name "
-                                     "a file of PEM certificates that the service may read") from None
+            raise errors.ConfigError(
+                f"[{name}] swift_store_cacert = {conf.swift_store_cacert} can't be read"
+                f" ({(exc.strerror or '').lower()}): name a file of PEM certificates that the service may read"
+            ) from None
     try:
         with tempfile.TemporaryFile(dir=conf.swift_upload_buffer_dir or None):
             pass
     except OSError as exc:
-        raise errors.ConfigError(f"[{name}] swift_upload_buffer_dir = {conf.swift_upload_buffer_dir or tempfile.gettempdir()} can't be written to "
-                                 f"({(exc.strerror or '').lower()}): name a folder that the service may write to") from None
+        raise errors.ConfigError(
+            f"[{name}] swift_upload_buffer_dir = {conf.swift_upload_buffer_dir or tempfile.gettempdir()} can't be"
+            f" written to ({(exc.strerror or '').lower()}): name a folder that the service may write to"
+        ) from None

@@ -16,7 +16,9 @@ from glancecore_store_swift.places import Place
 from glancecore_store_swift.trouble import store_errors
 
 
-def read_object(place: Place, offset: int, length: int | None, retries: int, query: Callable[[], str | None]) -> Iterator[bytes]:
+def read_object(
+    place: Place, offset: int, length: int | None, retries: int, query: Callable[[], str | None]
+) -> Iterator[bytes]:
     """``query``: makes what is asked after the ``?``, anew for each request."""
     account = place.account
 
@@ -25,8 +27,13 @@ def read_object(place: Place, offset: int, length: int | None, retries: int, que
         connection.retries = retries
         try:
             with store_errors(account.store, "open"):
-                headers, body = connection.get_object(place.container, place.key, resp_chunk_size=CHUNK, query_string=asked,
-                                                      headers={} if wanted is None else {"Range": wanted})
+                headers, body = connection.get_object(
+                    place.container,
+                    place.key,
+                    resp_chunk_size=CHUNK,
+                    query_string=asked,
+                    headers={} if wanted is None else {"Range": wanted},
+                )
         except BaseException as exc:
             account.give_back(connection, kept=isinstance(exc, errors.BlobNotFound) or _nothing_left(exc))
             if _nothing_left(exc):
@@ -38,7 +45,9 @@ def read_object(place: Place, offset: int, length: int | None, retries: int, que
 
 
 def _nothing_left(exc: BaseException) -> bool:
-    return isinstance(exc.__cause__, ClientException) and bool(exc.__cause__.http_status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+    return isinstance(exc.__cause__, ClientException) and bool(
+        exc.__cause__.http_status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    )
 
 
 class _Answer:

@@ -1,9 +1,9 @@
 """Large objects: the segments that a manifest names, and their removal.
 
-Ours are static ones (SLO): ``.segments/KEY/UPLOAD/00000001`` in the image's own container. No key begins with a dot, so they are
-never taken for images; ``UPLOAD`` is drawn for each upload, so a writer that should be dead can't replace another's segments.
-Glance's are dynamic (DLO): ``KEY-00001`` beside the image. Those of the ``swift`` command are in ``CONTAINER_segments``.
-"""
+Ours are static ones (SLO): ``.segments/KEY/UPLOAD/00000001`` in the image's own container. No key begins with a dot, so
+they are never taken for images; ``UPLOAD`` is drawn for each upload, so a writer that should be dead can't replace
+another's segments. Glance's are dynamic (DLO): ``KEY-00001`` beside the image. Those of the ``swift`` command are in
+``CONTAINER_segments``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from glancecore_store_swift.places import Place
 PREFIX = ".segments/"
 #: Objects that are asked for at a time.
 PAGE = 1000
-#: What follows a dynamic manifest's prefix: a number, or also the time and the sizes that the ``swift`` command puts before it.
+#: What follows a dynamic manifest's prefix: a number, or also the time and the sizes that the ``swift`` command puts
+#: before it.
 _NUMBERS = re.compile(r"[0-9./]*[0-9]")
 
 Headers = Mapping[str, str]
@@ -77,12 +78,15 @@ def segments(place: Place, head: Headers | None, operation: str) -> Iterator[tup
             _, text = connection.get_object(place.container, place.key, query_string="multipart-manifest=get")
         for entry in json.loads(text):
             container, _, name = entry["name"].lstrip("/").partition("/")
-            if container == f"{place.container}_segments" or (container == place.container and name.startswith((
-                    f"{PREFIX}{place.key}/", f"{place.key}/"))):
+            if container == f"{place.container}_segments" or (
+                container == place.container and name.startswith((f"{PREFIX}{place.key}/", f"{place.key}/"))
+            ):
                 yield container, name
     elif head is not None and (found := dynamic_prefix(head)):
         container, prefix = found
-        if container in {place.container, f"{place.container}_segments"} and prefix.startswith((f"{place.key}-", f"{place.key}/")):
+        if container in {place.container, f"{place.container}_segments"} and prefix.startswith(
+            (f"{place.key}-", f"{place.key}/")
+        ):
             for entry in objects(place.account, container, operation, prefix=prefix):
                 if numbered(entry["name"], prefix):
                     yield container, entry["name"]

@@ -25,8 +25,8 @@ def key_header(account: Account, container: str, conf: Section) -> Mapping[str, 
 
 
 def confined(place: Place, seconds: float, conf: Section, about: Mapping[str, Any]) -> str:
-    """The query of a request that reads the object and nothing outside of its container (or account, where only that has a key),
-    whatever the sender's login may do: what lies there may be a link, which its owner has put there."""
+    """The query of a request that reads the object and nothing outside of its container (or account, where only that
+    has a key), whatever the sender's login may do: what lies there may be a link, which its owner has put there."""
     return temp_url(place, seconds, conf, about).partition("?")[2]
 
 
@@ -39,15 +39,21 @@ def temp_url(place: Place, seconds: float, conf: Section, about: Mapping[str, An
     digests = about["tempurl"].get("allowed_digests", ["sha1"]) if about else ["sha256"]
     digest = next((each for each in ("sha256", "sha512", "sha1") if each in digests), "sha256")
     storage = place.account.storage_url
-    signed = generate_temp_url(f"{place.account.path}/{place.container}/{place.key}", max(1, round(seconds)), _key(place, conf), "GET",
-                               digest=digest)
+    signed = generate_temp_url(
+        f"{place.account.path}/{place.container}/{place.key}",
+        max(1, round(seconds)),
+        _key(place, conf),
+        "GET",
+        digest=digest,
+    )
     path, _, query = signed.partition("?")
     server = conf.swift_store_temp_url_endpoint.rstrip("/") or "{0.scheme}://{0.netloc}".format(urlsplit(storage))
     return f"{server}{quote(path)}?{query}"
 
 
 def _key(place: Place, conf: Section) -> str:
-    """The configured key, put on the container where neither it nor the account has it; else one that is there; else a new one.
+    """The configured key, put on the container where neither it nor the account has it; else one that is there; else a
+    new one.
 
     The new one is derived from the password, so that all processes make the same one.
     """
@@ -64,12 +70,17 @@ def _key(place: Place, conf: Section) -> str:
             return wanted or str(others[0])
         free = next((name for name in _CONTAINER if not container.get(name)), None)
         if free is None:
-            raise errors.StoreForbidden(f"store {account.store}: swift_store_temp_url_key is neither of the container's two keys", account.store,
-                                        "presign")
+            raise errors.StoreForbidden(
+                f"store {account.store}: swift_store_temp_url_key is neither of the container's two keys",
+                account.store,
+                "presign",
+            )
         key = wanted or _derived(account, place.container)
         connection.post_container(place.container, {free: key})
         return key
 
 
 def _derived(account: Account, container: str) -> str:
-    return hmac.new(account.login.key.encode(), f"temp-url {account.path}/{container}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        account.login.key.encode(), f"temp-url {account.path}/{container}".encode(), hashlib.sha256
+    ).hexdigest()

@@ -29,11 +29,19 @@ def store_errors(store: str, operation: str) -> Iterator[None]:
     try:
         yield
     except ClientException as exc:
-        kind, reason = _KINDS.get(exc.http_status or 0, (errors.StoreUnavailable, f"Swift answers {exc.http_status or 'nothing of use'}"))
+        kind, reason = _KINDS.get(
+            exc.http_status or 0, (errors.StoreUnavailable, f"Swift answers {exc.http_status or 'nothing of use'}")
+        )
         raise kind(f"store {store}: {operation} failed: {reason}", store, operation) from exc
     except (keystone.Unauthorized, keystone.Forbidden, keystone.AuthorizationFailure) as exc:
-        raise errors.StoreForbidden(f"store {store}: {operation} failed: Keystone refuses the service's user and key", store, operation) from exc
+        raise errors.StoreForbidden(
+            f"store {store}: {operation} failed: Keystone refuses the service's user and key", store, operation
+        ) from exc
     except keystone.ClientException as exc:
-        raise errors.StoreUnavailable(f"store {store}: {operation} failed: Keystone does not answer", store, operation) from exc
+        raise errors.StoreUnavailable(
+            f"store {store}: {operation} failed: Keystone does not answer", store, operation
+        ) from exc
     except (RequestException, HTTPError, OSError) as exc:
-        raise errors.StoreUnavailable(f"store {store}: {operation} failed: Swift does not answer", store, operation) from exc
+        raise errors.StoreUnavailable(
+            f"store {store}: {operation} failed: Swift does not answer", store, operation
+        ) from exc

@@ -58,7 +58,8 @@ class VmwareStore(Store):
         self._session = Session(name, conf)
         self._web = Web(name, self._session, conf.vmware_http_timeout)
         self._lock = threading.Lock()
-        #: What the last ``ping`` has asked, in a thread: a vCenter that does not answer makes a question wait for vmware_http_timeout.
+        #: What the last ``ping`` has asked, in a thread: a vCenter that does not answer makes a question wait for
+        #: vmware_http_timeout.
         self._asked: Future[None] | None = None
 
     def create(self) -> None:
@@ -84,12 +85,16 @@ class VmwareStore(Store):
         try:
             self._cluster = str(self._session.call(lambda content: content.about.instanceUuid))
         except errors.StoreForbidden as exc:
-            raise errors.StoreForbidden(f"[{self.name}] vmware_server_username, vmware_server_password: the vCenter does not let this user in",
-                                        self.name) from exc
+            raise errors.StoreForbidden(
+                f"[{self.name}] vmware_server_username, vmware_server_password: the vCenter does not let this user in",
+                self.name,
+            ) from exc
         except errors.StoreUnavailable as exc:
             if "CERTIFICATE_VERIFY_FAILED" in str(exc.__cause__):  # pyVmomi keeps but the text of it
-                raise errors.ConfigError(f"[{self.name}] vmware_ca_file: the vCenter's certificate is of no authority in it; name the file with "
-                                         "its authority's certificate") from exc
+                raise errors.ConfigError(
+                    f"[{self.name}] vmware_ca_file: the vCenter's certificate is of no authority in it; name the file"
+                    " with its authority's certificate"
+                ) from exc
             raise
 
     def _check_datastore(self, content: Any, datastore: Datastore) -> Any:
@@ -97,14 +102,18 @@ class VmwareStore(Store):
         center = self._center(content, datastore)
         names = sorted(x.name for x in center.datastore)
         if datastore.name not in names:
-            raise errors.ConfigError(f"[{self.name}] vmware_datastores: {datastore.datacenter} has no datastore {datastore.name!r}; there are: "
-                                     f"{', '.join(names)}")
+            raise errors.ConfigError(
+                f"[{self.name}] vmware_datastores: {datastore.datacenter} has no datastore {datastore.name!r}; there"
+                f" are: {', '.join(names)}"
+            )
         return center
 
     def _make_folder(self, content: Any, datastore: Datastore) -> None:
         center = self._check_datastore(content, datastore)
         with contextlib.suppress(vim.fault.FileAlreadyExists):
-            content.fileManager.MakeDirectory(name=datastore.file(self._folder), datacenter=center, createParentDirectories=True)
+            content.fileManager.MakeDirectory(
+                name=datastore.file(self._folder), datacenter=center, createParentDirectories=True
+            )
 
     def ping(self) -> None:
         with self._lock:
@@ -115,7 +124,9 @@ class VmwareStore(Store):
         try:
             asked.result(PING)
         except TimeoutError:
-            raise errors.StoreUnavailable(f"store {self.name}: the vCenter does not answer", self.name, "ping") from None
+            raise errors.StoreUnavailable(
+                f"store {self.name}: the vCenter does not answer", self.name, "ping"
+            ) from None
 
     def _ask(self, answer: Future[None]) -> None:
         try:
@@ -127,21 +138,30 @@ class VmwareStore(Store):
 
     @property
     def place(self) -> str:
-        return "+".join(sorted(f"vsphere:{self._cluster}/{quote(x.datacenter)}/{quote(x.name)}{quote(self._folder)}" for x in self._datastores))
+        return "+".join(
+            sorted(
+                f"vsphere:{self._cluster}/{quote(x.datacenter)}/{quote(x.name)}{quote(self._folder)}"
+                for x in self._datastores
+            )
+        )
 
     @property
     def properties(self) -> Mapping[str, object]:
-        return {"datastores": [f"{x.datacenter}:{x.name}:{x.weight}" for x in self._datastores], "image_dir": self._folder}
+        return {
+            "datastores": [f"{x.datacenter}:{x.name}:{x.weight}" for x in self._datastores],
+            "image_dir": self._folder,
+        }
 
     def free(self) -> int:
         return sum(self._rooms().values())
 
-    # -- places --------------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
         return [PlaceMarker(self._where(x), self._marker(x)) for x in self._datastores]
 
     def mark(self, where: str, content: bytes) -> bytes:
-        """As blobs are written: under another name, of which each caller has its own, and moved, which replaces nothing."""
+        """As blobs are written: under another name, of which each caller has its own, and moved, which replaces
+        nothing."""
         [datastore] = (x for x in self._datastores if self._where(x) == where)
         part = f"{MARKER}.{secrets.token_hex(8)}.part"
         self._web.put(self._path(datastore, part), [content], len(content))
@@ -155,7 +175,9 @@ class VmwareStore(Store):
             raise
         found = self._marker(datastore)
         if found is None:
-            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+            raise errors.StoreUnavailable(
+                f"the marker of store {self.name} was removed while it was made", self.name, "mark"
+            )
         return found
 
     def _where(self, datastore: Datastore) -> str:
@@ -169,7 +191,7 @@ class VmwareStore(Store):
         except errors.BlobNotFound:
             return None
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         for datastore in self._datastores:
             with contextlib.suppress(errors.BlobNotFound):
@@ -189,8 +211,12 @@ class VmwareStore(Store):
     def _move(self, content: Any, datastore: Datastore, source: str, target: str) -> Any:
         center = self._center(content, datastore)
         return content.fileManager.MoveDatastoreFile_Task(
-            sourceName=datastore.file(f"{self._folder}/{source}"), sourceDatacenter=center,
-            destinationName=datastore.file(f"{self._folder}/{target}"), destinationDatacenter=center, force=False)
+            sourceName=datastore.file(f"{self._folder}/{source}"),
+            sourceDatacenter=center,
+            destinationName=datastore.file(f"{self._folder}/{target}"),
+            destinationDatacenter=center,
+            force=False,
+        )
 
     def delete(self, url: str) -> None:
         self._remove(*self._parsed(url))
@@ -202,10 +228,13 @@ class VmwareStore(Store):
                     self._remove(datastore, name)
 
     def _remove(self, datastore: Datastore, name: str) -> None:
-        self._session.task(lambda content: content.fileManager.DeleteDatastoreFile_Task(
-            name=datastore.file(f"{self._folder}/{name}"), datacenter=self._center(content, datastore)))
+        self._session.task(
+            lambda content: content.fileManager.DeleteDatastoreFile_Task(
+                name=datastore.file(f"{self._folder}/{name}"), datacenter=self._center(content, datastore)
+            )
+        )
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         return self._url(*self._parsed(url))
 
@@ -227,18 +256,21 @@ class VmwareStore(Store):
                 found = self._session.task(partial(self._search, datastore=datastore))
                 for file in found.file:
                     if not file.path.startswith(".") and not isinstance(file, vim.host.DatastoreBrowser.FolderInfo):
-                        yield StoredBlob(file.path, self._url(datastore, file.path), int(file.fileSize or 0), file.modification)
+                        yield StoredBlob(
+                            file.path, self._url(datastore, file.path), int(file.fileSize or 0), file.modification
+                        )
 
     def _search(self, content: Any, datastore: Datastore) -> Any:
         browser = vim.host.DatastoreBrowser
         facts = browser.FileInfo.Details(fileSize=True, modification=True, fileType=True, fileOwner=False)
         return self._found(content, datastore).browser.SearchDatastore_Task(
-            datastorePath=datastore.file(self._folder), searchSpec=browser.SearchSpec(matchPattern=["*"], details=facts))
+            datastorePath=datastore.file(self._folder), searchSpec=browser.SearchSpec(matchPattern=["*"], details=facts)
+        )
 
     def close(self) -> None:
         self._session.close()
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _chosen(self, size: int) -> Datastore:
         rooms = self._rooms()
         fitting = [x for x in self._datastores if rooms[x] >= size]
@@ -247,12 +279,17 @@ class VmwareStore(Store):
         return max(fitting, key=lambda x: (x.weight, rooms[x]))
 
     def _rooms(self) -> dict[Datastore, int]:
-        return self._session.call(lambda content: {x: int(self._found(content, x).summary.freeSpace) for x in self._datastores})
+        return self._session.call(
+            lambda content: {x: int(self._found(content, x).summary.freeSpace) for x in self._datastores}
+        )
 
     def _center(self, content: Any, datastore: Datastore) -> Any:
         found = content.searchIndex.FindByInventoryPath(datastore.datacenter)
         if not isinstance(found, vim.Datacenter):
-            raise errors.ConfigError(f"[{self.name}] vmware_datastores: the vCenter has no datacenter {datastore.datacenter!r}; write it with its folders")
+            raise errors.ConfigError(
+                f"[{self.name}] vmware_datastores: the vCenter has no datacenter {datastore.datacenter!r}; write it"
+                " with its folders"
+            )
         return found
 
     def _found(self, content: Any, datastore: Datastore) -> Any:
@@ -275,7 +312,9 @@ class VmwareStore(Store):
             key = unquote(urlsplit(url).path.rpartition("/")[2])
             if key and not key.startswith(".") and "/" not in key:
                 for datastore in self._datastores:
-                    if url.replace("+", "%20") == self._url(datastore, key):  # blanks as Glance's driver writes them, too
+                    if url.replace("+", "%20") == self._url(
+                        datastore, key
+                    ):  # blanks as Glance's driver writes them, too
                         return datastore, key
         except ValueError:  # no URL at all
             raise refused from None
@@ -287,5 +326,7 @@ def _datastore(store: str, text: str) -> Datastore:
     center, colon, rest = text.partition(":")
     name, _, weight = rest.partition(":")
     if not (center.strip() and colon and name.strip()) or (weight and not weight.strip().isdecimal()):
-        raise errors.ConfigError(f"[{store}] vmware_datastores = {text}: give DATACENTER:DATASTORE or DATACENTER:DATASTORE:WEIGHT")
+        raise errors.ConfigError(
+            f"[{store}] vmware_datastores = {text}: give DATACENTER:DATASTORE or DATACENTER:DATASTORE:WEIGHT"
+        )
     return Datastore(center.strip().strip("/"), name.strip(), int(weight or 0))

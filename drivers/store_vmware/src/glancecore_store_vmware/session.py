@@ -23,7 +23,11 @@ T = TypeVar("T")
 VERSION = "vim.version.version10"
 _IN_USE = (vim.fault.FileLocked, vim.fault.ResourceInUse, vim.fault.InvalidState)
 _NO_ACCESS = (vim.fault.NoPermission, vim.fault.InvalidLogin, vim.fault.NotAuthenticated)
-_FULL = (vim.fault.NoDiskSpace, vim.fault.InsufficientStorageSpace) if hasattr(vim.fault, "InsufficientStorageSpace") else (vim.fault.NoDiskSpace,)
+_FULL = (
+    (vim.fault.NoDiskSpace, vim.fault.InsufficientStorageSpace)
+    if hasattr(vim.fault, "InsufficientStorageSpace")
+    else (vim.fault.NoDiskSpace,)
+)
 
 
 class Session:
@@ -61,6 +65,7 @@ class Session:
 
     def task(self, begin: Callable[[Any], Any]) -> Any:
         """Run a task of the vCenter to its end; its result. Raises its fault."""
+
         def run(content: Any) -> Any:
             task = begin(content)
             end = time.monotonic() + self._conf.vmware_task_timeout
@@ -71,7 +76,9 @@ class Session:
                 if state["info.state"] == vim.TaskInfo.State.error:
                     raise state["info.error"]
                 if time.monotonic() > end:
-                    raise errors.StoreUnavailable(f"store {self._name}: the vCenter has not ended a task in time", self._name)
+                    raise errors.StoreUnavailable(
+                        f"store {self._name}: the vCenter has not ended a task in time", self._name
+                    )
                 time.sleep(self._conf.vmware_task_poll_interval)
 
         return self.call(run)
@@ -84,7 +91,7 @@ class Session:
                 instance.content.sessionManager.Logout()
             instance._stub.DropConnections()  # noqa: SLF001
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _connected(self) -> Any:
         with self._lock:
             if self._instance is None:
@@ -92,9 +99,15 @@ class Session:
             return self._instance
 
     def _login(self) -> Any:
-        """With a fixed version: pyVim.connect asks for the newest one, without a timeout, and nothing newer is needed."""
-        stub = SoapStubAdapter(host=self.host, port=self.port, version=VERSION, sslContext=self.tls,
-                               httpConnectionTimeout=self._conf.vmware_http_timeout)
+        """With a fixed version: pyVim.connect asks for the newest one, without a timeout, and nothing newer is
+        needed."""
+        stub = SoapStubAdapter(
+            host=self.host,
+            port=self.port,
+            version=VERSION,
+            sslContext=self.tls,
+            httpConnectionTimeout=self._conf.vmware_http_timeout,
+        )
         try:
             instance: Any = vim.ServiceInstance("ServiceInstance", stub)
             instance.content.sessionManager.Login(self._conf.vmware_server_username, self._conf.vmware_server_password)
@@ -112,15 +125,18 @@ class Session:
     def _look_at(self, content: Any, task: Any) -> dict[str, Any]:
         """By the property collector: reading the whole of ``task.info`` would fetch much more, each time."""
         query = vmodl.query.PropertyCollector
-        wanted = query.FilterSpec(propSet=[query.PropertySpec(type=vim.Task, pathSet=["info.state", "info.error", "info.result"])],
-                                  objectSet=[query.ObjectSpec(obj=task)])
+        wanted = query.FilterSpec(
+            propSet=[query.PropertySpec(type=vim.Task, pathSet=["info.state", "info.error", "info.result"])],
+            objectSet=[query.ObjectSpec(obj=task)],
+        )
         found = content.propertyCollector.RetrievePropertiesEx([wanted], query.RetrieveOptions())
         return {x.name: x.val for x in found.objects[0].propSet}
 
 
 @contextmanager
 def named_errors(store: str) -> Iterator[None]:
-    """What a vCenter raises, as the errors of the port. Its texts may name hosts, folders and users: they go to the log only."""
+    """What a vCenter raises, as the errors of the port. Its texts may name hosts, folders and users: they go to the log
+    only."""
     try:
         yield
     except vim.fault.FileNotFound as exc:
@@ -142,8 +158,10 @@ def _tls(name: str, conf: Section) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=conf.vmware_ca_file or None)
     except (OSError, ssl.SSLError):
-        raise errors.ConfigError(f"[{name}] vmware_ca_file = {conf.vmware_ca_file} can't be read: name a file of PEM certificates that the service "
-                                 "may read") from None
+        raise errors.ConfigError(
+            f"[{name}] vmware_ca_file = {conf.vmware_ca_file} can't be read: name a file of PEM certificates that the"
+            " service may read"
+        ) from None
     if conf.vmware_insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

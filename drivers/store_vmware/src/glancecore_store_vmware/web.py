@@ -1,5 +1,5 @@
-"""The datastores' files over HTTP: PUT, GET and HEAD below /folder/, with the session's cookie (vSphere Web Services SDK, "HTTP Access to
-vSphere Server Files")."""
+"""The datastores' files over HTTP: PUT, GET and HEAD below /folder/, with the session's cookie (vSphere Web Services
+SDK, "HTTP Access to vSphere Server Files")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from glancecore.domain import errors
 from glancecore.ports.store import CHUNK
 from glancecore_store_vmware.session import Session, named_errors
 
-_REDIRECTS = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT})
+_REDIRECTS = frozenset(
+    {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT}
+)
 _MOST_REDIRECTS = 3
 _FULL = frozenset({HTTPStatus.INSUFFICIENT_STORAGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 
@@ -34,7 +36,9 @@ class Web:
                 connection.putrequest("PUT", path)
                 connection.putheader("Cookie", cookie)
                 connection.putheader("Content-Type", "application/octet-stream")
-                connection.putheader(*(("Content-Length", str(size)) if size is not None else ("Transfer-Encoding", "chunked")))
+                connection.putheader(
+                    *(("Content-Length", str(size)) if size is not None else ("Transfer-Encoding", "chunked"))
+                )
                 connection.endheaders()
             seen = 0
             for piece in chunks:
@@ -71,7 +75,9 @@ class Web:
             self._check(answer, {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
             if answer.status == HTTPStatus.PARTIAL_CONTENT:
                 if not (answer.getheader("Content-Range") or "").startswith(f"bytes {offset}-{offset + length - 1}/"):
-                    raise errors.StoreUnavailable(f"store {self._name}: the vCenter sends another range than was asked for", self._name)
+                    raise errors.StoreUnavailable(
+                        f"store {self._name}: the vCenter sends another range than was asked for", self._name
+                    )
                 offset = 0
         except BaseException:
             answer.close()
@@ -79,7 +85,7 @@ class Web:
             raise
         return Pieces(self._name, connection, answer, offset, length)
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _send(self, connection: http.client.HTTPConnection, piece: bytes, *, chunked: bool) -> None:
         with named_errors(self._name):
             try:
@@ -94,14 +100,20 @@ class Web:
                     self._check(answer, set())
                 raise
 
-    def _ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """Where reads are sent on to an ESX host, with the same session."""
         with named_errors(self._name):
             host, port = self._session.host, self._session.port
             for attempt in range(_MOST_REDIRECTS + 2):
                 connection = self._connection(host, port)
                 try:
-                    connection.request(method, path, headers={"Cookie": self._session.cookie(), "Accept-Encoding": "identity", **headers})
+                    connection.request(
+                        method,
+                        path,
+                        headers={"Cookie": self._session.cookie(), "Accept-Encoding": "identity", **headers},
+                    )
                     answer = connection.getresponse()
                 except BaseException:
                     connection.close()
@@ -115,7 +127,9 @@ class Web:
                     break
                 host, port = target.hostname, target.port or 443
                 path = f"{target.path}?{target.query}"
-        raise errors.StoreUnavailable(f"store {self._name}: the vCenter sends readers elsewhere in a way that can't be followed", self._name)
+        raise errors.StoreUnavailable(
+            f"store {self._name}: the vCenter sends readers elsewhere in a way that can't be followed", self._name
+        )
 
     def _connection(self, host: str, port: int) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._session.tls)
@@ -135,7 +149,14 @@ class Web:
 class Pieces(Iterator[bytes]):
     """An iterator, not a generator: it can be closed before it was started."""
 
-    def __init__(self, name: str, connection: http.client.HTTPConnection, answer: BinaryIO | http.client.HTTPResponse, skip: int, length: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        connection: http.client.HTTPConnection,
+        answer: BinaryIO | http.client.HTTPResponse,
+        skip: int,
+        length: int,
+    ) -> None:
         self._name = name
         self._connection, self._answer = connection, answer
         self._skip, self._left = skip, length

@@ -1,8 +1,8 @@
-"""The auditor: reads all stored data again, at a bounded rate, and compares it with the hash that it had when it came in.
+"""The auditor: reads all stored data again, at a bounded rate, and compares it with the hash that it had when it came
+in.
 
-A copy that is wrong is marked, so that nobody reads it any more, and replaced from a good one. The next pass tries again what this one
-could not mend, and takes back a mark when the data is right after all.
-"""
+A copy that is wrong is marked, so that nobody reads it any more, and replaced from a good one. The next pass tries
+again what this one could not mend, and takes back a mark when the data is right after all."""
 
 from __future__ import annotations
 
@@ -49,12 +49,14 @@ class Auditor(PeriodicJob):
         self._copying = Copying(tools)
         #: Missing copies of this run, by their store.
         self._missing: Counter[str] = Counter()
-        #: Stores that this run leaves alone, for their data is not where it is expected; each with the image behind which that began.
+        #: Stores that this run leaves alone, for their data is not where it is expected; each with the image behind
+        #: which that began.
         self._left: dict[str, tuple[str, errors.StoreError]] = {}
 
     def run(self, turn: JobContext) -> None:
-        """One pass over all images, or the rest of one: it was cut off, or stores were left alone. Raises PlaceMissing, StoreError at its end
-        when some were: nothing is marked there, and until the next pass is due the next runs read those alone."""
+        """One pass over all images, or the rest of one: it was cut off, or stores were left alone. Raises PlaceMissing,
+        StoreError at its end when some were: nothing is marked there, and until the next pass is due the next runs read
+        those alone."""
         self._missing.clear()
         self._left.clear()
         state, until = dict(turn.state), turn.state.get("until")
@@ -86,7 +88,13 @@ class Auditor(PeriodicJob):
             turn.remember({})
             return
         until = rest.get("until", time.time() + self.conf.interval)
-        turn.remember({"stores": ",".join(sorted(self._left)), "after": min(after for after, _ in self._left.values()), "until": until})
+        turn.remember(
+            {
+                "stores": ",".join(sorted(self._left)),
+                "after": min(after for after, _ in self._left.values()),
+                "until": until,
+            }
+        )
         *others, last = (exc for _, exc in self._left.values())
         for exc in others:
             turn.fail(str(exc))
@@ -108,7 +116,9 @@ class Auditor(PeriodicJob):
             return frozenset(self._tools.stores.get(x).id for x in wanted)
         return frozenset(x.id for x in self._tools.stores if not x.offers(Cap.EXTERNAL))
 
-    def _audit(self, turn: JobContext, image: Image, after: str, ours: frozenset[str], passing: Callable[[int], None]) -> None:
+    def _audit(
+        self, turn: JobContext, image: Image, after: str, ours: frozenset[str], passing: Callable[[int], None]
+    ) -> None:
         locations = [x for x in image.live_locations if x.store in ours and x.store not in self._left]
         if not locations:
             return
@@ -124,7 +134,11 @@ class Auditor(PeriodicJob):
                     self._doubt(turn, location.store)
             if location.store not in self._left:
                 self._judge(turn, image, location, found[location.url])
-        bad = [x for x in locations if x.store not in self._left and found[x.url].verdict in (CopyVerdict.DAMAGED, CopyVerdict.MISSING)]
+        bad = [
+            x
+            for x in locations
+            if x.store not in self._left and found[x.url].verdict in (CopyVerdict.DAMAGED, CopyVerdict.MISSING)
+        ]
         if bad:
             self._repair(turn, image, bad)
 
@@ -141,17 +155,23 @@ class Auditor(PeriodicJob):
             self._mark(turn, image, location, LocationStatus.DAMAGED)
 
     def _see(self, store_id: str) -> None:
-        """Raises PlaceMissing when the store's data is not where it is expected. One that does not answer may do so when it is read."""
+        """Raises PlaceMissing when the store's data is not where it is expected. One that does not answer may do so
+        when it is read."""
         try:
             self._tools.stores.get(store_id).ping()
         except errors.PlaceMissing:
-            LOG.error("store %s: its data is not there, so nothing is marked as missing: see glance-manage store show %s", store_id, store_id)
+            LOG.error(
+                "store %s: its data is not there, so nothing is marked as missing: see glance-manage store show %s",
+                store_id,
+                store_id,
+            )
             raise
         except errors.StoreError as exc:
             LOG.warning("store %s: %s", store_id, exc)
 
     def _doubt(self, turn: JobContext, store_id: str) -> None:
-        """A copy is missing: or is it the store? Looks at the first and at each twentieth. Raises PlaceMissing, StoreError."""
+        """A copy is missing: or is it the store? Looks at the first and at each twentieth. Raises PlaceMissing,
+        StoreError."""
         self._missing[store_id] += 1
         if self._missing[store_id] % _SAMPLE != 1:
             return
@@ -159,7 +179,14 @@ class Auditor(PeriodicJob):
         store, places = self._tools.stores.get(store_id), self._tools.database.places
         start = str(uuid.uuid4())
         images = [*places.holding(store_id, start, _SAMPLE), *places.holding(store_id, "", _SAMPLE)]
-        urls = list({x.url for image in images for x in image.locations if x.store == store_id and x.status is LocationStatus.ACTIVE})[:_SAMPLE]
+        urls = list(
+            {
+                x.url
+                for image in images
+                for x in image.locations
+                if x.store == store_id and x.status is LocationStatus.ACTIVE
+            }
+        )[:_SAMPLE]
         missing = 0
         for url in urls:
             turn.check()
@@ -168,9 +195,12 @@ class Auditor(PeriodicJob):
             except errors.BlobNotFound:
                 missing += 1
         if missing > self.conf.most_missing:
-            raise errors.PlaceMissing(f"store {store_id}: {missing} of {len(urls)} copies that were looked for are missing, so it is the store that is "
-                                      "wrong, and none is marked; bring its data back, or, when they are really gone, run the auditor once with "
-                                      "[periodic_auditor] most_missing = 20", store_id)
+            raise errors.PlaceMissing(
+                f"store {store_id}: {missing} of {len(urls)} copies that were looked for are missing, so it is the"
+                " store that is wrong, and none is marked; bring its data back, or, when they are really gone, run the"
+                " auditor once with [periodic_auditor] most_missing = 20",
+                store_id,
+            )
 
     def _mark(self, turn: JobContext, image: Image, location: Location, status: LocationStatus) -> None:
         if not turn.dry_run:
@@ -182,14 +212,22 @@ class Auditor(PeriodicJob):
         urls = {x.url for x in bad}
         good = [x for x in image.live_locations if x.url not in urls and x.status is LocationStatus.ACTIVE]
         if not good:
-            turn.find("lost", image.id, "no copy is good: its data can't be downloaded; upload it anew as another image, or bring the store's "
-                                        "data back from a backup")
+            turn.find(
+                "lost",
+                image.id,
+                "no copy is good: its data can't be downloaded; upload it anew as another image, or bring the store's "
+                "data back from a backup",
+            )
             return
         if not self.conf.repair:
             return
         for location in bad:
             if turn.dry_run:
-                turn.find("repairable", image.id, f"its copy in store {location.store} would be replaced from store {good[0].store}")
+                turn.find(
+                    "repairable",
+                    image.id,
+                    f"its copy in store {location.store} would be replaced from store {good[0].store}",
+                )
                 continue
             try:
                 self._replace(turn, image, location)
@@ -200,7 +238,10 @@ class Auditor(PeriodicJob):
 
     def _replace(self, turn: JobContext, image: Image, location: Location) -> None:
         now = self._tools.database.images.get_any(image.id)
-        if not any(x.store == location.store for x in now.good_locations) and not self._tools.stores.get(location.store).draining:
+        if (
+            not any(x.store == location.store for x in now.good_locations)
+            and not self._tools.stores.get(location.store).draining
+        ):
             self._copying.copy(turn, image.id, location.store)
             checkpoint("repair.copied")
         if self._copies.drop_damaged(image.id, location.url):

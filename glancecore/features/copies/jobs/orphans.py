@@ -18,8 +18,9 @@ from glancecore.ports.store import Cap, StoredBlob
 
 
 class Orphans(PeriodicJob):
-    """Lists the stores, reports data that belongs to nobody, and deletes it when it is told to. Staged leftovers go in any case, but for those from before the
-    database was brought back from a backup: it does not know whose they were."""
+    """Lists the stores, reports data that belongs to nobody, and deletes it when it is told to. Staged leftovers go in
+    any case, but for those from before the database was brought back from a backup: it does not know whose they
+    were."""
 
     options, interval = ORPHANS, 86400.0
     summary = "finds data in the stores that belongs to no image"
@@ -63,11 +64,16 @@ class Orphans(PeriodicJob):
             except errors.StoreError as exc:
                 turn.fail(f"{store.id}/{blob.key} can't be deleted: {exc}")
         done = "was deleted" if gone else "would be deleted" if delete and turn.dry_run else "is left where it is"
-        turn.find(kind, f"{store.id}/{blob.key}", f"{blob.size} bytes of {blob.modified:%Y-%m-%d %H:%M:%S} that no image has: {done}")
+        turn.find(
+            kind,
+            f"{store.id}/{blob.key}",
+            f"{blob.size} bytes of {blob.modified:%Y-%m-%d %H:%M:%S} that no image has: {done}",
+        )
 
     def _belongs(self, store_id: str, blob: StoredBlob, turn: JobContext) -> bool:
-        """To an image, a running operation, or somebody else altogether. The lease is asked for first: an operation names its data there
-        before the first byte, and ends the lease in the commit that gives the data to the image."""
+        """To an image, a running operation, or somebody else altogether. The lease is asked for first: an operation
+        names its data there before the first byte, and ends the lease in the commit that gives the data to the
+        image."""
         named = image_named_by(blob.key)
         if named is None:
             turn.count("foreign")
@@ -82,8 +88,9 @@ class Orphans(PeriodicJob):
             image = images.get_any(named)
         except errors.ImageNotFound:
             return False
-        if _has(image, store_id, blob.key) or any(_is(x.kept, store_id, blob.key)
-                                                  for x in self._tools.database.tasks.of_image(image.id, datetime.now(UTC))):
+        if _has(image, store_id, blob.key) or any(
+            _is(x.kept, store_id, blob.key) for x in self._tools.database.tasks.of_image(image.id, datetime.now(UTC))
+        ):
             return True
         try:
             return _has(images.get_any(image.id), store_id, blob.key)  # a retry has taken it from its task just now
@@ -93,7 +100,9 @@ class Orphans(PeriodicJob):
 
 def _has(image: Image, store_id: str, key: str) -> bool:
     """Also by an address that is written in another way than the store tells it now."""
-    return _is(image.staged, store_id, key) or any(key in names_in(x.url) for x in image.locations if x.store == store_id)
+    return _is(image.staged, store_id, key) or any(
+        key in names_in(x.url) for x in image.locations if x.store == store_id
+    )
 
 
 def _is(staged: Staged | None, store_id: str, key: str) -> bool:

@@ -75,7 +75,13 @@ class Replicator(PeriodicJob):
                 turn.find("copied", image.id, f"copied to store {store} ({rule.text})")
                 image = self._again(image)
         if len(wanted) < rule.count - len(having):
-            self._unmet(turn, image, rule, f"there are no more stores that take data: it is in {', '.join(sorted(having | set(wanted))) or 'none'}")
+            self._unmet(
+                turn,
+                image,
+                rule,
+                "there are no more stores that take data: it is in"
+                f" {', '.join(sorted(having | set(wanted))) or 'none'}",
+            )
         return image
 
     def _again(self, image: Image) -> Image:

@@ -19,8 +19,8 @@ _LOOK = 0.2
 
 
 class Updater(PeriodicJob):
-    """Hashes and measures data that nobody has hashed or measured, notes locations as their stores name them, and mends counters of usage
-    that are wrong."""
+    """Hashes and measures data that nobody has hashed or measured, notes locations as their stores name them, and mends
+    counters of usage that are wrong."""
 
     options, interval = UPDATER, 3600.0
     summary = "fills in missing hashes and sizes, counts anew what projects use"
@@ -35,7 +35,7 @@ class Updater(PeriodicJob):
         if self.conf.usage:
             self._count(turn)
 
-    # -- images ------------------------------------------------------------------------------------------------------
+    # -- images ------------------------------------------------------------------------------------
     def _fill(self, turn: JobContext) -> None:
         after = str(turn.state.get("after") or "")
         while page := self._tools.database.images.scan(WITH_DATA, after, _PAGE):
@@ -53,9 +53,17 @@ class Updater(PeriodicJob):
                 turn.find("renamed", image.id, "its locations are written as their stores name them now")
         except errors.ImageNotFound:
             return
-        wanted = {"size": image.size, **({"checksum": image.checksum} if self._tools.core.data_settings.checksum else {}), "os_hash_value": image.hash_value}
-        lacking = [name for name, value in wanted.items() if value is None or (image.unproved and name == "os_hash_value")]
-        if lacking and (self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))):
+        wanted = {
+            "size": image.size,
+            **({"checksum": image.checksum} if self._tools.core.data_settings.checksum else {}),
+            "os_hash_value": image.hash_value,
+        }
+        lacking = [
+            name for name, value in wanted.items() if value is None or (image.unproved and name == "os_hash_value")
+        ]
+        if lacking and (
+            self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))
+        ):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:
                 self._hash(turn, image)
@@ -96,7 +104,7 @@ class Updater(PeriodicJob):
         if found is not None:
             turn.find("measured", image.id, f"virtual_size is {found}")
 
-    # -- usage -------------------------------------------------------------------------------------------------------
+    # -- usage -------------------------------------------------------------------------------------
     def _count(self, turn: JobContext) -> None:
         images = self._tools.database.images
         for project in images.projects():
@@ -105,8 +113,15 @@ class Updater(PeriodicJob):
             told, true = images.recount(project, mend=not turn.dry_run)
             if told != true:
                 done = "would be" if turn.dry_run else "was"
-                turn.find("miscounted", project or "images without owner", f"{_words(told)} {done} corrected to {_words(true)}")
+                turn.find(
+                    "miscounted",
+                    project or "images without owner",
+                    f"{_words(told)} {done} corrected to {_words(true)}",
+                )
 
 
 def _words(usage: Usage) -> str:
-    return f"{usage.bytes} bytes, {usage.staged_bytes} staged, {usage.images} images, {usage.uploading} uploading, {usage.metadata_bytes} bytes of metadata"
+    return (
+        f"{usage.bytes} bytes, {usage.staged_bytes} staged, {usage.images} images, {usage.uploading} uploading,"
+        f" {usage.metadata_bytes} bytes of metadata"
+    )

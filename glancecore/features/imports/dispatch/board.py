@@ -1,9 +1,9 @@
-"""TaskFlow's job boards: an import is posted as a job that holds its task's id, and a conductor of any process takes it.
+"""TaskFlow's job boards: an import is posted as a job that holds its task's id, and a conductor of any process takes
+it.
 
 The board dispatches and nothing more. Who may work on an image is told by its lease in the database; a job that is lost
-is posted again by whoever finds the expired lease, and one that comes twice finds its task ended. With ``pipeline`` the only
-file that imports taskflow.
-"""
+is posted again by whoever finds the expired lease, and one that comes twice finds its task ended. With ``pipeline`` the
+only file that imports taskflow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ LOG = logging.getLogger(__name__)
 
 
 class Board:
-    """One board; connects at the first use. ``claim_ttl``: seconds after which the claim of a dead conductor is free again."""
+    """One board; connects at the first use. ``claim_ttl``: seconds after which the claim of a dead conductor is free
+    again."""
 
     def __init__(self, url: str, name: str, claim_ttl: float) -> None:
         self._make, self._expires = _parsed(url, name, claim_ttl)
@@ -36,7 +37,8 @@ class Board:
         self._done = threading.Event()
 
     def post(self, task_id: str, project: str) -> None:
-        """Make sure that there is a job for the task, which is ``project``'s. Raises StoreUnavailable when the board is not there."""
+        """Make sure that there is a job for the task, which is ``project``'s. Raises StoreUnavailable when the board is
+        not there."""
         try:
             board = self._board()
             if all(x.name != task_id for x in board.iterjobs(ensure_fresh=True)):
@@ -53,7 +55,9 @@ class Board:
         except ConfigError:
             raise
         except Exception as exc:
-            raise ConfigError(f"[jobboard] url: the board can't be reached: {type(exc).__name__}; start it, or correct the address") from exc
+            raise ConfigError(
+                f"[jobboard] url: the board can't be reached: {type(exc).__name__}; start it, or correct the address"
+            ) from exc
 
     def conduct(self, runner: ImportRunner, workers: int, share: int, who: str) -> None:
         """Work on jobs until ``stop``; ``workers`` at once, ``share`` of one project."""
@@ -81,7 +85,7 @@ class Board:
         self._done.set()
         self._forget_connection()
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _board(self) -> Any:
         with self._lock:
             if self._connected is None:
@@ -100,7 +104,8 @@ class Board:
                 LOG.debug("closing the job board failed", exc_info=True)
 
     def _extend(self) -> None:
-        """Claims that expire are extended while their jobs run: those of redis never expire by themselves, and then never at all."""
+        """Claims that expire are extended while their jobs run: those of redis never expire by themselves, and then
+        never at all."""
         while self._expires and not self._done.wait(self._ttl / 3):
             for job in list(self._conductor.running if self._conductor is not None else ()):
                 try:
@@ -110,7 +115,8 @@ class Board:
 
 
 class _Conductor(NonBlockingConductor):  # type: ignore[misc]
-    """Claims, bounds and consumes as TaskFlow does it; what is dispatched is the import of the task that a job names."""
+    """Claims, bounds and consumes as TaskFlow does it; what is dispatched is the import of the task that a job
+    names."""
 
     def __init__(self, who: str, board: Any, runner: ImportRunner, shares: FairQueue[str], workers: int) -> None:
         super().__init__(who, board, max_simultaneous_jobs=workers)
@@ -136,7 +142,8 @@ def _project(job: Any) -> str:
 
 
 def _guard(board: Any, runner: ImportRunner, shares: FairQueue[str], ttl: float | None) -> None:
-    """A job is claimed only when its image is free and its project has not its share, and for a limited time where the board lets us say so."""
+    """A job is claimed only when its image is free and its project has not its share, and for a limited time where the
+    board lets us say so."""
     claim = board.claim
 
     def careful(job: Any, who: str) -> None:
@@ -176,7 +183,9 @@ def _parsed(url: str, name: str, ttl: float) -> tuple[Callable[[], Any], bool]:
     except ValueError:
         port = -1
     if port == -1 or not parts.netloc or parts.scheme not in _KINDS:
-        raise ConfigError(f"[jobboard] url: give redis://host:port, etcd://host:port or zookeeper://host:port, not {parts.scheme or 'nothing'}://…")
+        raise ConfigError(
+            f"[jobboard] url: give redis://host:port, etcd://host:port or zookeeper://host:port, not {parts.scheme or 'nothing'}://…"
+        )
     try:
         return _KINDS[parts.scheme](parts, port, name, ttl)
     except ImportError as exc:
@@ -187,8 +196,15 @@ def _parsed(url: str, name: str, ttl: float) -> tuple[Callable[[], Any], bool]:
 def _redis(parts: Any, port: int | None, name: str, _ttl: float) -> tuple[Callable[[], Any], bool]:
     from taskflow.jobs.backends.impl_redis import RedisJobBoard
 
-    conf: dict[str, Any] = {"host": parts.hostname, "port": port or 6379, "namespace": name, "db": int(parts.path.strip("/") or 0),
-                            "ssl": parts.scheme == "rediss", "socket_connect_timeout": 5.0, "socket_timeout": 30.0}
+    conf: dict[str, Any] = {
+        "host": parts.hostname,
+        "port": port or 6379,
+        "namespace": name,
+        "db": int(parts.path.strip("/") or 0),
+        "ssl": parts.scheme == "rediss",
+        "socket_connect_timeout": 5.0,
+        "socket_timeout": 30.0,
+    }
     if parts.username:
         conf["username"] = unquote(parts.username)
     if parts.password:
@@ -199,8 +215,13 @@ def _redis(parts: Any, port: int | None, name: str, _ttl: float) -> tuple[Callab
 def _etcd(parts: Any, port: int | None, name: str, ttl: float) -> tuple[Callable[[], Any], bool]:
     from taskflow.jobs.backends.impl_etcd import EtcdJobBoard
 
-    conf = {"host": parts.hostname, "port": port or 2379, "path": name, "ttl": int(ttl),
-            "protocol": "https" if parts.scheme == "etcds" else "http"}
+    conf = {
+        "host": parts.hostname,
+        "port": port or 2379,
+        "path": name,
+        "ttl": int(ttl),
+        "protocol": "https" if parts.scheme == "etcds" else "http",
+    }
     return lambda: EtcdJobBoard(name, conf), True
 
 

@@ -26,7 +26,8 @@ class FairQueue(Generic[T]):
             self._changed.notify()
 
     def get(self) -> tuple[str, T] | None:
-        """The next one, with its project, which has a worker until ``done``; None when the queue is closed and empty."""
+        """The next one, with its project, which has a worker until ``done``; None when the queue is closed and
+        empty."""
         with self._changed:
             while True:
                 for project, items in self._waiting.items():

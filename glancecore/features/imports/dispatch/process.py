@@ -1,8 +1,8 @@
 """Imports in a process of their own: what they need of the interpreter and of the processors, no request waits for.
 
-It is started with the first import, and ends when there has been none for a while, or when its parent ends, however that happens. It
-takes an import over as a worker of a job board does: by its lease. What it leaves when it dies, a reaper finds.
-"""
+It is started with the first import, and ends when there has been none for a while, or when its parent ends, however
+that happens. It takes an import over as a worker of a job board does: by its lease. What it leaves when it dies, a
+reaper finds."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _STOP_TIMEOUT = 10.0
 
 
 class ImportProcess:
-    """The ``Jobs`` of a process that serves requests; thread-safe. See ``import_worker.ImportWorkerLoop`` for the other end: a line with the task's id and its
-    project for each import, and back a line ``idle N`` when the first N of them are done with."""
+    """The ``Jobs`` of a process that serves requests; thread-safe. See ``import_worker.ImportWorkerLoop`` for the other
+    end: a line with the task's id and its project for each import, and back a line ``idle N`` when the first N of them
+    are done with."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
@@ -62,7 +63,11 @@ class ImportProcess:
         try:
             process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            LOG.warning("the process for imports did not stop in %g s; others take over what it ran when its leases have expired", _STOP_TIMEOUT)
+            LOG.warning(
+                "the process for imports did not stop in %g s; others take over what it ran when its leases have"
+                " expired",
+                _STOP_TIMEOUT,
+            )
             process.kill()
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -93,7 +98,9 @@ class ImportProcess:
         metrics.process_gone(process.pid)
         if code:
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            LOG.error("the process for imports ended: %s; what it ran is taken up again when its leases have expired", how)
+            LOG.error(
+                "the process for imports ended: %s; what it ran is taken up again when its leases have expired", how
+            )
 
 
 def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:

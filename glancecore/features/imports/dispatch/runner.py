@@ -66,9 +66,12 @@ class JobOutcome(Enum):
 
 
 class ImportRunner:
-    """``submit`` runs a new import, ``resume`` one whose process has died. ``make_flows`` is called at the first import."""
+    """``submit`` runs a new import, ``resume`` one whose process has died. ``make_flows`` is called at the first
+    import."""
 
-    def __init__(self, services: ImportServices, logbook: Logbooks, make_flows: Callable[[Logbooks], FlowRunner]) -> None:
+    def __init__(
+        self, services: ImportServices, logbook: Logbooks, make_flows: Callable[[Logbooks], FlowRunner]
+    ) -> None:
         self._services = services
         self._logbook = logbook
         self._make_flows = make_flows
@@ -80,7 +83,7 @@ class ImportRunner:
         #: Tasks that this process left when the database was away: who takes them over here, has survived it.
         self._left: set[str] = set()
 
-    # -- from outside ------------------------------------------------------------------------------------------------
+    # -- from outside ------------------------------------------------------------------------------
     def submit(self, task: Task, lease: Lease) -> None:
         """ImportRun it when it is its turn. The lease is extended until then, and is ours to end."""
         self._put(task.id, lease)
@@ -119,7 +122,7 @@ class ImportRunner:
         if any(x.is_alive() for x in self._threads):
             LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _STOP_TIMEOUT)
 
-    # -- for a job board -----------------------------------------------------------------------------------------------
+    # -- for a job board ---------------------------------------------------------------------------
     def may_take(self, task_id: str) -> bool:
         """Nobody works on this task, or nobody needs to any more."""
         try:
@@ -148,7 +151,9 @@ class ImportRunner:
         if old is None:
             self._close_if_deleted(task_id, task.image_id or "")
         else:
-            lease = replace(old, holder=self._services.leases.holder, token=Lease("", Operation.IMPORT, "", Status.QUEUED).token)
+            lease = replace(
+                old, holder=self._services.leases.holder, token=Lease("", Operation.IMPORT, "", Status.QUEUED).token
+            )
             try:
                 self._services.database.images.commit(self._services.leases.taken(lease, old.token))
             except errors.LeaseLost:
@@ -164,7 +169,7 @@ class ImportRunner:
         lease = self._services.database.images.lease(task.image_id or "")
         return lease if lease is not None and lease.operation == Operation.IMPORT else None
 
-    # -- the workers -------------------------------------------------------------------------------------------------
+    # -- the workers -------------------------------------------------------------------------------
     def _put(self, task_id: str, lease: Lease) -> None:
         with self._lock:
             if len(self._threads) < self._services.settings.workers:
@@ -198,8 +203,17 @@ class ImportRunner:
             try:
                 task = self._services.database.tasks.get(task_id)
                 telling.enter_context(_telling(task))
-                telling.enter_context(tracing.continued("import", task.trace, {
-                    "glance.image.id": lease.image_id, "glance.task.id": task.id, "glance.import.stage": task.progress.stage}))
+                telling.enter_context(
+                    tracing.continued(
+                        "import",
+                        task.trace,
+                        {
+                            "glance.image.id": lease.image_id,
+                            "glance.task.id": task.id,
+                            "glance.import.stage": task.progress.stage,
+                        },
+                    )
+                )
                 run = self._begin(task, lease)
                 if run is not None:
                     self._work(run)
@@ -215,7 +229,8 @@ class ImportRunner:
                 self._services.leases.forget(lease)
 
     def _begin(self, task: Task, lease: Lease) -> ImportRun | None:
-        """What a dead run has left in the stores is removed, and a new attempt's keys are taken; None when all is done already."""
+        """What a dead run has left in the stores is removed, and a new attempt's keys are taken; None when all is done
+        already."""
         raw = task.input.get("import_req")
         method = raw.get("method") if isinstance(raw, dict) else None
         name = str(method.get("name")) if isinstance(method, dict) else ""
@@ -236,8 +251,10 @@ class ImportRunner:
                 self._services.stores.discard(ref)
         taken_over = bool(task.progress.stage != "waiting")
         died = taken_over and task.id not in self._left
-        run.save(image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None,
-                 task=lambda x: x.taken_over() if died else x.begin())
+        run.save(
+            image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None,
+            task=lambda x: x.taken_over() if died else x.begin(),
+        )
         self._left.discard(task.id)
         for ref in lease.blobs:
             run.save(drop=ref)
@@ -248,9 +265,19 @@ class ImportRunner:
         undo = self._pipeline.undo
         progress = run.task.progress
         if progress.takeovers > self._services.settings.takeovers:
-            LOG.error("image %s: %d processes have ended in stage %s of its import, which fails", run.image_id, progress.takeovers, progress.stage)
+            LOG.error(
+                "image %s: %d processes have ended in stage %s of its import, which fails",
+                run.image_id,
+                progress.takeovers,
+                progress.stage,
+            )
             if run.task.error is None:
-                failure.record_failure(run, errors.ImportFailed(f"{progress.stage} was broken off {progress.takeovers} times; the operator's log says why"))
+                failure.record_failure(
+                    run,
+                    errors.ImportFailed(
+                        f"{progress.stage} was broken off {progress.takeovers} times; the operator's log says why"
+                    ),
+                )
             else:
                 undo = _leave_as_it_is
         if run.task.error is None:
@@ -266,7 +293,12 @@ class ImportRunner:
                 if run.task.error is None:  # it was no part of the import that failed
                     if not isinstance(exc, errors.GlanceError):
                         LOG.exception("image %s: the import's flow failed", run.image_id)
-                    failure.record_failure(run, exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
+                    failure.record_failure(
+                        run,
+                        exc
+                        if isinstance(exc, errors.GlanceError)
+                        else errors.ImportFailed("the import failed; the operator's log says why"),
+                    )
         if run.task.error is not None:
             failure.roll_back(run, undo)
         if run.task.finished:
@@ -286,14 +318,16 @@ class ImportRunner:
         try:
             if run is not None:
                 run.save(task=lambda x: x.handed_over())
-            self._services.database.images.commit(LeaseTaken(replace(lease, token=f"{lease.token[:31]}x"), 0, lease.token))
+            self._services.database.images.commit(
+                LeaseTaken(replace(lease, token=f"{lease.token[:31]}x"), 0, lease.token)
+            )
         except errors.GlanceError as exc:
             LOG.info("image %s: its import will be taken over when its lease has expired: %s", lease.image_id, exc)
 
-    # -- nobody's tasks ----------------------------------------------------------------------------------------------
+    # -- nobody's tasks ----------------------------------------------------------------------------
     def tidy(self) -> None:
-        """Tasks whose image is gone end, what nobody will need of failed imports goes, expired tasks vanish, scratch folders of the dead go.
-        Any process may, at any time."""
+        """Tasks whose image is gone end, what nobody will need of failed imports goes, expired tasks vanish, scratch
+        folders of the dead go. Any process may, at any time."""
         for task in self._services.database.tasks.abandoned():
             self._close(task)
         for task in self._services.database.tasks.outlived(datetime.now(UTC)):
@@ -326,7 +360,9 @@ class ImportRunner:
         if not task.finished:
             ended = task.with_failure(errors.Gone.code, _GONE, task.kept).fail(datetime.now(UTC))
             ended = replace(ended, version=task.version + 1)
-            self._services.writer.save(TaskChanged(task, ended), events=task_events(task, ended), initiator=task.initiator)
+            self._services.writer.save(
+                TaskChanged(task, ended), events=task_events(task, ended), initiator=task.initiator
+            )
         self._forget(task.id)
 
     def _empty(self, task: Task) -> None:

@@ -1,8 +1,8 @@
-"""TaskFlow's logbook in one document for each task: read once, kept in memory, saved whole when an atom has ended. A process that was
-overtaken can't save any more.
+"""TaskFlow's logbook in one document for each task: read once, kept in memory, saved whole when an atom has ended. A
+process that was overtaken can't save any more.
 
-TaskFlow writes down as well that an atom begins, and how far it is. Whoever takes an import over begins such an atom anew, whether he knows of it or not: that is saved
-with the next end.
+TaskFlow writes down as well that an atom begins, and how far it is. Whoever takes an import over begins such an atom
+anew, whether he knows of it or not: that is saved with the next end.
 
 Imports taskflow, so it is imported with the first import only.
 """

@@ -1,4 +1,5 @@
-"""TaskFlow's logbooks as records: how far the import of each task is. For what needs no TaskFlow, which is large: most processes never run an import."""
+"""TaskFlow's logbooks as records: how far the import of each task is. For what needs no TaskFlow, which is large: most
+processes never run an import."""
 
 from __future__ import annotations
 
@@ -43,8 +44,8 @@ class Logbooks:
         return Logbook(found.version, {path: str(text) for path, text in found.data.items()})
 
     def put(self, task_id: str, logbook: Logbook) -> None:
-        """Durable when it returns. Raises ConcurrentChange unless the one before is stored: that of ``version - 1``, or none for 1. After
-        DatabaseUnavailable it may have been saved."""
+        """Durable when it returns. Raises ConcurrentChange unless the one before is stored: that of ``version - 1``, or
+        none for 1. After DatabaseUnavailable it may have been saved."""
         after = Record(COLLECTION, task_id, logbook.items, expires_at=now() + QUIET, version=logbook.version)
         before = Record(COLLECTION, task_id, version=logbook.version - 1)
         try:
@@ -57,7 +58,8 @@ class Logbooks:
         return [x.id for x in self._records.expired(COLLECTION, now(), _MOST)]
 
     def forget(self, task_id: str) -> None:
-        """The task has ended: its book is not needed any more. Nothing happens when there is none, or somebody writes into it at this moment."""
+        """The task has ended: its book is not needed any more. Nothing happens when there is none, or somebody writes
+        into it at this moment."""
         try:
             self._images.commit(RecordRemoved(self._records.get(COLLECTION, task_id)))
         except (errors.RecordNotFound, errors.ConcurrentChange):

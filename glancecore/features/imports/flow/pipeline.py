@@ -1,10 +1,9 @@
 """An import as a TaskFlow flow, kept in a logbook so that another process can go on with it.
 
-The atoms are named by what they do and take plain values; what they work with is found by the token of its lease, in the
-process that runs them. An atom whose process dies runs again from its beginning: each finds what it has done already in the tables.
-Three endings of an atom: it returns; it raises, which fails the import; or it is stopped (``_Stopped``), which leaves the
-logbook as a death of the process would.
-"""
+The atoms are named by what they do and take plain values; what they work with is found by the token of its lease, in
+the process that runs them. An atom whose process dies runs again from its beginning: each finds what it has done
+already in the tables. Three endings of an atom: it returns; it raises, which fails the import; or it is stopped
+(``_Stopped``), which leaves the logbook as a death of the process would."""
 
 from __future__ import annotations
 
@@ -40,7 +39,8 @@ LOG = logging.getLogger(__name__)
 _STOPS = (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable)
 #: It can't be written, or somebody who has lost the image wrote into it at this moment.
 _LOGBOOK_FAILURES = (flow_errors.StorageFailure, errors.DatabaseUnavailable, errors.ConcurrentChange)
-#: Token of its lease -> the run in this process. Not by task: a process may take an import over while its own thread that has lost it still ends.
+#: Token of its lease -> the run in this process. Not by task: a process may take an import over while its own thread
+#: that has lost it still ends.
 _RUNS: dict[str, tuple[ImportRun, Expected]] = {}
 
 
@@ -68,7 +68,9 @@ class _Atom(task.Task):  # type: ignore[misc]
                 raise
             cause = self._cause(run, exc)
             try:
-                record_failure(run, cause)  # before TaskFlow writes it down: what is in its logbook has no code, and no lease guards it
+                record_failure(
+                    run, cause
+                )  # before TaskFlow writes it down: what is in its logbook has no code, and no lease guards it
             except _STOPS as stop:
                 raise _Stopped from stop
             if cause is exc:
@@ -121,7 +123,7 @@ class Step(_Atom):
             work.close()
         if work.replaced:  # the steps before it have seen the data that is gone
             names = list(run.steps)
-            run.save(image=lambda x: x.with_checkpoint(*names[:names.index(self.step_name) + 1]))
+            run.save(image=lambda x: x.with_checkpoint(*names[: names.index(self.step_name) + 1]))
         checkpoint("step.done")
 
     def revert(self, token: str, **_: Any) -> None:
@@ -188,8 +190,9 @@ class Pipeline:
         self._logbooks = logbooks
 
     def run(self, run: ImportRun, parallel: int) -> None:
-        """ImportRun the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
-        unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only stopped."""
+        """ImportRun the flow of a task, or go on with it where it was left. Raises something when it has failed, which
+        the task then says unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only
+        stopped."""
         token = run.lease.token
         _RUNS[token] = run, Expected()
         try:
@@ -227,8 +230,13 @@ class Pipeline:
             except _LOGBOOK_FAILURES:
                 raise
             except Exception as exc:  # noqa: BLE001 (whatever TaskFlow makes of what it can't read)
-                LOG.warning("image %s: the logbook of its import can't be used (%s: %s); it begins anew, with what it has done so far",
-                            run.image_id, type(exc).__name__, exc)
+                LOG.warning(
+                    "image %s: the logbook of its import can't be used (%s: %s); it begins anew, with what it has done"
+                    " so far",
+                    run.image_id,
+                    type(exc).__name__,
+                    exc,
+                )
                 self._logbooks.forget(run.task.id)
                 backend = DocumentBackend(self._logbooks, run.task.id)
                 connection = backend.get_connection()
@@ -237,7 +245,9 @@ class Pipeline:
             book, detail = models.LogBook("import", uuid=run.task.id), models.FlowDetail("import", uuid=run.task.id)
             book.add(detail)
             connection.save_logbook(book)
-        engines.save_factory_details(detail, make_flow, [list(run.steps), list(run.task.stores), parallel], {}, backend=backend)
+        engines.save_factory_details(
+            detail, make_flow, [list(run.steps), list(run.task.stores), parallel], {}, backend=backend
+        )
         return self._load(run, detail, backend, parallel, writers)
 
     @staticmethod
@@ -257,6 +267,6 @@ class Pipeline:
         if stage in ("waiting", "fetch"):
             return
         if stage.startswith("step:"):
-            names = names[:names.index(stage.partition(":")[2]) + 1]
+            names = names[: names.index(stage.partition(":")[2]) + 1]
         for name in reversed(names):
             undo(run, name)

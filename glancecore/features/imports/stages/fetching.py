@@ -34,12 +34,22 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.services.staged_data.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
-                                                 algorithms=algorithms)
+            staged, digests = run.services.staged_data.put(
+                run.image(),
+                ref,
+                _noted(_resilient(run, work, watch)),
+                reserve=ImportReservation(run).need,
+                check_lease=run.check_alive,
+                algorithms=algorithms,
+            )
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
         try:
-            run.save(image=lambda x: x.with_staged(known).with_checkpoint(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
+            run.save(
+                image=lambda x: x.with_staged(known).with_checkpoint(),
+                drop=ref,
+                reserved=staged.digests.size * len(run.task.stores),
+            )
         except errors.LeaseLost:
             run.disown(ref)
             raise
@@ -47,12 +57,17 @@ def fetch(run: ImportRun, expected: Expected) -> None:
 
 
 def _resilient(run: ImportRun, work: MethodWork, watch: Watch) -> Iterator[bytes]:
-    """All bytes from 0 on. When the source breaks off, it is asked again for what is missing; only attempts that bring nothing count.
+    """All bytes from 0 on. When the source breaks off, it is asked again for what is missing; only attempts that bring
+    nothing count.
 
-    Raises FetchFailed when the content changed in between, after too many attempts, and for a source that is too slow."""
+    Raises FetchFailed when the content changed in between, after too many attempts, and for a source that is too
+    slow."""
     at, validator, idle, total, last = 0, None, 0, None, ""  # type: int, str | None, int, int | None, str
     settings = run.services.settings
-    pace, end = Pace(PaceLimits(math.inf, settings.min_rate, settings.rate_window)), time.monotonic() + settings.fetch_timeout
+    pace, end = (
+        Pace(PaceLimits(math.inf, settings.min_rate, settings.rate_window)),
+        time.monotonic() + settings.fetch_timeout,
+    )
     while True:
         before, ask_from, same_as = at, at, validator
         try:
@@ -100,11 +115,15 @@ def _final(message: str) -> errors.FetchFailed:
 
 
 def _check_same(part: FetchedBody, validator: str | None, last: str) -> None:
-    """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content. Raises FetchFailed."""
+    """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content.
+    Raises FetchFailed."""
     if part.offset != 0 or validator is None or part.validator != validator:
         _close(part.pieces)
-        raise _final(f"{last}; it can't be read on from there, as nothing tells that it is still the same" if validator is None
-                     else "the source changed while it was read")
+        raise _final(
+            f"{last}; it can't be read on from there, as nothing tells that it is still the same"
+            if validator is None
+            else "the source changed while it was read"
+        )
 
 
 def _behind(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:

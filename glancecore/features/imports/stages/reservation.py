@@ -15,8 +15,9 @@ class ImportReservation:
     def __init__(self, run: ImportRun) -> None:
         self._copies = max(1, len(run.task.stores))
         limit = run.services.quota.limits(run.task.owner).bytes
-        self._reservation = None if limit is None else Reservation(
-            lambda: run.lease.reserved, partial(_save, run, limit))
+        self._reservation = (
+            None if limit is None else Reservation(lambda: run.lease.reserved, partial(_save, run, limit))
+        )
 
     def need(self, seen: int) -> None:
         """Raises QuotaExceeded."""

@@ -28,15 +28,19 @@ class Expected:
         expected = self._of(run)
         image = run.image()
         staged = image.staged
-        signature = run.services.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
+        signature = (
+            run.services.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
+        )
         if staged is None or not (expected or signature):
             return
         known = staged.known
         missing = {name for name, _ in expected} | ({signature.algorithm} if signature else set())
         missing -= set(known)
         if missing and not staged.original:
-            raise errors.ImportFailed(f"the {min(missing)} of the data as it came is not known any more, for an earlier import has made other data of it: "
-                                      f"expect its {' or '.join(sorted(known))}, or send the data again")
+            raise errors.ImportFailed(
+                f"the {min(missing)} of the data as it came is not known any more, for an earlier import has made other"
+                f" data of it: expect its {' or '.join(sorted(known))}, or send the data again"
+            )
         if missing:
             known |= _read_again(run, staged.store, staged.url, missing)
             run.save(image=lambda x: x if x.staged is None else x.with_staged(replace(x.staged, arrived=known)))
@@ -44,7 +48,9 @@ class Expected:
             signature.verify(known[signature.algorithm])
         for name, digest in expected:
             if not hmac.compare_digest(digest.encode(), known[name].encode()):
-                raise errors.HashMismatch(f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept")
+                raise errors.HashMismatch(
+                    f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept"
+                )
 
     def _of(self, run: ImportRun) -> list[tuple[str, str]]:
         """The caller's own, and what the method has found out."""
@@ -59,5 +65,5 @@ def _read_again(run: ImportRun, store: str, url: str, names: set[str]) -> dict[s
         for at in range(0, len(piece), CHUNK):
             run.check_alive()
             for digest in digests.values():
-                digest.update(piece[at:at + CHUNK])
+                digest.update(piece[at : at + CHUNK])
     return {name: digest.hexdigest() for name, digest in digests.items()}

@@ -20,8 +20,8 @@ POLL_INTERVAL = 0.5
 
 
 class Watch:
-    """``with Watch(run) as watch``: when the import is cancelled, its image deleted or taken over, or the process stops, what is fetched
-    is cut; ``failure`` says why."""
+    """``with Watch(run) as watch``: when the import is cancelled, its image deleted or taken over, or the process
+    stops, what is fetched is cut; ``failure`` says why."""
 
     def __init__(self, run: ImportRun) -> None:
         self._run = run
@@ -34,7 +34,9 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._over.set()
         self._thread.join()
 

@@ -21,7 +21,8 @@ LOG = logging.getLogger(__name__)
 
 
 class MethodWork:
-    """``FetchWork`` for a method. ``preparing``: the first byte has not come, so the method may still say what the data is."""
+    """``FetchWork`` for a method. ``preparing``: the first byte has not come, so the method may still say what the data
+    is."""
 
     def __init__(self, run: ImportRun, *, preparing: bool = False) -> None:
         self._run = run
@@ -43,10 +44,15 @@ class MethodWork:
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
         if not self.preparing:
-            raise errors.ImportFailed("the import method says what the data is while the data comes; it must do so before")
+            raise errors.ImportFailed(
+                "the import method says what the data is while the data comes; it must do so before"
+            )
         self._run.services.settings.check_formats(disk_format or None, container_format or None)
-        self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,
-                                               container_format=container_format or x.container_format))
+        self._run.save(
+            image=lambda x: replace(
+                x, disk_format=disk_format or x.disk_format, container_format=container_format or x.container_format
+            )
+        )
 
 
 class StepWork:
@@ -122,8 +128,12 @@ class StepWork:
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
         try:
-            run.save(image=lambda x: self._named(x).with_staged(staged).with_checkpoint(*done), drop=ref, add=old_ref,
-                     reserved=staged.digests.size * len(run.task.stores))
+            run.save(
+                image=lambda x: self._named(x).with_staged(staged).with_checkpoint(*done),
+                drop=ref,
+                add=old_ref,
+                reserved=staged.digests.size * len(run.task.stores),
+            )
         except errors.LeaseLost:
             run.disown(ref)
             raise
@@ -135,10 +145,15 @@ class StepWork:
         self.replaced = True
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
-        self._formats |= {name: value for name, value in (("disk_format", disk_format), ("container_format", container_format)) if value}
+        self._formats |= {
+            name: value
+            for name, value in (("disk_format", disk_format), ("container_format", container_format))
+            if value
+        }
 
     def finish(self) -> None:
-        """The step has run. What it calls by another name, and has not replaced, is inspected as that. Raises BadContent."""
+        """The step has run. What it calls by another name, and has not replaced, is inspected as that. Raises
+        BadContent."""
         if not self._formats:
             return
         staged = self._run.services.staged_data.judge(self.image, self._staged(), self._run.progress)
@@ -148,12 +163,16 @@ class StepWork:
         _give(self._run, properties)
 
     def remove_properties(self, *names: str) -> None:
-        self._run.save(image=lambda x: replace(x, properties={key: value for key, value in x.properties.items() if key not in names}))
+        self._run.save(
+            image=lambda x: replace(
+                x, properties={key: value for key, value in x.properties.items() if key not in names}
+            )
+        )
 
     def close(self) -> None:
         shutil.rmtree(folder_of(self._run), ignore_errors=True)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
     def _named(self, image: Image) -> Image:
         return replace(image, **self._formats)  # type: ignore[arg-type]
 
@@ -176,7 +195,8 @@ def folder_of(run: ImportRun) -> Path:
 
 
 def _give(run: ImportRun, properties: dict[str, str]) -> None:
-    """The image gets these properties, within the limits that users have. Raises StepFailed, Invalid, LimitExceeded, QuotaExceeded."""
+    """The image gets these properties, within the limits that users have. Raises StepFailed, Invalid, LimitExceeded,
+    QuotaExceeded."""
     limits = run.services.settings.metadata
 
     def given(image: Image) -> Image:
@@ -190,5 +210,10 @@ def _give(run: ImportRun, properties: dict[str, str]) -> None:
 
 def _check_names(properties: dict[str, str]) -> None:
     for name, value in properties.items():
-        if fields.is_base(name) or fields.is_reserved(name) or len(name) > fields.MAX_NAME or not isinstance(value, str):
+        if (
+            fields.is_base(name)
+            or fields.is_reserved(name)
+            or len(name) > fields.MAX_NAME
+            or not isinstance(value, str)
+        ):
             raise errors.StepFailed(f"{name!r} can't be a property")

@@ -29,7 +29,11 @@ def write(run: ImportRun, store_id: str) -> None:
     settings = run.services.settings
     if any(x.store == store_id for x in run.image().good_locations):
         return  # written before a crash
-    run.save(task=lambda x: x.at(f"write:{store_id}", total=_size(run.image())).copy(store_id, state=CopyState.WRITING, bytes=0, error=None))
+    run.save(
+        task=lambda x: x.at(f"write:{store_id}", total=_size(run.image())).copy(
+            store_id, state=CopyState.WRITING, bytes=0, error=None
+        )
+    )
     failures = 0
     while True:
         try:
@@ -49,7 +53,9 @@ def write(run: ImportRun, store_id: str) -> None:
 
 
 def _note_failure(run: ImportRun, store_id: str, reason: str) -> None:
-    run.save(image=lambda x: x.not_copied(store_id), task=lambda x: x.copy(store_id, state=CopyState.FAILED, error=reason))
+    run.save(
+        image=lambda x: x.not_copied(store_id), task=lambda x: x.copy(store_id, state=CopyState.FAILED, error=reason)
+    )
 
 
 def _write_once(run: ImportRun, store_id: str) -> None:
@@ -65,8 +71,12 @@ def _write_once(run: ImportRun, store_id: str) -> None:
     checkpoint("write.after_put")
     size = _size(image) or 0
     try:
-        run.save(image=lambda x: x.copied(location), drop=ref, freed=size,
-                 task=lambda x: x.copy(store_id, state=CopyState.DONE, bytes=size))
+        run.save(
+            image=lambda x: x.copied(location),
+            drop=ref,
+            freed=size,
+            task=lambda x: x.copy(store_id, state=CopyState.DONE, bytes=size),
+        )
     except errors.LeaseLost:
         _remove_unless_taken(run, store, location)
         raise
@@ -76,8 +86,12 @@ def _write_once(run: ImportRun, store_id: str) -> None:
 def _copy(run: ImportRun, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
     staged = image.staged
     if staged is None:
-        return store.put(ref.key, _counted(run, store.id, _copies(run, image), image.hash_algo, image.hash_value, image.size), image.size,
-                         owner=ref.owner)
+        return store.put(
+            ref.key,
+            _counted(run, store.id, _copies(run, image), image.hash_algo, image.hash_value, image.size),
+            image.size,
+            owner=ref.owner,
+        )
     area = run.services.stores.recorded(staged.store)
     path = area.local_path(staged.url)
     # one copy may be the staged file itself; a second name for the same bytes would be no second copy
@@ -87,8 +101,12 @@ def _copy(run: ImportRun, store: StoreFacade, image: Image, ref: BlobRef) -> Loc
         except errors.Unsupported:
             LOG.debug("store %s can't link staged data: it is copied", store.id)
     found = staged.digests
-    return store.put(ref.key, _counted(run, store.id, area.open(staged.url), found.hash_algo, found.hash_value, found.size), found.size,
-                     owner=ref.owner)
+    return store.put(
+        ref.key,
+        _counted(run, store.id, area.open(staged.url), found.hash_algo, found.hash_value, found.size),
+        found.size,
+        owner=ref.owner,
+    )
 
 
 def _copies(run: ImportRun, image: Image) -> Iterator[bytes]:
@@ -104,13 +122,17 @@ def _copies(run: ImportRun, image: Image) -> Iterator[bytes]:
                 yield piece
         except errors.StoreError as exc:
             if number == len(ordered) - 1:
-                raise errors.StoreUnavailable(f"the data of image {image.id} can't be read now", location.store, "read") from exc
+                raise errors.StoreUnavailable(
+                    f"the data of image {image.id} can't be read now", location.store, "read"
+                ) from exc
             LOG.warning("image %s: reading from store %s failed at byte %d: %s", image.id, location.store, at, exc)
         else:
             return
 
 
-def _counted(run: ImportRun, store_id: str, pieces: Iterator[bytes], algo: str | None, expected: str | None, size: int | None) -> Iterator[bytes]:
+def _counted(
+    run: ImportRun, store_id: str, pieces: Iterator[bytes], algo: str | None, expected: str | None, size: int | None
+) -> Iterator[bytes]:
     """The pieces, told as progress, and proved to be what was hashed when they came in: damage is not spread."""
     digest = hashlib.new(algo, usedforsecurity=False) if algo and expected else None
     seen = 0
@@ -128,7 +150,9 @@ def _counted(run: ImportRun, store_id: str, pieces: Iterator[bytes], algo: str |
                 first = False
                 checkpoint("write.first_piece")
         if digest is not None and not hmac.compare_digest(digest.hexdigest(), expected or ""):
-            raise errors.HashMismatch(f"the stored data of image {run.image_id} is damaged: its {algo} is not the recorded one")
+            raise errors.HashMismatch(
+                f"the stored data of image {run.image_id} is damaged: its {algo} is not the recorded one"
+            )
     finally:
         close = getattr(pieces, "close", None)
         if close:
@@ -151,8 +175,8 @@ def _size(image: Image) -> int | None:
 
 
 def finish(run: ImportRun) -> None:
-    """Staged data goes, the image is active, the task and the lease end: in one commit. Staged data that can't be removed now stays
-    named by the lease, which is then the reaper's."""
+    """Staged data goes, the image is active, the task and the lease end: in one commit. Staged data that can't be
+    removed now stays named by the lease, which is then the reaper's."""
     image = run.image()
     copied = {x.store for x in image.good_locations} & set(run.task.stores)
     if not copied:
@@ -172,8 +196,17 @@ def finish(run: ImportRun) -> None:
     at = datetime.now(UTC)
     result = {"image_id": run.image_id}
     size = (digests.size if digests else image.size) or 0
-    events = [EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE] if run.method.source is not Source.COPIES else [EventType.IMAGE_UPDATE]
-    run.save(image=lambda x: x.finish_import(digests), add=left, reserved=0, end=left is None,
-             task=lambda x: x.at("finished", size, size).succeed(at, result, f"Copied {size >> 20} MiB"),
-             events=lambda x: [ImageEvent(event, x) for event in events])
+    events = (
+        [EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE]
+        if run.method.source is not Source.COPIES
+        else [EventType.IMAGE_UPDATE]
+    )
+    run.save(
+        image=lambda x: x.finish_import(digests),
+        add=left,
+        reserved=0,
+        end=left is None,
+        task=lambda x: x.at("finished", size, size).succeed(at, result, f"Copied {size >> 20} MiB"),
+        events=lambda x: [ImageEvent(event, x) for event in events],
+    )
     checkpoint("finish.recorded")

@@ -6,5 +6,7 @@ class TestTemplate(ExtensionConformance):
     bodies = {"PUT /template/<image_id>": {"text": "keep until spring"}}
 
     def work(self, service, image_id):
-        answer = service.owner.call("PUT", f"/template/{image_id}", {"text": "keep until spring"}, Content_Type="application/json")
+        answer = service.owner.call(
+            "PUT", f"/template/{image_id}", {"text": "keep until spring"}, Content_Type="application/json"
+        )
         assert answer.status_code == 200, answer.text

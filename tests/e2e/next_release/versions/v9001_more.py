@@ -13,6 +13,8 @@ down_revision = schema.OLDEST
 
 def upgrade() -> None:
     add_column("images", sa.Column("next_word", text(32), nullable=False, server_default="none"))
-    create_table("next_things", sa.Column("id", text(36), primary_key=True), sa.Column("size", sa.BigInteger, nullable=False))
+    create_table(
+        "next_things", sa.Column("id", text(36), primary_key=True), sa.Column("size", sa.BigInteger, nullable=False)
+    )
     create_index("images_next_word", "images", "next_word", "id")
     op.execute("UPDATE images SET next_word = 'some' WHERE status = 'active'")

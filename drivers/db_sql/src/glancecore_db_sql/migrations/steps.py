@@ -1,4 +1,5 @@
-"""Steps of migrations. Each looks first whether it is done: in MySQL and MariaDB what an interrupted upgrade has done stays, and it is run again."""
+"""Steps of migrations. Each looks first whether it is done: in MySQL and MariaDB what an interrupted upgrade has done
+stays, and it is run again."""
 
 from __future__ import annotations
 
@@ -20,8 +21,17 @@ def image_id() -> sa.Column[str]:
 
 def create_table(name: str, *parts: sa.schema.SchemaItem, sqlite_autoincrement: bool = False) -> None:
     if not sa.inspect(op.get_bind()).has_table(name):
-        op.create_table(name, *parts, sqlite_autoincrement=sqlite_autoincrement, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate=_collation(),
-                        mariadb_engine="InnoDB", mariadb_charset="utf8mb4", mariadb_collate=_collation())
+        op.create_table(
+            name,
+            *parts,
+            sqlite_autoincrement=sqlite_autoincrement,
+            mysql_engine="InnoDB",
+            mysql_charset="utf8mb4",
+            mysql_collate=_collation(),
+            mariadb_engine="InnoDB",
+            mariadb_charset="utf8mb4",
+            mariadb_collate=_collation(),
+        )
 
 
 def add_column(table: str, column: sa.Column[object]) -> None:

@@ -1,4 +1,5 @@
-"""The ``template`` extension: a note on each image. Replace it by your capability; the kit tells you what does not fit."""
+"""The ``template`` extension: a note on each image. Replace it by your capability; the kit tells you what does not
+fit."""
 
 from __future__ import annotations
 

@@ -19,9 +19,12 @@ class Notes:
         self._kernel = kernel
 
     def write(self, image: Image, text: str) -> None:
-        """In place of an earlier one. The record goes with its image; the event is told when the commit has succeeded."""
+        """In place of an earlier one. The record goes with its image; the event is told when the commit has
+        succeeded."""
         record = Record(NOTES.name, image.id, {"text": text}, image_id=image.id)
-        self._kernel.writer.save(saving(self._kernel.records, record), events=[ExtensionEvent(EVENT, image.id, {"text": text})])
+        self._kernel.writer.save(
+            saving(self._kernel.records, record), events=[ExtensionEvent(EVENT, image.id, {"text": text})]
+        )
 
     def of(self, images: Sequence[Image]) -> list[str | None]:
         """In their order, in one question."""

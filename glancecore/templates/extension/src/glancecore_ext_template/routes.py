@@ -13,8 +13,12 @@ from glancecore.sdk import request_body
 from glancecore.sdk.responses import json_response
 from glancecore_ext_template.notes import Notes
 
-NOTE = {"type": "object", "required": ["text"], "additionalProperties": False,
-        "properties": {"text": {"type": "string", "maxLength": 1000, "description": "The note."}}}
+NOTE = {
+    "type": "object",
+    "required": ["text"],
+    "additionalProperties": False,
+    "properties": {"text": {"type": "string", "maxLength": 1000, "description": "The note."}},
+}
 _CHECK = request_body.Checker(NOTE)
 
 
@@ -25,7 +29,17 @@ class Routes:
         self._longest = longest
 
     def table(self) -> list[Route]:
-        return [Route("PUT", "/template/<image_id>", self.write, "Write the note on an image", {200: NOTE}, body=NOTE, tag="template")]
+        return [
+            Route(
+                "PUT",
+                "/template/<image_id>",
+                self.write,
+                "Write the note on an image",
+                {200: NOTE},
+                body=NOTE,
+                tag="template",
+            )
+        ]
 
     def write(self, request: Request, ctx: Context, image_id: str) -> Response:
         image: Image = self._kernel.images.show(ctx, image_id)  # 404 for who may not see it

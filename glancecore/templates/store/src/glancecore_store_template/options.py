@@ -5,7 +5,11 @@ from __future__ import annotations
 from oslo_config import cfg
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("template_store_folder", default="/var/lib/glance/template", help="The folder that holds the images. Made at start."),
+    cfg.StrOpt(
+        "template_store_folder",
+        default="/var/lib/glance/template",
+        help="The folder that holds the images. Made at start.",
+    ),
 ]
 
 

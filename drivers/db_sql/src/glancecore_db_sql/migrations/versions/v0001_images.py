@@ -99,7 +99,9 @@ def upgrade() -> None:
     create_index("images_visibility_name", "images", "visibility", "shelf", "name", "created_at", "id")
     create_index("images_visibility_updated", "images", "visibility", "shelf", "updated_at", "created_at", "id")
     create_index("images_status", "images", "status", "created_at", "id")
-    create_index("image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id", "visibility")
+    create_index(
+        "image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id", "visibility"
+    )
     create_index("image_facets_visibility", "image_facets", "facet", "visibility", "shelf", "created_at", "image_id")
     create_index("image_locations_image", "image_locations", "image_id")
     create_index("image_members_member", "image_members", "member", "status", "image_created_at", "image_id")

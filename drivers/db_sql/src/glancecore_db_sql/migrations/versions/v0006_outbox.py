@@ -13,7 +13,9 @@ down_revision = "0005"
 def upgrade() -> None:
     create_table(
         "outbox",
-        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
+        ),
         sa.Column("id", text(36), nullable=False),
         sa.Column("destination", text(128), nullable=False),
         sa.Column("subject", text(255), nullable=False),

@@ -15,6 +15,18 @@ down_revision = "0007"
 def upgrade() -> None:
     add_column("project_usage", sa.Column("metadata_bytes", sa.BigInteger, nullable=False, server_default="0"))
     octets = DIALECTS[op.get_bind().dialect.name].octets
-    op.execute(" ".join([
-        "UPDATE project_usage SET metadata_bytes = COALESCE((SELECT SUM(", octets("i.tags"), "+", octets("i.properties"), "- 4)",
-        "FROM images i WHERE COALESCE(i.owner, '') = project_usage.project AND i.status NOT IN ('deleted', 'killed')), 0)"]))
+    op.execute(
+        " ".join(
+            [
+                "UPDATE project_usage SET metadata_bytes = COALESCE((SELECT SUM(",
+                octets("i.tags"),
+                "+",
+                octets("i.properties"),
+                "- 4)",
+                (
+                    "FROM images i WHERE COALESCE(i.owner, '') = project_usage.project AND i.status NOT IN ('deleted',"
+                    " 'killed')), 0)"
+                ),
+            ]
+        )
+    )

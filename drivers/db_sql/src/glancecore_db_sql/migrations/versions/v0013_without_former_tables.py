@@ -1,5 +1,5 @@
-"""Tables of what is kept as records since 0012: which nodes have which images in their caches, and TaskFlow's logbooks, whose tables were TaskFlow's own or,
-behind glance-registry, the service's."""
+"""Tables of what is kept as records since 0012: which nodes have which images in their caches, and TaskFlow's logbooks,
+whose tables were TaskFlow's own or, behind glance-registry, the service's."""
 
 from __future__ import annotations
 
