@@ -15,7 +15,7 @@ def test_from_the_first_image_to_the_rollback(visits: Visits, service: Cloud) ->
     expect(page.get_by_role("heading", name="There is no family yet")).to_be_visible()
     visit.button("New family").first.click()
     visit.dialog.get_by_label("Name").fill("debian/13")
-    visit.confirm("Make it")
+    visit.confirm("Create")
     expect(page.get_by_role("heading", name="debian/13", level=1)).to_be_visible()
     family = page.url.removeprefix(f"{visit.base}/console")
     for image_id, label in ((old, "20260101"), (new, "20260201")):

@@ -56,7 +56,7 @@ def test_a_store_is_emptied(visits: Visits, service: Cloud) -> None:
     visit.button("Empty it", slow).click()
     expect(visit.dialog).to_contain_text("Each image has another copy")
     assert visit.serious() == []
-    visit.button("Try it, dry", visit.dialog).click()
+    visit.button("Dry run", visit.dialog).click()
     expect(slow).to_contain_text("What emptying it would do")
     expect(slow).to_contain_text(
         "2 of 2 images. To be moved: 1 (2 KiB). To be removed here for a good copy elsewhere: 1."
@@ -125,7 +125,7 @@ def test_jobs(visits: Visits) -> None:
     sweep = visit.section("console_sweep")
     expect(sweep).to_contain_text("removes sessions of the console that have ended")
     expect(sweep).to_contain_text("every 1 hour")
-    visit.button("Try it, dry", sweep).click()
+    visit.button("Dry run", sweep).click()
     expect(sweep).to_contain_text("What it would do")
     expect(page.get_by_role("main").locator("section")).not_to_have_count(0)
 
@@ -143,6 +143,35 @@ def test_events(visits: Visits, service: Cloud) -> None:
     visit.button("Filter").click()
     expect(page.get_by_role("row").filter(has_text="image.create")).to_be_visible()
     assert page.url.endswith(f"?subject={image_id}")
+
+
+def test_who_has_no_name_is_told_by_his_address(visits: Visits) -> None:
+    """Without login nobody has one; the service does by itself what came by no request."""
+    visit = visits.new()
+    page = visit.login("anna", "/images")
+    told = {
+        "at": "2026-01-02T03:04:05.000+00:00",
+        "user": None,
+        "project": None,
+        "request_id": None,
+        "type": "image.create",
+        "about": {},
+    }
+    page.route(
+        "**/v2/console/events?*",
+        lambda route: route.fulfill(
+            json={
+                "events": [
+                    {**told, "id": "1", "subject": "of somebody", "address": "192.0.2.7"},
+                    {**told, "id": "2", "subject": "of nobody", "address": None},
+                ],
+                "next": None,
+            }
+        ),
+    )
+    visit.go("/events")
+    expect(page.get_by_role("row").filter(has_text="of somebody")).to_contain_text("192.0.2.7")
+    expect(page.get_by_role("row").filter(has_text="of nobody")).to_contain_text("the service")
 
 
 def test_usage(visits: Visits, service: Cloud) -> None:

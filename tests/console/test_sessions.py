@@ -97,7 +97,7 @@ def test_screens_open_while_it_is_away(visits: Visits, service: Cloud) -> None:
 
 def test_where_nothing_is_asked_one_is_inside(visits: Visits) -> None:
     """As `make run` serves it."""
-    with cloud(DEFAULT={"auth_strategy": "none", "enabled_extensions": "console, tus"}) as other:
+    with cloud(DEFAULT={"auth_strategy": "none", "enabled_extensions": "console, families, tus"}) as other:
         apart = Visits(visits.browser, other.url)
         try:
             visit = apart.new()
@@ -112,6 +112,15 @@ def test_where_nothing_is_asked_one_is_inside(visits: Visits) -> None:
             page.get_by_role("link", name="disk", exact=True).click()
             for name in ("Edit", "Deactivate", "Delete"):
                 expect(visit.button(name)).to_be_visible()
+            visit.button("Delete").click()
+            expect(visit.dialog).to_contain_text("can't be undone")
+            visit.button("Leave it").click()
+            visit.go("/families")
+            visit.button("New family").first.click()
+            visit.dialog.get_by_label("Name").fill("debian/13")
+            visit.confirm("Create")
+            visit.go("/families")
+            expect(page.get_by_role("row").filter(has_text="debian/13")).to_contain_text("your project")
         finally:
             apart.close()
 

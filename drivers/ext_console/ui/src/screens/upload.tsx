@@ -91,7 +91,7 @@ export function UploadScreen(): JSX.Element {
             </div>
           </Section>
           <p class="row end">
-            <Button onClick={() => setChosen([])}>{t("action.leave")}</Button>
+            <Button onClick={() => setChosen([])}>{t("upload.clear")}</Button>
             <Button type="submit" kind="main" disabled={wrong || !may("add_image")}>
               {tn("action.upload.files", chosen.length)}
             </Button>

@@ -52,7 +52,7 @@ export function FamilyScreen({ id = "" }: { id?: string }): JSX.Element {
     );
   }
   const { family } = found.data;
-  const mine = family.owner === session.value?.project?.id || session.value?.is_admin === true;
+  const mine = family.owner === (session.value?.project?.id ?? null) || session.value?.is_admin === true;
   return (
     <Screen title={family.name} about={family.description || <a href="/console/families">{t("nav.families")}</a>} actions={mine && may("families_change") && (
       <>

@@ -58,7 +58,7 @@ export function Families(): JSX.Element {
                     <a href={`/console/families/${x.id}`}>{x.name}</a>
                   </td>
                   <td>{x.default ? <Badge tone="busy">{x.default}</Badge> : "–"}</td>
-                  <td>{t(x.visibility === "public" ? "family.public" : x.owner === session.value?.project?.id ? "family.own" : "family.private")}</td>
+                  <td>{t(x.visibility === "public" ? "family.public" : x.owner === (session.value?.project?.id ?? null) ? "family.own" : "family.private")}</td>
                   <td>{x.description}</td>
                   <td>
                     <Time at={x.created_at} />

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { client, data } from "../../api/client.ts";
+import { extension } from "../../api/session.ts";
 import type { May } from "../../permissions.ts";
 import { useAction, useQuery } from "../../query.ts";
 import { t } from "../../text.ts";
@@ -22,7 +23,8 @@ function called(image: Image): string {
 }
 
 export function Delete({ image, close, changed }: Common): JSX.Element {
-  const effects = [t("delete.data"), t("delete.running"), ...(image.channel ? [t("delete.channel", { channels: image.channel })] : []),
+  const kept = extension("trash") && image.status !== "queued";
+  const effects = [t(kept ? "delete.trash" : "delete.data"), t("delete.running"), ...(image.channel ? [t("delete.channel", { channels: image.channel })] : []),
     ...(image.protected ? [t("delete.protected")] : [])];
   const act = async (): Promise<void> => {
     await data(client.DELETE("/v2/images/{image_id}", { params: { path: { image_id: image.id } } }));

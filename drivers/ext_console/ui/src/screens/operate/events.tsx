@@ -75,7 +75,7 @@ export function Events(): JSX.Element {
                   </td>
                   <td class="long">{x.type.startsWith("image.") ? <a href={`/console/images/${x.subject}`}>{(x.about.name as string) || x.subject}</a> : x.subject}</td>
                   <td class="long" title={[x.address, x.request_id].filter(Boolean).join(" ")}>
-                    {[x.user, x.project].filter(Boolean).join(" · ") || t("event.service")}
+                    {[x.user, x.project].filter(Boolean).join(" · ") || x.address || t("event.service")}
                   </td>
                   <td class="long">{about(x)}</td>
                 </tr>
