@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """No configuration is read: it works anywhere."""
     folder = make(args.kind, args.name, Path(args.folder) if args.folder else None)
     print(
-        f'{folder} is there. Next, in an environment with glancecore and what its extra "test" names:\n'
+        f'{folder} is there. Next, in an environment with what the extra "test" in its pyproject.toml names:\n'
         f"  cd {folder}\n  pip install --no-deps -e .\n  python -m pytest"
     )
     return 0

@@ -179,8 +179,14 @@ def test_refusals_are_the_services_own(alice: Shell, tmp_path: Path) -> None:
         "openstack", "image", "publish", "/etc/hostname", "--family", "debian/13", "--label", "1", ok=False
     )
     assert "is no JSON" in alice.run("openstack", "image", "lifecycle", "policy", "create", "/etc/hostname", ok=False)
+    assert alice.run(
+        "openstack", "image", "publish", tmp_path / "missing.raw", "--family", "debian/13", "--label", "1", ok=False
+    ).startswith(f"{tmp_path / 'missing.raw'}: No such file")
     disk = tmp_path / "disk.raw"
     disk.write_bytes(b"another disk")
+    assert "no family nothing; --create-family makes it" in alice.run(
+        "openstack", "image", "publish", disk, "--family", "nothing", "--label", "1", ok=False
+    )
     assert "take another label" in alice.run(
         "openstack", "image", "publish", disk, "--family", "debian/13", "--label", "20260101", ok=False
     )

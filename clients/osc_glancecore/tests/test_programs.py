@@ -215,6 +215,18 @@ def test_what_the_service_refuses_is_told_in_its_words(user: User, tmp_path: Pat
     assert "has its data" in user.run("glance-upload", path, "--image", queued, ok=False)
 
 
+def test_of_several_images_the_ids_are_told(user: User, tmp_path: Path) -> None:
+    ids = [user.client.create(name="twins")["id"] for _ in range(2)]
+    said = user.run("glance-download", "twins", tmp_path / "copy.raw", ok=False)
+    assert "several images have the name twins; say the id: " in said
+    assert all(x in said for x in ids)
+
+
+def test_a_file_that_is_not_there_is_told_by_its_name(user: User, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.raw"
+    assert user.run("glance-upload", missing, ok=False) == f"glance-upload: {missing}: No such file or directory\n"
+
+
 def test_a_service_that_is_not_there_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     (tmp_path / "disk.raw").write_bytes(b"data")
     user = User(f"http://127.0.0.1:{lab.free_port()}", tmp_path)

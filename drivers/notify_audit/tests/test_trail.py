@@ -120,12 +120,16 @@ def test_harm_is_seen_and_named(
     words = ["verify", str(tmp_path / "trail"), "--key-file", str(key)]
     assert command.run(words) == 0
     assert capsys.readouterr().out.startswith("whole: 8 lines, from 1 on; end 8:")
+    assert [command.run([x, str(tmp_path / "trail")]) for x in ("verify", "show")] == [command.BROKEN, command.BROKEN]
+    assert all("no --key-file was given" in x for x in capsys.readouterr())
     path = tmp_path / "trail" / CURRENT
     lines = path.read_bytes().splitlines()
     harm(lines)
     path.write_bytes(b"\n".join(lines) + b"\n")
     assert command.run(words) == command.BROKEN
-    assert capsys.readouterr().out.startswith("NOT whole: audit.jsonl, line ")
+    said = capsys.readouterr().out
+    assert said.startswith("NOT whole: audit.jsonl, line ")
+    assert "--key-file" not in said
 
 
 @pytest.mark.parametrize("gone", ["the last lines", "a file between"])

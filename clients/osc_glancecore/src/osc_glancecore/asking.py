@@ -12,7 +12,7 @@ from osc_lib import exceptions
 from osc_lib.cli.format_columns import DictColumn
 from osc_lib.command import command
 
-from osc_glancecore.service import Service, ServiceError
+from osc_glancecore.service import Service, ServiceError, sentence
 from osc_glancecore.uploading import Refused
 
 _TOLD = (ServiceError, Refused, keystone.ClientException, OSError, ValueError)
@@ -29,7 +29,7 @@ class _Asks:
         try:
             return int(super().run(parsed_args) or 0)  # type: ignore[misc]
         except _TOLD as exc:
-            raise exceptions.CommandError(str(exc)) from exc
+            raise exceptions.CommandError(sentence(exc)) from exc
 
 
 class Does(_Asks, command.Command):

@@ -17,7 +17,7 @@ from osc_glancecore import downloading, making
 from osc_glancecore.bars import Bar
 from osc_glancecore.files import Source
 from osc_glancecore.memory import Begun
-from osc_glancecore.service import Service, ServiceError
+from osc_glancecore.service import Service, ServiceError, sentence
 from osc_glancecore.uploading import Refused
 
 #: What went wrong and is told in a sentence.
@@ -103,6 +103,6 @@ def _run(
         )
         return 1
     except TOLD as exc:
-        print(f"{parser.prog}: {exc}", file=sys.stderr)
+        print(f"{parser.prog}: {sentence(exc)}", file=sys.stderr)
         return 1
     return 0

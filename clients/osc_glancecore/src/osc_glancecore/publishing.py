@@ -85,6 +85,8 @@ class Publish(Shows):
         try:
             return service.family(args.family)
         except ServiceError as exc:
-            if exc.status != 404 or not args.create_family:
+            if exc.status != 404:
                 raise
+            if not args.create_family:
+                raise ServiceError(404, f"{exc}; --create-family makes it") from exc
         return dict(service.json("POST", "/families", json={"name": args.family}))

@@ -25,6 +25,15 @@ class ServiceError(Exception):
         self.retry_after = retry_after
 
 
+def sentence(exc: Exception) -> str:
+    """What is told of it: of a file its name and what is the matter, without the number of the error."""
+    return (
+        f"{exc.filename}: {exc.strerror}"
+        if isinstance(exc, OSError) and exc.filename is not None and exc.strerror
+        else str(exc)
+    )
+
+
 class Service:
     """Thread-safe, as its adapter is."""
 
@@ -108,11 +117,12 @@ class Service:
             return dict(answer.json())
         if answer.status_code != 404:
             good(answer)
-        found = self.json("GET", "/v2/images", params={"name": name, "limit": 2})["images"]
+        found = self.json("GET", "/v2/images", params={"name": name, "limit": 6})["images"]
         if len(found) == 1:
             return dict(found[0])
+        ids = ", ".join([x["id"] for x in found[:5]] + ["…"] * (len(found) > 5))
         raise (
-            ServiceError(409, f"several images have the name {name}; say the id")
+            ServiceError(409, f"several images have the name {name}; say the id: {ids}")
             if found
             else ServiceError(404, f"no image {name}")
         )

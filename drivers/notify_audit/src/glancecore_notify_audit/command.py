@@ -72,7 +72,7 @@ def _verify(args: argparse.Namespace, key: bytes) -> int:
         if wanted:
             why = f"a line is missing that was there: {min(wanted)}"
     except Broken as exc:
-        why = str(exc)
+        why = _why(exc, key)
     found = {
         "whole": why is None,
         "why": why,
@@ -89,13 +89,17 @@ def _verify(args: argparse.Namespace, key: bytes) -> int:
     return 0 if why is None else BROKEN
 
 
+def _why(exc: Broken, key: bytes) -> str:
+    return str(exc) if key else f"{exc}; no --key-file was given"
+
+
 def _show(args: argparse.Namespace, key: bytes) -> int:
     try:
         for line in verified(_folder(args), key):
             if _asked(line, args):
                 print(json.dumps(line.content) if args.json else _text(line))
     except Broken as exc:
-        print(f"glance-audit: NOT whole: {exc}", file=sys.stderr)
+        print(f"glance-audit: NOT whole: {_why(exc, key)}", file=sys.stderr)
         return BROKEN
     return 0
 
