@@ -54,6 +54,9 @@ class Place:
         self.store.create()
         self.store.start()
         self.stores = Stores([StoreFacade(StoreSettings("fast", "file"), self.store)], "fast")
+        self.begin()
+
+    def begin(self) -> None:
         leases = Leases(self.database.images, 60)
         self.rechecking = Rechecking(
             self.database,
@@ -62,9 +65,9 @@ class Place:
             "this process",
         )
 
-    def damaged(self, name: str) -> str:
+    def damaged(self, name: str, owner: str = "ours") -> str:
         image = replace(
-            with_data(make_image(), len(DATA)),
+            with_data(make_image(owner=owner), len(DATA)),
             hash_algo="sha256",
             hash_value=hashlib.sha256(DATA).hexdigest(),
             locations=(Location(self.store.put(name, [DATA]), "fast", status=LocationStatus.DAMAGED),),
@@ -80,8 +83,8 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
-    made.rechecking.stop()
     made.store.go_on.release(100)
+    made.rechecking.stop()
 
 
 def read_on(place: Place, times: int) -> None:
@@ -104,6 +107,31 @@ def test_an_image_that_waits_or_is_read_is_not_asked_for_again(place: Place, mon
     place.store.go_on.release()
     read_on(place, 1)
     assert place.store.read[6:] == ["one"], "what is done may be asked for again"
+
+
+def test_images_are_read_for_the_projects_in_turn(place: Place) -> None:
+    """Who brings many waits behind his own."""
+    many = [place.damaged(f"many-{x}") for x in range(3)]
+    place.ask(many[0])
+    assert place.store.begun.acquire(timeout=30)
+    for image_id in (*many[1:], place.damaged("theirs", "theirs")):
+        place.ask(image_id)
+    place.store.go_on.release()
+    read_on(place, 7)
+    assert place.store.read == [x for x in ("many-0", "many-1", "theirs", "many-2") for _ in range(2)]
+
+
+def test_one_project_leaves_others_room_to_wait(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rechecking, "_REMEMBERED", 8)
+    monkeypatch.setattr(rechecking, "_FOR_STORES", 1)
+    place.begin()
+    place.ask(place.damaged("first"))
+    assert place.store.begun.acquire(timeout=30)
+    for x in range(6):
+        place.ask(place.damaged(f"many-{x}"))
+    assert len(place.rechecking._images) == 5, "half of those that wait, and the one that is read"
+    place.ask(place.damaged("theirs", "theirs"))
+    assert len(place.rechecking._images) == 6
 
 
 def test_an_image_rests_after_its_work(place: Place) -> None:
@@ -141,7 +169,7 @@ def test_a_store_that_comes_back_often_waits_once(place: Place) -> None:
     assert place.store.begun.acquire(timeout=30)
     for _ in range(3):
         place.rechecking.store("fast")
-    assert place.rechecking._work.qsize() == 1
+    assert sum(map(len, place.rechecking._workers._queues.values())) == 1
     place.store.go_on.release(100)
     until(lambda: [x.status for x in place.database.images.get_any(two).locations] == [LocationStatus.ACTIVE])
 

@@ -1,7 +1,8 @@
 """Copies that are marked as damaged are read anew when there is reason to think that their bytes are back.
 
 That is when their store comes back, and when somebody asks for an image that has no other copy. One thread reads, at a
-bounded rate. What is good again is used again; everything else stays as it was, and the auditor's."""
+bounded rate, for the projects in turn. What is good again is used again; everything else stays as it was, and the
+auditor's."""
 
 from __future__ import annotations
 
@@ -9,21 +10,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
 from glancecore.features.copies.use_cases import WITH_DATA, Copies, CopyVerdict
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.repository import Database
+from glancecore.sdk.workers import Workers
 
 LOG = logging.getLogger(__name__)
 #: Bytes that are read in a second.
 RATE = 50 << 20
 #: Seconds after the copies of an image were read until they are read again because somebody asks for it.
 REST = 60.0
-#: Images that are remembered for that, and images that wait.
-_REMEMBERED = 1000
+#: Images that are remembered for that, and work that waits; so much of this is kept for stores.
+_REMEMBERED, _FOR_STORES = 1000, 100
 #: Seconds that one process has for a store that came back, until another one may do it.
 _TTL = 600.0
 _PAGE = 100
@@ -35,10 +36,10 @@ class Rechecking:
         self._stores = stores
         self._copies = copies
         self._holder = holder
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._stopping = threading.Event()
+        #: For the projects in turn, and for stores.
+        self._workers = Workers("rechecking", 1, _REMEMBERED)
+        self._stopping = self._workers.stopping
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         #: Images whose work waits or is under way, and when it ended for others.
         self._images: set[str] = set()
         self._done: dict[str, float] = {}
@@ -48,10 +49,16 @@ class Rechecking:
     def image(self, image: Image) -> None:
         """Soon, unless this waits, or was done just now."""
         with self._lock:
-            if image.id in self._images or len(self._images) >= _REMEMBERED or not self._has_rested(image.id):
+            if (
+                image.id in self._images
+                or len(self._images) >= _REMEMBERED - _FOR_STORES
+                or not self._has_rested(image.id)
+            ):
                 return
             self._images.add(image.id)
-        self._begin(lambda: self._recheck_image(image.id))
+        if not self._begin(lambda: self._recheck_image(image.id), image.owner):
+            with self._lock:
+                self._images.discard(image.id)
 
     def store(self, store_id: str) -> None:
         """All damaged copies in it, soon, in one of the processes that see that it is back."""
@@ -59,10 +66,12 @@ class Rechecking:
             if store_id in self._waiting:
                 return
             self._waiting.add(store_id)
-        self._begin(lambda: self._recheck_store(store_id))
+        if not self._begin(lambda: self._recheck_store(store_id), None):
+            with self._lock:
+                self._waiting.discard(store_id)
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._workers.stop()
 
     # -- inside ------------------------------------------------------------------------------------
     def _has_rested(self, image_id: str) -> bool:
@@ -73,24 +82,25 @@ class Rechecking:
                 return False
         return now - self._done.get(image_id, -REST) >= REST
 
-    def _begin(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="rechecking", daemon=True)
-                self._thread.start()
+    def _begin(self, work: Callable[[], None], project: str | None) -> bool:
+        """False: too much waits already."""
+        try:
+            self._workers.submit(lambda: self._run(work), project)
+        except errors.ServerBusy:
+            return False
+        return True
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            work = self._work.get()
-            try:
-                work()
-            except errors.JobStopped:
-                return
-            except errors.GlanceError as exc:
-                LOG.warning("damaged copies can't be read anew now: %s", exc)
-            except Exception:
-                LOG.exception("damaged copies could not be read anew")
+    def _run(self, work: Callable[[], None]) -> None:
+        if self._stopping.is_set():
+            return
+        try:
+            work()
+        except errors.JobStopped:
+            return
+        except errors.GlanceError as exc:
+            LOG.warning("damaged copies can't be read anew now: %s", exc)
+        except Exception:
+            LOG.exception("damaged copies could not be read anew")
 
     def _recheck_image(self, image_id: str) -> None:
         try:
