@@ -1,4 +1,4 @@
-"""The image: its fields, its state table, and the transitions that keep it consistent.
+"""The image: its fields, and the transitions that keep it consistent.
 
 Values are frozen; a transition returns the next image. What a transition does not allow raises; nothing here
 talks to a database or a store.
@@ -10,24 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from glancecore.domain import errors
+from glancecore.domain.location import Attachment, Location, LocationStatus
 from glancecore.domain.staged import Digests, ImportCheckpoint, Importing, Staged
+from glancecore.domain.status import HIDDEN, NEXT, RECEIVING, Status
 
-
-class Status(StrEnum):
-    QUEUED = "queued"
-    SAVING = "saving"
-    UPLOADING = "uploading"
-    IMPORTING = "importing"
-    ACTIVE = "active"
-    DEACTIVATED = "deactivated"
-    PENDING_DELETE = "pending_delete"
-    #: Bytes are being removed; hidden from everybody. Goes on to deleted, or back when the backend says "in use".
-    DELETING = "deleting"
-    DELETED = "deleted"
-    KILLED = "killed"
+__all__ = [
+    "HIDDEN",
+    "NEXT",
+    "RECEIVING",
+    "Attachment",
+    "Image",
+    "Location",
+    "LocationStatus",
+    "Status",
+    "Visibility",
+]
 
 
 class Visibility(StrEnum):
@@ -35,67 +34,6 @@ class Visibility(StrEnum):
     PRIVATE = "private"
     SHARED = "shared"
     COMMUNITY = "community"
-
-
-S = Status
-#: Which status may follow which. DELETING may return to what it came from.
-NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
-    {
-        S.QUEUED: frozenset({S.SAVING, S.UPLOADING, S.IMPORTING, S.ACTIVE, S.DELETING}),
-        S.SAVING: frozenset({S.ACTIVE, S.QUEUED, S.KILLED, S.DELETING}),
-        S.UPLOADING: frozenset({S.IMPORTING, S.QUEUED, S.UPLOADING, S.DELETING}),
-        S.IMPORTING: frozenset({S.ACTIVE, S.QUEUED, S.UPLOADING, S.DELETING}),
-        S.ACTIVE: frozenset({S.DEACTIVATED, S.PENDING_DELETE, S.DELETING}),
-        S.DEACTIVATED: frozenset({S.ACTIVE, S.PENDING_DELETE, S.DELETING}),
-        S.PENDING_DELETE: frozenset({S.ACTIVE, S.DEACTIVATED, S.DELETING}),
-        S.KILLED: frozenset({S.DELETING}),
-        S.DELETING: frozenset({S.DELETED, S.QUEUED, S.UPLOADING, S.ACTIVE, S.DEACTIVATED, S.PENDING_DELETE, S.KILLED}),
-        S.DELETED: frozenset(),
-    }
-)
-#: Never listed, and unknown by id.
-HIDDEN = frozenset({S.KILLED, S.DELETED, S.DELETING, S.PENDING_DELETE})
-#: While a user's data comes.
-RECEIVING = frozenset({S.SAVING, S.UPLOADING})
-
-
-class LocationStatus(StrEnum):
-    ACTIVE = "active"
-    #: Marked: its bytes are going, nobody reads it any more.
-    DELETING = "deleting"
-    #: An auditor found its bytes damaged: not served while another copy is good.
-    DAMAGED = "damaged"
-    #: Of an image that is pending_delete: its bytes stay until the time for undoing it is over.
-    PENDING_DELETE = "pending_delete"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own.
-    ``damaged``: what its status was before it was marked to be removed."""
-
-    url: str = field(repr=False)
-    store: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    status: LocationStatus = LocationStatus.ACTIVE
-    damaged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
-
-    ``checksum`` and the hash are what the caller expects, or None. ``formats``: disk_format and container_format that
-    its beginning was inspected as, or None. ``unproved``: nobody has read the data to see whether it has that hash."""
-
-    location: Location
-    size: int
-    virtual_size: int | None = None
-    checksum: str | None = None
-    hash_algo: str | None = None
-    hash_value: str | None = None
-    formats: tuple[str | None, ...] | None = None
-    unproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +123,7 @@ class Image:
         return replace(self.to(Status.SAVING), attempt=self.attempt + 1, last_error=None)
 
     def finish_upload(self, digests: Digests, locations: tuple[Location, ...]) -> Image:
-        return replace(
-            self.to(Status.ACTIVE),
-            size=digests.size,
-            virtual_size=digests.virtual_size,
-            checksum=digests.checksum,
-            hash_algo=digests.hash_algo,
-            hash_value=digests.hash_value,
-            locations=locations,
-            last_error=None,
-        )
+        return replace(self._with_digests(digests).to(Status.ACTIVE), locations=locations, last_error=None)
 
     def give_up(self, stable: Status, last_error: str | None) -> Image:
         """Back to ``stable`` as if the operation had not begun; ``last_error`` tells the user why."""
@@ -211,6 +140,16 @@ class Image:
                 staged=None,
             )
         return back
+
+    def _with_digests(self, found: Digests | Attachment) -> Image:
+        return replace(
+            self,
+            size=found.size,
+            virtual_size=found.virtual_size,
+            checksum=found.checksum,
+            hash_algo=found.hash_algo,
+            hash_value=found.hash_value,
+        )
 
     # -- imports -----------------------------------------------------------------------------------
     def begin_stage(self) -> Image:
@@ -231,16 +170,10 @@ class Image:
                 f"image {self.id}: its data is not copied before it was read and found to have the hash that it is said"
                 " to have"
             )
-        begun = (
-            self
-            if self.status in (Status.ACTIVE, Status.DEACTIVATED)
-            else replace(self.to(Status.IMPORTING), last_error=None)
-        )
-        begun = replace(
-            begun,
-            attempt=self.attempt + 1,
-            importing=Importing(task, stores, formats=(self.disk_format, self.container_format)),
-        )
+        marks = Importing(task, stores, formats=(self.disk_format, self.container_format))
+        begun = replace(self, attempt=self.attempt + 1, importing=marks)
+        if self.status not in (Status.ACTIVE, Status.DEACTIVATED):
+            begun = replace(begun.to(Status.IMPORTING), last_error=None)
         if kept is not None:
             begun = begun.with_staged(kept)
         worked = begun.staged.worked if begun.staged is not None else None
@@ -257,12 +190,8 @@ class Image:
             return self
         names = [name for name, _ in self.importing.properties] if self.importing is not None else []
         given = tuple((name, self.properties[name]) for name in names if name in self.properties)
-        return replace(
-            self,
-            staged=replace(
-                self.staged, worked=ImportCheckpoint(steps, (self.disk_format, self.container_format), given)
-            ),
-        )
+        worked = ImportCheckpoint(steps, (self.disk_format, self.container_format), given)
+        return replace(self, staged=replace(self.staged, worked=worked))
 
     def with_staged(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""
@@ -338,20 +267,12 @@ class Image:
             if expected is not None and known is not None and expected != known:
                 raise errors.Conflict(f"validation_data: the image's {name} is {known}, not {expected}")
         places = len(self.locations) if at is None else at
-        copied = replace(self, locations=(*self.locations[:places], data.location, *self.locations[places:]))
+        locations = (*self.locations[:places], data.location, *self.locations[places:])
         if self.status is Status.ACTIVE:
-            return copied
+            return replace(self, locations=locations)
         self.require_formats()
-        return replace(
-            copied.to(to),
-            unproved=data.unproved,
-            size=data.size,
-            virtual_size=data.virtual_size,
-            checksum=data.checksum,
-            hash_algo=data.hash_algo,
-            hash_value=data.hash_value,
-            last_error=None,
-        )
+        known = self._with_digests(data).to(to)
+        return replace(known, locations=locations, unproved=data.unproved, last_error=None)
 
     def drop(self, url: str, *, deactivated: bool = False) -> Image:
         """One copy is marked: nobody reads it any more. ``deactivated``: also of a deactivated image. Raises
@@ -359,17 +280,7 @@ class Image:
         self.require(Status.ACTIVE, *([Status.DEACTIVATED] if deactivated else []))
         if not any(x.url != url for x in self.good_locations):
             raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
-        return replace(
-            self,
-            locations=tuple(
-                (
-                    replace(x, status=LocationStatus.DELETING, damaged=x.status is LocationStatus.DAMAGED)
-                    if x.url == url
-                    else x
-                )
-                for x in self.locations
-            ),
-        )
+        return replace(self, locations=tuple(x.drop() if x.url == url else x for x in self.locations))
 
     def dropped(self) -> Image:
         """Without the marked copies: their bytes are gone."""
@@ -377,21 +288,14 @@ class Image:
 
     def undo_drop(self) -> Image:
         """The marked copies could not be removed: they are as good, or as bad, as before."""
-        return replace(
-            self,
-            locations=tuple(
-                (
-                    replace(x, status=LocationStatus.DAMAGED if x.damaged else LocationStatus.ACTIVE, damaged=False)
-                    if x.status is LocationStatus.DELETING
-                    else x
-                )
-                for x in self.locations
-            ),
-        )
+        return replace(self, locations=tuple(x.undo_drop() for x in self.locations))
 
-    def begin_delete(self) -> Image:
+    def _require_unprotected(self) -> None:
         if self.protected:
             raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
+
+    def begin_delete(self) -> Image:
+        self._require_unprotected()
         return replace(self.to(Status.DELETING), locations=self._turned(LocationStatus.ACTIVE, LocationStatus.DELETING))
 
     def undo_delete(self, stable: Status) -> Image:
@@ -401,8 +305,7 @@ class Image:
 
     def postpone_delete(self) -> Image:
         """Deleted for everybody, but its data stays for a while. Raises ProtectedImage, WrongStatus."""
-        if self.protected:
-            raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
+        self._require_unprotected()
         return replace(
             self.to(Status.PENDING_DELETE),
             status_before_delete=self.status,
@@ -439,15 +342,7 @@ class Image:
 
     def proved(self, digests: Digests) -> Image:
         """All of its data was read, and is what it is said to be."""
-        found = replace(
-            self,
-            size=digests.size,
-            checksum=digests.checksum,
-            hash_algo=digests.hash_algo,
-            hash_value=digests.hash_value,
-            virtual_size=digests.virtual_size,
-            unproved=False,
-        )
+        found = replace(self._with_digests(digests), unproved=False)
         return found.to(Status.ACTIVE) if self.status is Status.IMPORTING else found
 
     def found_bad(self, last_error: str) -> Image:
