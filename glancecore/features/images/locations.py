@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from glancecore.domain import errors, fields, patch
 from glancecore.domain.context import Context
@@ -17,36 +14,18 @@ from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.features.images.location_hashing import LocationHashing
-from glancecore.kernel.lookups import Check, Lookups
+from glancecore.features.images.location_lookup import LocationLookup, NamedLocation, named_again
+from glancecore.kernel.lookups import Lookups
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.blobs import Blobs
-from glancecore.kernel.transfer.inspection import InspectionRules, Inspector
-from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.inspection import InspectionRules
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
-from glancecore.ports.store import Cap
 from glancecore.ports.task_repository import TaskAdded
 from glancecore.sdk.checkpoints import checkpoint
-
-LOG = logging.getLogger(__name__)
-#: URLs that a caller may never name: they lead into the service's own machine, or to credentials of its configuration.
-REFUSED_SCHEMES = frozenset({"file", "filesystem", "swift+config"})
-#: Bytes that are read of data at a location before it is taken: enough to tell its format.
-HEAD = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class NamedLocation:
-    """A location as a caller gives it. ``checksum`` (md5) and the hash are what its data must have, lower-case hex."""
-
-    url: str = field(repr=False)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    checksum: str | None = None
-    hash_algo: str | None = None
-    hash_value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +78,11 @@ class Locations:
         self._quota = quota
         self._stores = stores
         self._blobs = Blobs(repository, stores)
+        self._lookup = LocationLookup(
+            stores, self._blobs, lookups, hashing=settings.hashing, inspection=settings.inspection
+        )
         self._leases = operations.leases
         self._hashing = hashing
-        self._lookups = lookups
         self._settings = settings
         self._writer = operations.writer
         self.when_read: Callable[[Image], None] = lambda _: None  # told each image whose locations were read
@@ -126,8 +107,8 @@ class Locations:
         image.require(Status.QUEUED)
         image.require_formats()
         wanted = read()
-        (data,) = self._look_up(ctx, [(image, wanted, self._readers(ctx, wanted))])
-        if data.hash_algo is None and self._hashes(data.location):
+        (data,) = self._lookup.find(ctx, [(image, wanted, self._lookup.readers(ctx, wanted))])
+        if data.hash_algo is None and self._lookup.hashes(data.location):
             data = replace(data, hash_algo=self._settings.algorithm)  # so that clients see which hash is on its way
         saved = self._writer.image(image, image.attach(data, to=Status.IMPORTING if data.unproved else Status.ACTIVE))
         with self.effects(image, saved.after) as effects:
@@ -194,7 +175,7 @@ class Locations:
         if image.virtual_size is not None or image.size is None or not image.good_locations:
             return image.virtual_size
         location = self._stores.by_preference(image.good_locations)[0]
-        found = self._look_at(self._stores.holding(location), location.url, image.size, image, lambda: None)
+        found = self._lookup.look_at(self._stores.holding(location), location.url, image.size, image, lambda: None)
         if found is not None and not dry_run:
             self._writer.save(self._writer.image(image, replace(image, virtual_size=found)))
         return found
@@ -234,10 +215,10 @@ class Locations:
             elif operation in ours:  # what is known is sent back as it was read, or refused as a duplicate later
                 new += [(typed, x) for x in _named([operation]) if x.url not in known]
         self._check_number(len(known) + len(new))
-        found = iter(self._look_up(ctx, [(of, x, self._readers(ctx, x)) for of, x in new]))
+        found = iter(self._lookup.find(ctx, [(of, x, self._lookup.readers(ctx, x)) for of, x in new]))
 
         def attachment(wanted: NamedLocation) -> Attachment:
-            return _again(image, known[wanted.url], wanted) if wanted.url in known else next(found)
+            return named_again(image, known[wanted.url], wanted) if wanted.url in known else next(found)
 
         return [
             replace(x, value=_each(x.value, attachment))
@@ -267,7 +248,7 @@ class Locations:
                 lambda: self.finish_drop(lease),
                 lambda: self._leases.forget(lease),
             )
-        if before.status is Status.QUEUED and any(map(self._hashes, after.locations)):
+        if before.status is Status.QUEUED and any(map(self._lookup.hashes, after.locations)):
             lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
             return Effects(
                 [*changes, self._leases.taken(lease)],
@@ -313,99 +294,13 @@ class Locations:
         if not (operation.op is patch.Op.REPLACE and image.live_locations):
             image.require(Status.QUEUED, Status.ACTIVE)
         for wanted in _named([operation]):
-            if (
-                wanted.hash_algo is not None and wanted.hash_algo != self._settings.algorithm
-            ):  # all images have the same
-                raise errors.Conflict(
-                    f"validation_data: os_hash_algo must be {self._settings.algorithm}, not {wanted.hash_algo}"
-                )
+            ours = self._settings.algorithm  # all images have the same
+            if wanted.hash_algo not in (None, ours):
+                raise errors.Conflict(f"validation_data: os_hash_algo must be {ours}, not {wanted.hash_algo}")
 
     def _check_number(self, count: int) -> None:
         if self._settings.limit is not None and count > self._settings.limit:
             raise errors.LimitExceeded(f"{count} locations; image_location_quota allows {self._settings.limit}")
-
-    def _readers(self, ctx: Context, wanted: NamedLocation) -> Sequence[StoreFacade]:
-        """The stores that read such URLs, of those that the caller may name data in; nobody is asked. Raises
-        BadLocation, UnknownStore, Forbidden."""
-        scheme = _scheme(wanted.url)
-        if scheme in REFUSED_SCHEMES:
-            raise errors.BadLocation(f"url: {scheme}:// locations are made by the service only")
-        named = wanted.metadata.get("store")
-        readers = [x for x in ([self._stores.get(named)] if named else self._stores) if scheme in x.schemes]
-        if not readers:
-            raise errors.BadLocation(
-                f"url: no store here reads {scheme or 'such'} locations"
-                if not named
-                else f"url: store {named} reads no {scheme or 'such'} locations"
-            )
-        allowed = readers if "service" in ctx.roles else [x for x in readers if x.offers(Cap.EXTERNAL)]
-        if not allowed:
-            raise errors.Forbidden(
-                "only a service may add a location in a store of the cloud; yours must be on a web server"
-            )
-        return allowed
-
-    def _look_up(
-        self, ctx: Context, wanted: Sequence[tuple[Image, NamedLocation, Sequence[StoreFacade]]]
-    ) -> Sequence[Attachment]:
-        """Ask the stores, for all of them within one time limit. Raises BadLocation, BadContent, Conflict (another
-        image's bytes), ServerBusy (too many at once)."""
-        if not wanted:
-            return ()
-        return self._lookups.run(
-            lambda check: [self._find(image, location, readers, check) for image, location, readers in wanted],
-            ctx.project,
-            outside=any(x.offers(Cap.EXTERNAL) for _, _, readers in wanted for x in readers),
-        )
-
-    def _find(self, image: Image, wanted: NamedLocation, readers: Sequence[StoreFacade], check: Check) -> Attachment:
-        failure: errors.StoreError | None = None
-        for store in readers:
-            check()
-            try:
-                url = store.canonical(wanted.url)
-                known = next((x for x in image.live_locations if (x.store, x.url) == (store.id, url)), None)
-                if known is not None:
-                    return _again(image, known, wanted)
-                if store.draining:
-                    raise errors.Conflict(f"url: it leads to store {store.id}, which is draining: it takes no new data")
-                self._blobs.check_free(image, store, url)
-                size = store.size(url)
-                virtual_size = self._look_at(store, url, size, image, check)
-            except errors.StoreError as exc:
-                failure = exc
-                continue
-            location = Location(url, store.id, {**wanted.metadata, "store": store.id})
-            return Attachment(
-                location,
-                size,
-                virtual_size,
-                wanted.checksum,
-                wanted.hash_algo,
-                wanted.hash_value,
-                (image.disk_format, image.container_format),
-                unproved=wanted.hash_value is not None and self._hashes(location),
-            )
-        raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
-
-    def _hashes(self, location: Location) -> bool:
-        """Whether its data is read and hashed before or after it is used: always when others may change it."""
-        return self._settings.hashing or not self._stores.vouch(location)
-
-    def _look_at(self, store: StoreFacade, url: str, size: int, image: Image, check: Check) -> int | None:
-        """Inspect the beginning; the whole is inspected when it is hashed."""
-        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
-        if size:
-            with contextlib.closing(store.open(url, 0, min(size, HEAD))) as pieces:
-                for piece in pieces:
-                    check()
-                    inspector.update(piece)
-        if size <= HEAD:
-            return inspector.finish()
-        if inspector.wants_end:
-            with contextlib.closing(store.open(url, size - 512, 512)) as end:
-                return inspector.ends(size, b"".join(end))
-        return inspector.so_far() or (size if image.disk_format in ("raw", "iso") else None)
 
     def _task(self, ctx: Context, image: Image, data: Attachment) -> Task:
         """What the image's tasks tell of it. Only a web server's URL is shown: others are for services and
@@ -451,15 +346,3 @@ def _each(value: object, attachment: Callable[[NamedLocation], Attachment]) -> o
     if isinstance(value, list):
         return [attachment(x) for x in value]
     return attachment(value) if isinstance(value, NamedLocation) else value
-
-
-def _again(image: Image, known: Location, wanted: NamedLocation) -> Attachment:
-    """A location that the image has; what is said of it may change."""
-    return Attachment(replace(known, metadata={**wanted.metadata, "store": known.store}), image.size or 0)
-
-
-def _scheme(url: str) -> str:
-    try:
-        return urlsplit(url).scheme
-    except ValueError:
-        return ""

@@ -10,7 +10,8 @@ from flask import Request, Response
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.features.images import location_schemas as schemas
-from glancecore.features.images.locations import Locations, NamedLocation
+from glancecore.features.images.location_lookup import NamedLocation
+from glancecore.features.images.locations import Locations
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty, json_response
 
