@@ -248,7 +248,7 @@ def test_the_quotas_of_plain_staging(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     with pytest.raises(errors.QuotaExceeded):
         cloud.begun(10_000_001, stage=True)
     session = cloud.append(cloud.begun(stage=True), 0, DATA[:2_000_000])
-    quota = cloud.uploads()._quota
+    quota = cloud.uploads()._allowance._quota
     limits = quota.limits
     monkeypatch.setattr(quota, "limits", lambda owner: replace(limits(owner), staged_bytes=2_999_999))
     with pytest.raises(errors.QuotaExceeded, match="image_stage_total"):

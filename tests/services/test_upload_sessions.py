@@ -525,9 +525,7 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
 def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece at the other node; some end well, some are given up. What is reserved is exact in the end."""
     for node in cloud.nodes:
-        monkeypatch.setattr(
-            cloud.uploads(cloud.nodes.index(node)), "_limits", replace(cloud.uploads()._limits, per_project=None)
-        )
+        monkeypatch.setattr(cloud.uploads(cloud.nodes.index(node))._allowance, "_most", None)
     sessions = [cloud.begun(30_000) for _ in range(24)]
     raised: list[BaseException] = []
 

@@ -16,15 +16,14 @@ from datetime import datetime
 from glancecore.domain import errors
 from glancecore.domain.context import Initiator
 from glancecore.domain.image import Image
-from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import MOST_PARTIALS, SessionState, UploadSession
+from glancecore.features.uploads.allowance import UploadAllowance
 from glancecore.features.uploads.finishing import UploadFinishing
 from glancecore.features.uploads.parts import UploadParts
 from glancecore.features.uploads.records import UploadRecords, changed, removed
 from glancecore.features.uploads.turns import Turn, UploadTurns
 from glancecore.kernel.retrying import on_concurrent_change
-from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, WithinLimits
+from glancecore.ports.repository import Change
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds until the reaper looks at a joint session on which a request has failed.
@@ -41,14 +40,14 @@ class Joining:
         records: UploadRecords,
         parts: UploadParts,
         finishing: UploadFinishing,
-        quota: Quota,
+        allowance: UploadAllowance,
         until: Callable[[], datetime],
     ) -> None:
         self._turns = turns
         self._records = records
         self._parts = parts
         self._finishing = finishing
-        self._quota = quota
+        self._allowance = allowance
         self._until = until
 
     # -- partial sessions --------------------------------------------------------------------------
@@ -88,8 +87,7 @@ class Joining:
                 " not needed"
             )
         partial = self.partial(joint, length, note, initiator)
-        limit = self._quota.limits(image.owner).bytes
-        within = [] if limit is None else [WithinLimits(image.owner, Limits(bytes=limit))]
+        within = self._allowance.of_bytes(image.owner)
         after = replace(joint, length=together, expires_at=partial.expires_at)
         checkpoint("join.before_partial")
         try:

@@ -23,6 +23,8 @@ from glancecore.ports.repository import ImageRepository
 LOG = logging.getLogger(__name__)
 #: Seconds between two looks for sessions that nobody asks about any more.
 _SWEEP = 10.0
+#: Sessions of one image that have ended and are still told of.
+_MOST_ENDED = 20
 _EXPIRED = "the upload was not gone on with in time; begin a new one"
 
 
@@ -97,6 +99,13 @@ class UploadUpkeep:
                     session.image_id,
                     exc,
                 )
+
+    def forget_oldest(self, image_id: str) -> None:
+        """Of the image's sessions that have ended: who begins again and again leaves no more than some."""
+        ended = sorted((x for x in self._records.of_image(image_id) if x.cleaned), key=lambda x: x.expires_at)
+        for session in ended[: max(0, len(ended) - _MOST_ENDED + 1)]:
+            with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
+                self._images.commit(removed(session))
 
     def _swept_out(self, session: UploadSession) -> None:
         if session.state is SessionState.DONE and not session.cleaned:

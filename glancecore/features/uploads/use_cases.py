@@ -19,8 +19,8 @@ from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.image import RECEIVING, Image, Status
-from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
+from glancecore.features.uploads.allowance import UploadAllowance
 from glancecore.features.uploads.finishing import UploadFinishing
 from glancecore.features.uploads.joining import Joining
 from glancecore.features.uploads.limits import UploadLimits
@@ -28,18 +28,16 @@ from glancecore.features.uploads.receiving import Receiving
 from glancecore.features.uploads.records import UploadRecords, added, removed
 from glancecore.features.uploads.turns import Turn, UploadTurns
 from glancecore.features.uploads.upkeep import UploadUpkeep
-from glancecore.kernel.operations import Operations, Reservation
+from glancecore.kernel.operations import Operations
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, ImageRepository, WithinLimits
+from glancecore.ports.repository import ImageRepository, WithinLimits
 from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 #: Seconds for which a request begins again when others come between, and those before each time.
 _BUSY_TIMEOUT, _PAUSE = 10.0, 0.05
-#: Sessions of one image that have ended and are still told of.
-_MOST_ENDED = 20
 
 
 class UploadSessions:
@@ -56,14 +54,14 @@ class UploadSessions:
         self._operations = operations
         self._images: ImageRepository = operations.repository
         self._policy = authorizer
-        self._quota = quota
+        self._allowance = UploadAllowance(quota, records, limits.per_project)
         self._records = records
         self._parts = receiving.parts
         self._receiving = receiving
         self._finishing = finishing
         self._limits = limits
         self._turns = UploadTurns(self._images, records, operations.leases)
-        self._joining = Joining(self._turns, records, receiving.parts, finishing, quota, self._until)
+        self._joining = Joining(self._turns, records, receiving.parts, finishing, self._allowance, self._until)
         #: What looks after sessions beside requests.
         self.upkeep = UploadUpkeep(operations, records, receiving.parts, self._turns, self._joining, finishing)
 
@@ -95,19 +93,17 @@ class UploadSessions:
             found = self._joining.begun(image, length or 0, note, ctx.initiator, self._limits.cap)
             if found is not None:
                 return found
-            seen, image = (
-                image,
-                self._images.get(image_id, ctx.viewer),
-            )  # a joint session may have ended, or begun, just now
+            # a joint session may have ended, or begun, just now
+            seen, image = image, self._images.get(image_id, ctx.viewer)
             if image.status is Status.SAVING and image.version != seen.version:
                 return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
         image.require(Status.QUEUED)
         image.require_formats()
-        self._forget_oldest(image_id)
+        self.upkeep.forget_oldest(image_id)
         target = aim.target(store, length)
         begun = aim.begun(image, ctx.token)
-        self._check_number(image.owner, 1)
-        limits = self._quota.limits(image.owner)
+        self._allowance.check_number(image.owner, 1)
+        within = self._allowance.at_beginning(image.owner)
         session = UploadSession(
             secrets.token_urlsafe(32),
             image_id,
@@ -125,14 +121,13 @@ class UploadSessions:
         )
         told = self._joining.partial(session, length or 0, note, ctx.initiator) if partial else session
         saved = self._operations.writer.image(image, begun)
-        within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         checkpoint("session.before_begin")
         try:
             self._operations.writer.save(
                 saved,
                 self._turns.first(session, length or 0),
                 *map(added, {session.id: session, told.id: told}.values()),
-                *([] if within == Limits() else [WithinLimits(image.owner, within)]),
+                *within,
                 events=aim.events_begun(saved.after, target),
             )
         except errors.ConcurrentChange as exc:
@@ -141,7 +136,7 @@ class UploadSessions:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         checkpoint("session.after_begin")
         try:
-            self._check_number(image.owner, 0)
+            self._allowance.check_number(image.owner, 0)
         except errors.LimitExceeded:  # another one was begun at the same time
             with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost, errors.Gone):
                 self._end(self._turns.take(session, session))
@@ -159,11 +154,9 @@ class UploadSessions:
     ) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         joined = self._joining.join(self._writable(ctx, image_id), partials, store, note)
-        return (
-            self._nothing_more(ctx, joined, joined.offset, 0)
-            if isinstance(joined, UploadSession)
-            else self._finished(ctx, joined)
-        )
+        if isinstance(joined, UploadSession):
+            return self._nothing_more(ctx, joined, joined.offset, 0)
+        return self._finished(ctx, joined)
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
@@ -194,9 +187,8 @@ class UploadSessions:
             raise errors.Forbidden("a final upload is joined of others, and takes no bytes itself")
 
         def receive(turn: Turn) -> Exception | None:
-            return self._receiving.receive(
-                turn, image, () if size == 0 else pieces, size, digest, self._grown, self._reservation(image, turn)
-            )
+            room = self._allowance.reservation(image.owner, turn)
+            return self._receiving.receive(turn, image, () if size == 0 else pieces, size, digest, self._grown, room)
 
         arrived = self._turns.token(session)
         for _ in _again():
@@ -251,14 +243,6 @@ class UploadSessions:
         self._policy.authorize(ctx, "upload_image", image)
         return image
 
-    def _check_number(self, owner: str | None, more: int) -> None:
-        most = self._limits.per_project
-        if most is not None and self._records.live_of(owner, most + 1) + more > most:
-            raise errors.LimitExceeded(
-                f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait"
-                " for it to expire"
-            )
-
     def _until(self) -> datetime:
         return now() + timedelta(seconds=self._limits.keep_for)
 
@@ -288,13 +272,6 @@ class UploadSessions:
             turn.rest(_PAUSE)
             raise
 
-    def _forget_oldest(self, image_id: str) -> None:
-        """Of the image's sessions that have ended: who begins again and again leaves no more than some."""
-        ended = sorted((x for x in self._records.of_image(image_id) if x.cleaned), key=lambda x: x.expires_at)
-        for session in ended[: max(0, len(ended) - _MOST_ENDED + 1)]:
-            with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
-                self._images.commit(removed(session))
-
     def _asked(self, ctx: Context, image_id: str, session_id: str) -> tuple[UploadSession, Image]:
         """The session and its image, for who may upload to it; to others it looks as if there were none. Raises
         UploadNotFound, UploadGone."""
@@ -309,11 +286,10 @@ class UploadSessions:
 
     def _take(self, image: Image, session: UploadSession, after: UploadSession) -> Turn:
         """Once its length is known, all of it is reserved."""
-        within: list[Change] = []
+        within: list[WithinLimits] = []
         reserved = None
         if after.length is not None and session.length is None:
-            reserved, limits = after.length, self._quota.limits(image.owner)
-            within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
+            reserved, within = after.length, self._allowance.of_bytes(image.owner)
         if session.partial:  # no lease keeps it while its bytes come
             after = replace(after, expires_at=self._until())
         return self._turns.take(session, after, *within, reserved=reserved)
@@ -327,9 +303,8 @@ class UploadSessions:
             failure = receive(turn)
             if last and failure is None:
                 turn.save(self._grown(turn.session.of_length(turn.session.offset)))
-            elif (
-                turn.session.complete and turn.session.state is SessionState.OPEN
-            ):  # nothing has come, for nothing was missing
+            elif turn.session.complete and turn.session.state is SessionState.OPEN:
+                # nothing has come, for nothing was missing
                 turn.save(self._grown(turn.session))
         except errors.BadContent as exc:
             if not isinstance(exc, errors.HashMismatch):
@@ -358,18 +333,6 @@ class UploadSessions:
         """It is kept from now on for as long as from its beginning; with its last byte it is all there."""
         return replace(
             session.finishing() if session.complete and not session.partial else session, expires_at=self._until()
-        )
-
-    def _reservation(self, image: Image, turn: Turn) -> Reservation | None:
-        """How room is reserved for data whose length is not known; None when there is no limit, or all is reserved."""
-        if turn.session.length is not None:
-            return None
-        limit = self._quota.limits(image.owner).bytes
-        if limit is None:
-            return None
-        return Reservation(
-            lambda: turn.lease.reserved,
-            lambda size: turn.save(turn.session, WithinLimits(image.owner, Limits(bytes=limit)), reserved=size),
         )
 
     def _finished(self, ctx: Context, turn: Turn) -> UploadSession:
