@@ -14,6 +14,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
+from glancecore.kernel.transfer.refusals import Refusals
 from glancecore.kernel.transfer.store_settings import DirectDownload, StoreSettings
 from glancecore.kernel.transfer.streams import MeteredSource, part
 from glancecore.ports.store import Cap, Store, StoredBlob, StoredPart
@@ -23,8 +24,6 @@ from glancecore.sdk.tracing import Span
 LOG = logging.getLogger(__name__)
 #: They yield from inside: what begins meanwhile is somebody else's.
 _STREAMS = frozenset({"read", "list"})
-#: Seconds that a store which was full is not tried again, where another one may take the data.
-_FULL_FOR = 60.0
 
 
 class _Held:
@@ -59,9 +58,7 @@ class StoreFacade:
         self._missing = missing
         self._drains = drains
         self._has_room = True
-        #: When the last data was refused, if it was; and whether for want of room.
-        self._refused_at: float | None = None
-        self._refused_full = False
+        self._refusals = Refusals(LOG, settings.id)
         self.unavailable_because = settings.unavailable_because
         self._outage = Outage(LOG, f"store {settings.id}", known=settings.unavailable_because is not None)
         self._tried = time.monotonic()
@@ -96,11 +93,11 @@ class StoreFacade:
     def takes_data(self) -> bool:
         """Whether new data may come: it is writable, has room as far as it is known, and did not refuse what came
         last."""
-        return self.available and self.writable and self._has_room and self._refused_at is None
+        return self.available and self.writable and self._has_room and not self._refusals.last_was_refused
 
     def full(self, size: int | None) -> bool:
         """Whether it is known to have no room for so many bytes (None: for any). Asked before the bytes come."""
-        if self._refused_at is not None and self._refused_full and time.monotonic() - self._refused_at < _FULL_FOR:
+        if self._refusals.full_lately:
             return True
         try:
             free = self.free()
@@ -135,7 +132,7 @@ class StoreFacade:
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None, *, owner: str | None = None) -> Location:
         """Store the bytes of a project's image; see ``Store.put_for``. The exceptions of ``chunks`` pass unchanged."""
         source = MeteredSource(chunks)
-        with self._wrapped("put", source) as span, self._noting_refusals():
+        with self._wrapped("put", source) as span, self._refusals.noting():
             url = self._writable("put").put_for(owner, key, source, size)
             span.note("glance.store.bytes", source.seen)
         metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
@@ -143,18 +140,18 @@ class StoreFacade:
 
     def adopt(self, key: str, path: Path) -> Location:
         """Take over a local file; see ``Store.adopt``."""
-        with self._wrapped("adopt"), self._noting_refusals():
+        with self._wrapped("adopt"), self._refusals.noting():
             return self.location(self._writable("adopt").adopt(key, path))
 
     def begin_parts(self, key: str, size: int | None, *, owner: str | None) -> str:
         """The data of a project's image comes in parts; see ``Store.begin_parts``."""
-        with self._wrapped("begin_parts"), self._noting_refusals():
+        with self._wrapped("begin_parts"), self._refusals.noting():
             return self._writable("begin_parts").begin_parts(owner, key, size)
 
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> int:
         """One part, and its size; see ``Store.put_part``. The exceptions of ``chunks`` pass unchanged."""
         source = MeteredSource(chunks)
-        with self._wrapped("put_part", source) as span, self._noting_refusals():
+        with self._wrapped("put_part", source) as span, self._refusals.noting():
             driver = self._driver()
             if not self.writable and not self.draining:  # what was begun before it drains goes on
                 self.require_writable("put_part")
@@ -172,7 +169,7 @@ class StoreFacade:
 
     def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Location:
         """See ``Store.complete_parts``."""
-        with self._wrapped("complete_parts"), self._noting_refusals():
+        with self._wrapped("complete_parts"), self._refusals.noting():
             return self.location(self._driver().complete_parts(key, handle, parts))
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
@@ -344,21 +341,6 @@ class StoreFacade:
             )
         if not self.writable:
             raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, operation)
-
-    @contextlib.contextmanager
-    def _noting_refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except (errors.StoreFull, errors.StoreForbidden) as exc:
-            full = isinstance(exc, errors.StoreFull)
-            known = self._refused_at is not None and self._refused_full is full
-            self._refused_at, self._refused_full = time.monotonic(), full
-            metrics.STORE_WRITABLE.labels(self.id).set(0)
-            LOG.log(logging.DEBUG if known else logging.ERROR, "store %s takes no data: %s", self.id, exc)
-            raise
-        if self._refused_at is not None:
-            self._refused_at = None
-            metrics.STORE_WRITABLE.labels(self.id).set(1)
 
     def _reading(self, pieces: Iterator[bytes], held: _Held) -> Generator[bytes, None, None]:
         seen = 0
