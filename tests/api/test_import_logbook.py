@@ -56,7 +56,7 @@ class DyingLogbooks(Logbooks):
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
     monkeypatch.setattr("glancecore.features.imports.flow.logbook.QUIET", timedelta())
-    monkeypatch.setattr("glancecore.features.imports.dispatch.runner._CLOSING", timedelta())
+    monkeypatch.setattr("glancecore.features.imports.dispatch.upkeep._CLOSING", timedelta())
     with built(
         "sqlite",
         {
@@ -77,7 +77,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 def logbooks(request: pytest.FixtureRequest, service: Service) -> DyingLogbooks:
     made = DyingLogbooks(service.database)
     made.saved = request.param == "behind"
-    service.of(ImportsExtension).runner._logbook = made
+    runner = service.of(ImportsExtension).runner
+    runner._logbook = runner._upkeep._logbook = made
     return made
 
 

@@ -5,37 +5,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
-from glancecore.domain.events import task_events
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
 from glancecore.features.imports import failure
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
+from glancecore.features.imports.dispatch.upkeep import ImportUpkeep
 from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.features.imports.run import ImportRun
-from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
-from glancecore.ports.task_repository import TaskChanged
 from glancecore.sdk import log_lines, tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
-#: Time that a runner has to close the book of a task that has ended.
-_CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
 _STOP_TIMEOUT = 5.0
-_GONE = "the image was deleted"
 
 
 def _leave_as_it_is(run: ImportRun) -> None:
@@ -74,6 +67,7 @@ class ImportRunner:
     ) -> None:
         self._services = services
         self._logbook = logbook
+        self._upkeep = ImportUpkeep(services, logbook)
         self._make_flows = make_flows
         self._flows: FlowRunner | None = None
         self._lock = threading.Lock()
@@ -149,7 +143,7 @@ class ImportRunner:
         task_id = task.id
         old = self._lease_of(task)
         if old is None:
-            self._close_if_deleted(task_id, task.image_id or "")
+            self._upkeep.close_if_deleted(task_id, task.image_id or "")
         else:
             lease = replace(
                 old, holder=self._services.leases.holder, token=Lease("", Operation.IMPORT, "", Status.QUEUED).token
@@ -163,7 +157,7 @@ class ImportRunner:
                 self._services.leases.forget(lease)
                 raise
             self._run(task_id, lease)
-        return JobOutcome.ENDED if self._ended(task_id) else JobOutcome.LATER
+        return JobOutcome.ENDED if self._upkeep.ended(task_id) else JobOutcome.LATER
 
     def _lease_of(self, task: Task) -> Lease | None:
         lease = self._services.database.images.lease(task.image_id or "")
@@ -219,7 +213,7 @@ class ImportRunner:
                     self._work(run)
             except errors.LeaseLost:
                 LOG.info("image %s: its import is not ours any more", lease.image_id)
-                self._close_if_deleted(task_id, lease.image_id)
+                self._upkeep.close_if_deleted(task_id, lease.image_id)
             except errors.ImportSuspended:
                 self.hand_over(run.lease if run else lease, run)
             except errors.DatabaseUnavailable as exc:
@@ -302,7 +296,7 @@ class ImportRunner:
         if run.task.error is not None:
             failure.roll_back(run, undo)
         if run.task.finished:
-            self._forget(run.task.id)
+            self._upkeep.forget(run.task.id)
 
     def _sweep(self, image: Image, lease: Lease) -> None:
         """The task has ended; only blobs are left, or an import of a foreign or older writer."""
@@ -326,79 +320,7 @@ class ImportRunner:
 
     # -- nobody's tasks ----------------------------------------------------------------------------
     def tidy(self) -> None:
-        """Tasks whose image is gone end, what nobody will need of failed imports goes, expired tasks vanish, scratch
-        folders of the dead go. Any process may, at any time."""
-        for task in self._services.database.tasks.abandoned():
-            self._close(task)
-        for task in self._services.database.tasks.outlived(datetime.now(UTC)):
-            self._empty(task)
-        self._services.database.tasks.forget(datetime.now(UTC))
-        for task_id in [x for x in list(self._left) if self._ended(x)]:  # others went on with them
+        """See ``ImportUpkeep.tidy``."""
+        self._upkeep.tidy()
+        for task_id in [x for x in list(self._left) if self._upkeep.ended(x)]:  # others went on with them
             self._left.discard(task_id)
-        for book in self._logbook.quiet():
-            if self._ended(book, _CLOSING):
-                self._forget(book)
-        folder = self._services.settings.work_dir
-        if folder.is_dir():
-            for inner in folder.iterdir():
-                image_id, _, token = inner.name.rpartition(".")
-                lease = self._services.database.images.lease(image_id)
-                if lease is None or lease.token != token:
-                    shutil.rmtree(inner, ignore_errors=True)
-
-    def _close_if_deleted(self, task_id: str, image_id: str) -> None:
-        lease = self._services.database.images.lease(image_id)
-        if lease is None or lease.operation != Operation.IMPORT:
-            try:
-                self._close(self._services.database.tasks.get(task_id))
-            except errors.GlanceError as exc:
-                LOG.info("task %s: %s", task_id, exc)
-
-    @on_concurrent_change
-    def _close(self, task: Task) -> None:
-        task = self._services.database.tasks.get(task.id)
-        if not task.finished:
-            ended = task.with_failure(errors.Gone.code, _GONE, task.kept).fail(datetime.now(UTC))
-            ended = replace(ended, version=task.version + 1)
-            self._services.writer.save(
-                TaskChanged(task, ended), events=task_events(task, ended), initiator=task.initiator
-            )
-        self._forget(task.id)
-
-    def _empty(self, task: Task) -> None:
-        """Remove the data that it keeps: nobody can take it any more before the first byte goes."""
-        kept = task.kept
-        if kept is None:
-            return
-        try:
-            let_go = self._replaced(task, task.let_go())
-            checkpoint("kept.let_go")
-            self._services.staged_data.discard(BlobRef(kept.store, kept.key))
-            checkpoint("kept.gone")
-            self._replaced(let_go, let_go.emptied())
-        except errors.ConcurrentChange:
-            LOG.debug("task %s: somebody else has changed it meanwhile", task.id)
-        except errors.StoreError as exc:
-            LOG.warning("task %s: the data that it keeps can't be removed now (%s); trying again", task.id, exc)
-
-    def _replaced(self, task: Task, after: Task) -> Task:
-        if after == task:
-            return task
-        after = replace(after, version=task.version + 1)
-        self._services.database.images.commit(TaskChanged(task, after))
-        return after
-
-    def _forget(self, task_id: str) -> None:
-        """One that can't be removed now is removed by ``tidy``."""
-        try:
-            self._logbook.forget(task_id)
-        except errors.DatabaseUnavailable as exc:
-            LOG.info("task %s: %s", task_id, exc)
-
-    def _ended(self, task_id: str, ago: timedelta = timedelta()) -> bool:
-        """Whether it ended at least so long ago."""
-        try:
-            task = self._services.database.tasks.get(task_id)
-        except errors.TaskNotFound:
-            return True
-        return task.finished and task.updated_at <= datetime.now(UTC) - ago
