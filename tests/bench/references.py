@@ -41,7 +41,15 @@ OWNER, CALLER = "publisher", "bench"
 ASKED = 40
 EXTENSIONS = "families, lifecycle"
 #: The questions that can be asked without them.
-PLAIN = ("show", "list of 20", "list of 1000", "list by property", "list by name")
+PLAIN = (
+    "show",
+    "list of 20",
+    "list of 1000",
+    "list of 20, none of a family",
+    "list of 1000, none of a family",
+    "list by property",
+    "list by name",
+)
 
 
 def make(url: str, count: int) -> dict[str, list[str]]:
@@ -143,6 +151,8 @@ def questions(made: dict[str, list[str]]) -> dict[str, list[str]]:
         "bare name, default stable": [f"/v2/images/{x}" for x in names[1::2]],
         "list of 20": ["/v2/images?limit=20"],
         "list of 1000": ["/v2/images?limit=1000"],
+        "list of 20, none of a family": ["/v2/images?limit=20&sort=created_at:asc"],
+        "list of 1000, none of a family": ["/v2/images?limit=1000&sort=created_at:asc"],
         "list by property": [f"/v2/images?limit=20&colour=c{x}" for x in range(20)],
         "list by name": [f"/v2/images?limit=20&name=image+{x}" for x in range(len(names))],
         "list behind the last that is not left out": [f"/v2/images?limit=20&marker={made[names[-5]][DEPRECATED]}"],

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from glancecore.ports.extension import Collection
@@ -166,8 +167,13 @@ class Family:
 
 def _known(cls: type[Family | Version], record: Record) -> dict[str, Any]:
     """What of a record this release knows: a newer one may run beside it for a while."""
-    names = {x.name for x in fields(cls)}
+    names = _names(cls)
     return {x: y for x, y in record.data.items() if x in names}
+
+
+@cache
+def _names(cls: type[Family | Version]) -> frozenset[str]:
+    return frozenset(x.name for x in fields(cls))
 
 
 def _pair(target: Target) -> list[str]:
