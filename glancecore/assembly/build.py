@@ -10,7 +10,8 @@ from oslo_config import cfg
 
 from glancecore.assembly import extensions
 from glancecore.assembly.core import CORE, list_rules
-from glancecore.assembly.extensions import Extensions, make_extension_kernel
+from glancecore.assembly.extension_kernel import make_extension_kernel
+from glancecore.assembly.extensions import Extensions
 from glancecore.assembly.jobs import make_runners
 from glancecore.assembly.kernel import Grounds, load_database, make_kernel
 from glancecore.assembly.kinds import KINDS

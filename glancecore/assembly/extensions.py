@@ -6,47 +6,29 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
 from glancecore.assembly import loader
 from glancecore.assembly.core import list_rules
+from glancecore.assembly.extension_kernel import ServiceKernel
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
-from glancecore.assembly.overview import ServiceOverview
-from glancecore.assembly.upkeep import ServiceUpkeep
 from glancecore.domain import errors, fields
-from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
-from glancecore.domain.image import Image, Location
+from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
-from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
-from glancecore.features.images.trash import Trash
-from glancecore.features.images.use_cases import Images
-from glancecore.features.uploads.extension import UploadsExtension
-from glancecore.features.uploads.use_cases import UploadSessions
-from glancecore.features.uses.extension import UsesExtension
-from glancecore.features.uses.use_cases import ImageUses
-from glancecore.http.identity import CallerIdentity
-from glancecore.kernel.core import Beside, CoreKernel, Shows
-from glancecore.kernel.operations import Operations
+from glancecore.kernel.core import Beside, Shows
 from glancecore.kernel.subscriptions import Subscriptions
-from glancecore.kernel.transfer.downloads import Download
-from glancecore.kernel.transfer.stores import Stores
-from glancecore.kernel.writer import Writer
-from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Background, Dialect, Extension
 from glancecore.ports.http import Handler, Route, Schema
 from glancecore.ports.periodic import PeriodicJob
-from glancecore.ports.record_repository import RecordRepository
-from glancecore.ports.repository import ImageRepository
 from glancecore.ports.site import Entrance
 from glancecore.ports.tracer import Tracer
 from glancecore.sdk import tracing
@@ -177,72 +159,6 @@ def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:
             f"{OPTION}: an extension has an operation {min(clash)}, as the service itself has; remove that extension"
             " from this option"
         )
-
-
-# -- the kernel ------------------------------------------------------------------------------------
-class KernelData:
-    """See ``glancecore.ports.extension.Data``."""
-
-    def __init__(self, stores: Stores) -> None:
-        self._stores = stores
-
-    def readable(self, image: Image, prefer: Sequence[str] = ()) -> list[Location]:
-        return self._stores.readable(image, prefer)
-
-    def open(self, image: Image, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        if not image.good_locations:
-            raise errors.DataDamaged(f"the data of image {image.id} can't be read: there is no good copy")
-        download = Download(image, self._stores.readable(image), self._stores)
-        return download.open(offset, download.size - offset if length is None else length)
-
-
-@dataclass(slots=True)
-class ServiceKernel:
-    """See ``glancecore.ports.extension.Kernel``."""
-
-    images: Images
-    rows: ImageRepository
-    data: KernelData
-    policy: Authorizer
-    records: RecordRepository
-    writer: Writer
-    operations: Operations
-    uploads: UploadSessions
-    trash: Trash
-    uses: ImageUses
-    identity: CallerIdentity
-    overview: ServiceOverview
-    upkeep: ServiceUpkeep
-    made: dict[str, Extension] = field(default_factory=dict)
-
-    @property
-    def extensions(self) -> Sequence[str]:
-        return list(self.made)
-
-    def clock(self) -> datetime:
-        return now()
-
-    def extension(self, name: str) -> Any:
-        return self.made[name]
-
-
-def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
-    """The service as extensions see it."""
-    return ServiceKernel(
-        core.of(ImagesExtension).use_cases,
-        core.database.images,
-        KernelData(core.stores),
-        core.policy,
-        core.database.records,
-        core.writer,
-        core.operations,
-        core.of(UploadsExtension).use_cases,
-        core.of(ImagesExtension).trash,
-        core.of(UsesExtension).use_cases,
-        identity,
-        ServiceOverview(core),
-        ServiceUpkeep(core),
-    )
 
 
 # -- the extensions --------------------------------------------------------------------------------

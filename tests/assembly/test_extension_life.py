@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from glancecore import conf
-from glancecore.assembly.extensions import Extensions, ServiceKernel
+from glancecore.assembly.extension_kernel import ServiceKernel
+from glancecore.assembly.extensions import Extensions
 from glancecore.assembly.loader import Loader
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
