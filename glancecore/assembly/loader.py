@@ -15,7 +15,6 @@ import importlib.metadata
 import inspect
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from typing import Any, TypeVar
 from oslo_config import cfg
 from stevedore import named
 
+from glancecore.assembly.attempt import Attempt
 from glancecore.assembly.kinds import KINDS, Broken, Kind
 from glancecore.domain.errors import CacheUnavailable, ConfigError, DatabaseUnavailable, PluginBroken, StoreError
 from glancecore.ports.options import Options
@@ -152,7 +152,7 @@ class Loader:
         """``tell`` is told of each plugin whether it is broken: kind, name, and that."""
         self._conf = conf
         self._tell = tell
-        self._starts: dict[str, _Attempt] = {}
+        self._starts: dict[str, Attempt] = {}
         self.broken: dict[tuple[str, str], str] = {}
 
     def one(self, kind: str, **things: Any) -> Any:
@@ -243,7 +243,7 @@ class Loader:
         if before is not None and before.hangs:
             raise PluginBroken(f"{what} is broken: an earlier start has not ended yet")
         LOG.log(logging.INFO if before is None else logging.DEBUG, "starting %s", what)
-        attempt = self._starts[what] = _Attempt(start, late)
+        attempt = self._starts[what] = Attempt(start, late)
         with faults(kind, name):
             if not attempt.ended_within(limit):
                 raise PluginBroken(
@@ -252,48 +252,6 @@ class Loader:
                 )
             result: T = attempt.result()
         return result
-
-
-class _Attempt:
-    """One call in a thread of its own: a call that hangs can't be ended, but it can be left."""
-
-    def __init__(self, call: Callable[[], Any], late: Callable[[Any], None]) -> None:
-        self._call, self._late = call, late
-        self._lock = threading.Lock()
-        self._left = False
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="plugin-start", daemon=True)
-        self._thread.start()
-
-    @property
-    def hangs(self) -> bool:
-        return self._thread.is_alive()
-
-    def ended_within(self, seconds: float) -> bool:
-        self._thread.join(seconds)
-        with self._lock:
-            self._left = self._thread.is_alive() and self._result is None and self._error is None
-        return not self._left
-
-    def result(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
-
-    def _run(self) -> None:
-        try:
-            result, error = (self._call(),), None
-        except BaseException as exc:  # noqa: BLE001 (whoever waits raises it)
-            result, error = None, exc
-        with self._lock:
-            self._result, self._error = result, error
-        if self._left and result is not None:
-            try:
-                self._late(result[0])
-            except Exception:  # whatever a plugin raises
-                LOG.exception("a plugin that started too late could not be closed")
 
 
 # -- what is wrong with a plugin -------------------------------------------------------------------
