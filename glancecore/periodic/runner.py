@@ -17,6 +17,7 @@ from glancecore.kernel.quiet_imports import without_eventlet
 from glancecore.periodic.job_run import JobResult, JobRun, RunOutcome
 from glancecore.periodic.leadership import LEADER
 from glancecore.periodic.machine_lock import MachineLock
+from glancecore.periodic.run_requests import RunRequests
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.sdk import tracing
@@ -66,35 +67,6 @@ class Leader(Protocol):
     def note(self) -> None: ...
 
     def close(self) -> None: ...
-
-
-class RunRequests:
-    """Jobs that somebody wants to be run: once, by a run that begins after the last wish."""
-
-    def __init__(self) -> None:
-        self._changing = threading.Lock()
-        self._names: set[str] = set()
-        self._busy: set[str] = set()
-
-    def add(self, name: str) -> bool:
-        """Whether the caller must see to it; else somebody does already."""
-        with self._changing:
-            self._names.add(name)
-            mine = name not in self._busy
-            self._busy.add(name)
-            return mine
-
-    def begin(self, name: str) -> None:
-        """A run begins that serves all wishes so far."""
-        with self._changing:
-            self._names.discard(name)
-
-    def more(self, name: str) -> bool:
-        """Whether there are wishes since; when not, the next one's caller must see to it."""
-        with self._changing:
-            if name not in self._names:
-                self._busy.discard(name)
-            return name in self._names
 
 
 class PeriodicRunner:
