@@ -11,7 +11,7 @@ from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
@@ -32,8 +32,10 @@ from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 from glancecore.ports.site import Entrance, Identity
 from glancecore.ports.tracer import Tracer
+from glancecore.ports.trash import Trash as Trash  # noqa: PLC0414 - extensions import it from here
 from glancecore.ports.upkeep import StoreUpkeep
 from glancecore.ports.upload_sessions import UploadSessions
+from glancecore.ports.uses import Uses as Uses  # noqa: PLC0414 - extensions import it from here
 
 if TYPE_CHECKING:
     from flask import Response
@@ -187,37 +189,6 @@ class Operations(Protocol):
 
     def resume(self, lease: Lease) -> AbstractContextManager[Held]:
         """The work of a process that has died, held by this one. Raises Gone when the image is no more."""
-
-
-class Trash(Protocol):
-    """Images that were deleted and can be had back, which ``[DEFAULT] delayed_delete`` keeps: nobody is asked."""
-
-    @property
-    def keeps(self) -> timedelta | None:
-        """How long they stay at least; None: what is deleted is gone."""
-
-    def of_project(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
-        """See ``ImageRepository.deleted``; ``updated_at`` is when it was deleted."""
-
-    def get(self, image_id: str) -> Image:
-        """Raises ImageNotFound for any that is not in the trash."""
-
-    def restore(self, image_id: str) -> Image:
-        """It is as it was before. Raises ImageNotFound (also when its bytes are going already)."""
-
-    def purge(self, image_id: str) -> None:
-        """For good, now. Raises ImageNotFound, BlobInUse, StoreError (it stays in the trash)."""
-
-
-class Uses(Protocol):
-    """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent
-    there. Written down with some delay, less than a minute; what a killed process has counted last is lost."""
-
-    def last_of(self, image_ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Aware UTC; of those that were used since counting began. At most 1,000 ids, in one question."""
-
-    def counted_since(self) -> datetime | None:
-        """When counting began in this deployment; None: not yet."""
 
 
 class Kernel(Protocol):
