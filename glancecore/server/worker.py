@@ -27,6 +27,7 @@ from glancecore.sdk.pace import TooSlow
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
+from glancecore.server.poller import Poller
 from glancecore.server.refusal import patience, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
@@ -44,9 +45,7 @@ WAITING_BODIES = 64 << 20
 class Worker(StoppingWorker):
     def init_process(self) -> None:
         self._limits: ServerLimits = self.app.limits
-        self._epoll = select.epoll()
-        #: What is to be done for a file descriptor: of a connection, its ``callback``, once.
-        self._targets: dict[int, Connection | Callable[[], None]] = {}
+        self._poller = Poller()
         self._calls = PollableMethodQueue()
         self._calls.init()
         self._tls: ssl.SSLContext | None = self.app.tls
@@ -80,8 +79,7 @@ class Worker(StoppingWorker):
 
     # -- the loop ----------------------------------------------------------------------------------
     def run(self) -> None:
-        self._epoll.register(self._calls.fileno(), select.EPOLLIN)
-        self._targets[self._calls.fileno()] = lambda: self._calls.run_callbacks(None)
+        self._poller.always(self._calls.fileno(), lambda: self._calls.run_callbacks(None))
         while self.alive:
             self.notify()
             self._accept_when(True)
@@ -108,15 +106,11 @@ class Worker(StoppingWorker):
             listener.close()
 
     def _turn(self) -> None:
-        for number, _ in self._epoll.poll(TICK):
-            target = self._targets.get(number)
+        for target in self._poller.ready(TICK):
             if not isinstance(target, Connection):
-                if target is not None:
-                    target()
-                continue
-            if (
-                target.state is not State.RUNNING
-            ):  # what is told of a descriptor may be of one that was closed since, in the same turn
+                target()
+            # what is told of a descriptor may be of one that was closed since, in the same turn
+            elif target.state is not State.RUNNING:
                 self._call(target, target.callback)
         if time.monotonic() - self._swept >= TICK:
             self._sweep()
@@ -150,11 +144,9 @@ class Worker(StoppingWorker):
         for listener in self.sockets:
             if wanted:
                 listener.setblocking(False)
-                self._targets[listener.fileno()] = partial(self._accept, listener)
-                self._epoll.register(listener.fileno(), select.EPOLLIN)
+                self._poller.always(listener.fileno(), partial(self._accept, listener))
             else:
-                self._epoll.unregister(listener.fileno())
-                del self._targets[listener.fileno()]
+                self._poller.forget(listener.fileno())
         self._accepting = wanted
 
     def _has_room(self) -> bool:
@@ -189,9 +181,8 @@ class Worker(StoppingWorker):
             except OSError:
                 sock.close()
                 continue
-            if (
-                len(self._connections) >= self._limits.connections
-            ):  # only now: the one that gives way may have come just before
+            # only now: the one that gives way may have come just before
+            if len(self._connections) >= self._limits.connections:
                 self._evict()
             self._connections[connection] = None
             self._call(connection, self._readable)
@@ -199,17 +190,11 @@ class Worker(StoppingWorker):
     def _watch(self, connection: Connection, events: int, callback: Callable[[Connection], None]) -> None:
         """``callback`` at the next of ``events``, once."""
         connection.callback = callback
-        number = connection.sock.fileno()
-        if number in self._targets:
-            self._epoll.modify(number, events | select.EPOLLONESHOT)
-        else:
-            self._targets[number] = connection
-            self._epoll.register(number, events | select.EPOLLONESHOT)
+        self._poller.once(connection, events)
 
     def _end(self, connection: Connection) -> None:
         """Of the loop's own connections; a thread's is ended when the thread gives it back."""
-        if self._targets.pop(connection.sock.fileno(), None) is not None:
-            self._epoll.unregister(connection.sock.fileno())
+        self._poller.forget(connection.sock.fileno())
         self._connections.pop(connection, None)
         self._expect(connection, 0)
         self._serving.finish(connection)
