@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from glancecore_store_file import driver, options, timeouts
-from glancecore_store_file.driver import FileStore, Reader
+from glancecore_store_file.driver import FileStore
 from glancecore_store_file.folder import BLOCK, data_runs
+from glancecore_store_file.reader import Reader
 from glancecore_store_file.trouble import store_error
 
 from glancecore.domain import errors
