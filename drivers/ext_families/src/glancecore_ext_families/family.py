@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from glancecore.ports.extension import Collection
@@ -167,13 +166,7 @@ class Family:
 
 def _known(cls: type[Family | Version], record: Record) -> dict[str, Any]:
     """What of a record this release knows: a newer one may run beside it for a while."""
-    names = _names(cls)
-    return {x: y for x, y in record.data.items() if x in names}
-
-
-@cache
-def _names(cls: type[Family | Version]) -> frozenset[str]:
-    return frozenset(x.name for x in fields(cls))
+    return {x: y for x, y in record.data.items() if x in cls.__dataclass_fields__}
 
 
 def _pair(target: Target) -> list[str]:
