@@ -2,7 +2,8 @@
 containers."""
 
 import pytest
-from glancecore_store_swift.driver import SMALL, SwiftStore
+from glancecore_store_swift.driver import SwiftStore
+from glancecore_store_swift.uploads import SMALL
 from oslo_config import cfg
 from swiftclient import ClientException
 

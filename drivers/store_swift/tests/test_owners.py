@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from glancecore_store_swift.driver import SMALL, SwiftStore
+from glancecore_store_swift.driver import SwiftStore
+from glancecore_store_swift.uploads import SMALL
 from swiftclient import ClientException
 
 from glancecore.domain import errors

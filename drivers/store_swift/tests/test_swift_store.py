@@ -13,8 +13,9 @@ from urllib.parse import quote, urlsplit
 import lab
 import pytest
 from glancecore_store_swift import segments
-from glancecore_store_swift.driver import SMALL, SwiftStore
+from glancecore_store_swift.driver import SwiftStore
 from glancecore_store_swift.trouble import store_errors
+from glancecore_store_swift.uploads import SMALL
 from swiftclient import ClientException
 
 from glancecore.domain import errors
@@ -212,7 +213,7 @@ def test_a_segment_on_a_server_that_is_away_is_no_other_size(made, monkeypatch, 
             raise ClientException("text", http_status=400, http_response_content=said)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "_put_manifest", refused)
+        patched.setattr(store._uploads, "put_manifest", refused)
         with pytest.raises(errors.GlanceError) as caught:
             store.complete_parts("image", handle, [StoredPart(0, 4)])
     assert type(caught.value) is kind
@@ -246,9 +247,9 @@ def test_unknown_size_beyond_the_buffer_is_segmented(made, room, container):
 
 def test_segments_grow_so_that_a_manifest_can_name_them(made):
     store = made(swift_store_large_object_chunk_size=200)
-    room = store._room(2 << 40)
+    room = store._uploads.room(2 << 40)
     assert room(1) * 1000 >= 2 << 40
-    unknown = store._room(None)
+    unknown = store._uploads.room(None)
     assert unknown(1) == 200 * MIB
     assert [unknown(number) for number in range(1, 1001)] == sorted(unknown(number) for number in range(1, 1001))
     assert sum(unknown(number) for number in range(1, 1001)) > 700 << 30

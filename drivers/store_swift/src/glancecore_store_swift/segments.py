@@ -39,6 +39,16 @@ def manifest(container: str, sent: Iterable[tuple[str, str | None, int]]) -> str
     return json.dumps([{"path": f"/{container}/{name}", "etag": etag, "size_bytes": size} for name, etag, size in sent])
 
 
+def head_of(place: Place, operation: str) -> Headers | None:
+    """None when it is not there."""
+    try:
+        with place.account.connection(operation) as connection:
+            head: Headers = connection.head_object(place.container, place.key)
+            return head
+    except errors.BlobNotFound:
+        return None
+
+
 def is_static(head: Headers) -> bool:
     return head.get("x-static-large-object", "").lower() == "true"
 
