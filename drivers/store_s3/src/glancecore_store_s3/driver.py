@@ -6,20 +6,21 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, ClassVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, StoredPart, agreed
+from glancecore.ports.store import Cap, PlaceMarker, Store, StoredBlob, StoredPart
 from glancecore.sdk.multipart import UploadPart, exactly, send_in_parts
+from glancecore_store_s3.bucket import Bucket
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.parts import UPLOAD, ObjectParts
 from glancecore_store_s3.reader import read_object
-from glancecore_store_s3.trouble import code_of, status_of, store_errors
+from glancecore_store_s3.trouble import status_of, store_errors
 
 MB = 1 << 20
 #: Images up to this size are kept in memory, the others in files.
@@ -67,57 +68,19 @@ class S3Store(Store):
         clients = Clients(conf)
         self._client = clients.made(endpoint, timeout=conf.s3_store_timeout, retries=conf.s3_store_retries)
         self._parts = ObjectParts(name, self._client, self._bucket, conf.s3_store_thread_pools)
-        self._pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
+        pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
+        self._place = Bucket(name, conf, self._client, pinged)
         self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
 
     # -- the store itself --------------------------------------------------------------------------
     def create(self) -> None:
-        if self.conf.s3_store_create_bucket_on_put:
-            try:
-                self._look()
-            except errors.BlobNotFound:
-                self._make()
+        self._place.create()
 
     def start(self) -> None:
-        try:
-            self._look()
-        except errors.BlobNotFound:
-            if not self.conf.s3_store_create_bucket_on_put:
-                raise errors.ConfigError(
-                    f"[{self.name}] s3_store_bucket = {self._bucket} does not exist: make it, or set "
-                    "s3_store_create_bucket_on_put = true"
-                ) from None
-            away = errors.PlaceMissing(f"store {self.name}: the bucket is gone", self.name, "start")
-            away.add_note(
-                f"[{self.name}] s3_store_bucket: {self._bucket} does not exist: bring it back, or name the right one"
-            )
-            raise away from None
-
-    def _look(self) -> None:
-        """Raises BlobNotFound when the bucket is not there, ConfigError."""
-        try:
-            with store_errors(self.name, "start"):
-                self._client.head_bucket(Bucket=self._bucket)
-        except errors.StoreError as exc:
-            status = status_of(exc.__cause__)
-            if status == HTTPStatus.MOVED_PERMANENTLY:
-                raise errors.ConfigError(
-                    f"[{self.name}] s3_store_region_name = {self.conf.s3_store_region_name or 'us-east-1'}: the bucket"
-                    " is in another region; name that one"
-                ) from None
-            if status == HTTPStatus.BAD_REQUEST:
-                raise errors.ConfigError(
-                    f"[{self.name}] s3_store_bucket, s3_store_region_name or s3_store_bucket_url_format: the service"
-                    f" does not understand a request for bucket {self._bucket}; correct them"
-                ) from None
-            raise
+        self._place.prepare()
 
     def ping(self) -> None:
-        try:
-            with store_errors(self.name, "ping"):
-                self._pinged.head_bucket(Bucket=self._bucket)
-        except errors.BlobNotFound as exc:
-            raise errors.StoreUnavailable(f"store {self.name}: the bucket is gone", self.name, "ping") from exc
+        self._place.ping()
 
     @property
     def place(self) -> str:
@@ -133,37 +96,16 @@ class S3Store(Store):
         }
 
     def close(self) -> None:
-        for each in (self._client, self._pinged, self._signing):
+        self._place.close()
+        for each in (self._client, self._signing):
             each.close()
 
     # -- places ------------------------------------------------------------------------------------
     def markers(self) -> Sequence[PlaceMarker]:
-        return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._marker(self._pinged))]
+        return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._place.marker())]
 
     def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
-        def write() -> None:
-            with suppress(errors.BlobExists), store_errors(self.name, "mark"):
-                self._client.put_object(
-                    Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*"
-                )  # which not every service knows
-
-        found = agreed(lambda: self._marker(self._client), write)
-        if found is None:
-            raise errors.StoreUnavailable(
-                f"the marker of store {self.name} was removed while it was made", self.name, "mark"
-            )
-        return found
-
-    def _marker(self, client: Any) -> bytes | None:
-        try:
-            with (
-                store_errors(self.name, "markers"),
-                closing(client.get_object(Bucket=self._bucket, Key=MARKER)["Body"]) as body,
-            ):
-                content: bytes = body.read(MARKER_SIZE + 1)
-                return content
-        except errors.BlobNotFound:
-            return None
+        return self._place.mark(content)
 
     # -- writing -----------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -355,19 +297,6 @@ class S3Store(Store):
     @property
     def _folder(self) -> str | None:
         return self.conf.s3_store_buffer_dir or None
-
-    def _make(self) -> None:
-        """Several processes may do so at once."""
-        region = self.conf.s3_store_region_name
-        where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region not in {"", "us-east-1"} else {}
-        try:
-            with store_errors(self.name, "start"):
-                self._client.create_bucket(Bucket=self._bucket, **where)
-        except errors.StoreError as exc:
-            if code_of(exc.__cause__) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                raise
-            with store_errors(self.name, "start"):
-                self._client.head_bucket(Bucket=self._bucket)
 
     def _url(self, key: str) -> str:
         return f"s3://{self._host}/{self._bucket}/{key}"
