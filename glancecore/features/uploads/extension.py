@@ -31,7 +31,7 @@ class UploadsExtension(CoreExtension):
             None if kernel.hooks.staged_data is None else ToStage(kernel.hooks.staged_data),
         )
         examinations = Examinations(images.uploads, aims)
-        self._workers = Workers("upload", chosen.workers, waiting=10_000)
+        self._workers = Workers("upload", chosen.workers, waiting=10_000, share=max(1, chosen.workers - 1))
         finishing = UploadFinishing(
             kernel.operations, images.uploads, aims, parts, examinations, kernel.stores, kernel.quota, self._workers
         )

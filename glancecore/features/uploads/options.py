@@ -41,7 +41,13 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
             ),
         ),
         cfg.IntOpt(
-            "workers", default=4, min=1, help="Images that a process makes of the pieces at the same time; others wait."
+            "workers",
+            default=4,
+            min=1,
+            help=(
+                "Images that a process makes of the pieces at the same time; others wait. One project has all but one"
+                " of these places, so that the others' never wait for its last."
+            ),
         ),
     ],
 }
