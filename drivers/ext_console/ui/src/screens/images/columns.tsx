@@ -26,12 +26,12 @@ export interface Column {
 const none = <span class="muted">–</span>;
 
 export const COLUMNS: readonly Column[] = [
-  { id: "name", title: "image.name", sorts: true, width: 13, narrow: true, cell: (x) => <a href={`/console/images/${x.id}`}>{x.name || x.id}</a> },
-  { id: "status", title: "image.status", sorts: true, width: 7.5, narrow: true, cell: (x) => <Status word={x.status} /> },
+  { id: "name", title: "image.name", sorts: true, width: 12, narrow: true, cell: (x) => <a href={`/console/images/${x.id}`}>{x.name || x.id}</a> },
+  { id: "status", title: "image.status", sorts: true, width: 7, narrow: true, cell: (x) => <Status word={x.status} /> },
   { id: "size", title: "image.size", sorts: true, width: 5.5, right: true, narrow: true, cell: (x) => bytes(x.size) },
   { id: "disk_format", title: "image.disk_format", sorts: true, width: 6, cell: (x) => x.disk_format ?? none },
   { id: "visibility", title: "image.visibility", width: 8, cell: (x) => t(`visibility.${x.visibility}`) },
-  { id: "family", title: "image.family", extension: "families", width: 11, cell: (x) => (x.family ? `${x.family}:${x.family_version ?? ""}` : none) },
+  { id: "family", title: "image.family", extension: "families", width: 9.5, cell: (x) => (x.family ? `${x.family}:${x.family_version ?? ""}` : none) },
   { id: "channel", title: "image.channel", extension: "families", width: 6.5,
     cell: (x) => x.channel?.split(",").map((each) => <Badge key={each} tone="busy">{each}</Badge>) ?? none },
   { id: "deprecation", title: "image.deprecation", extension: "families", width: 7, cell: (x) => {
@@ -40,8 +40,8 @@ export const COLUMNS: readonly Column[] = [
     return x.deprecated_at ? <Time at={x.deprecated_at} /> : none;
   } },
   { id: "stores", title: "image.stores", width: 6, cell: (x) => storesOf(x).map((each) => <Badge key={each}>{each}</Badge>) },
-  { id: "created_at", title: "image.created_at", sorts: true, width: 8, cell: (x) => <Time at={x.created_at} /> },
-  { id: "updated_at", title: "image.updated_at", sorts: true, width: 9, cell: (x) => <Time at={x.updated_at} /> },
+  { id: "created_at", title: "image.created_at", sorts: true, width: 9.5, cell: (x) => <Time at={x.created_at} /> },
+  { id: "updated_at", title: "image.updated_at", sorts: true, width: 9.5, cell: (x) => <Time at={x.updated_at} /> },
   { id: "last_used_at", title: "image.last_used_at", width: 8, cell: (x) => <LastUsed id={x.id} /> },
   { id: "tags", title: "image.tags", width: 12, cell: (x) => x.tags.map((each) => <Badge key={each}>{each}</Badge>) },
   { id: "owner", title: "image.owner", width: 12, cell: (x) => x.owner ?? none },
