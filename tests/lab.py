@@ -450,8 +450,13 @@ def freeze(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     for pid in pids:
-        while not _threads(pid) <= set("TZX"):
+        while not frozen(pid):
             time.sleep(0.001)
+
+
+def frozen(pid: int) -> bool:
+    """None of its threads runs: each has stopped, or is gone."""
+    return _threads(pid) <= set("TZX")
 
 
 def thaw(*pids: int) -> None:

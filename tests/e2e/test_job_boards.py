@@ -212,8 +212,10 @@ def test_a_node_that_has_posted_stops_when_it_is_told_to(cloud: Cloud) -> None:
 
 
 def until_asleep(worker: lab.Process) -> None:
+    """Each of its threads: one that has just begun a transaction must be seen in it."""
     end = time.monotonic() + 30
-    while Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+    while not lab.frozen(worker.pid):
+        assert worker.poll() is None
         assert time.monotonic() < end, "the step was not passed"
         time.sleep(0.02)
 
