@@ -123,7 +123,8 @@ class Image:
         return replace(self.to(Status.SAVING), attempt=self.attempt + 1, last_error=None)
 
     def finish_upload(self, digests: Digests, locations: tuple[Location, ...]) -> Image:
-        return replace(self._with_digests(digests).to(Status.ACTIVE), locations=locations, last_error=None)
+        found = self._with_digests(digests).to(Status.ACTIVE)
+        return replace(found, locations=locations, unproved=False, last_error=None)
 
     def give_up(self, stable: Status, last_error: str | None) -> Image:
         """Back to ``stable`` as if the operation had not begun; ``last_error`` tells the user why."""
@@ -138,6 +139,7 @@ class Image:
                 hash_value=None,
                 locations=(),
                 staged=None,
+                unproved=False,
             )
         return back
 
@@ -346,8 +348,12 @@ class Image:
         return found.to(Status.ACTIVE) if self.status is Status.IMPORTING else found
 
     def found_bad(self, last_error: str) -> Image:
-        """Its data is not safe, or not what it is said to be: nobody uses it, until an administrator says otherwise."""
-        return replace(self.to(Status.DEACTIVATED) if self.status is Status.ACTIVE else self, last_error=last_error)
+        """Its data is not safe, or not what it is said to be: nobody uses it, until an administrator says otherwise,
+        also when it is had back from the trash."""
+        bad = replace(self, last_error=last_error)
+        if self.status is Status.PENDING_DELETE:
+            return replace(bad, status_before_delete=Status.DEACTIVATED)
+        return bad.to(Status.DEACTIVATED) if self.status is Status.ACTIVE else bad
 
     def reactivate(self, *, admin: bool) -> Image:
         """Raises Forbidden."""

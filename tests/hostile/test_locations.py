@@ -512,6 +512,7 @@ def test_a_digest_that_can_be_forged_is_checked_and_not_relied_on(a: Person, web
         == 202
     )
     assert hashed(a, other)["status"] == "queued"
+    assert a.upload(other).status_code == 204, "it takes other data"
 
 
 # -- what is said of a location --------------------------------------------------------------------

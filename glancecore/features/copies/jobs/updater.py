@@ -83,7 +83,7 @@ class Updater(PeriodicJob):
         while (held := self._tools.database.images.lease(image.id)) is not None and held.token == lease.token:
             turn.pause(_LOOK)
         after = self._again(image)
-        if after is not None and after.hash_value is not None:
+        if after is not None and after.hash_value is not None and not after.unproved:
             turn.find("hashed", image.id, f"{after.hash_algo} and size were filled in")
         elif after is not None:
             turn.fail(f"image {image.id} could not be hashed: {after.last_error or 'the log says why'}")
