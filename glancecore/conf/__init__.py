@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -34,7 +34,7 @@ def new(
         files = cfg.find_config_files(project=PROJECT, prog=prog)
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), _of_text():
             conf(
                 args=_with_files_beside(args or ()),
                 project=PROJECT,
@@ -55,7 +55,9 @@ def read(files: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
     """What these files say, and nothing else of this machine: no folders, no environment; and all that would stop a
     start, in place of raising it. Raises oslo.config's errors for files that can't be read at all."""
     conf = _registered()
-    conf(args=[], project=PROJECT, default_config_files=beside.with_read(files), default_config_dirs=[], use_env=False)
+    given = beside.with_read(files)
+    with _of_text():
+        conf(args=[], project=PROJECT, default_config_files=given, default_config_dirs=[], use_env=False)
     wrong = review.set_aside_wrong_types(conf)
     for step in [*_steps(), *([from_glance.staging] if conf.staging_driver == "file" else [])]:
         try:
@@ -73,6 +75,18 @@ def _registered(cli: Sequence[cfg.Opt] = ()) -> cfg.ConfigOpts:
     conf.register_cli_opts(cli)
     opts.register(conf)
     return conf
+
+
+@contextlib.contextmanager
+def _of_text() -> Iterator[None]:
+    """oslo.config does not say which file it could not decode."""
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        line = bytes(exc.object)[: exc.start].rpartition(b"\n")[2] + bytes(exc.object)[exc.start :].partition(b"\n")[0]
+        raise ConfigError(
+            f"a configuration file is not UTF-8, where it says {line.decode('latin-1')!r}; save it as UTF-8"
+        ) from exc
 
 
 def _steps() -> list[Callable[[cfg.ConfigOpts], object]]:

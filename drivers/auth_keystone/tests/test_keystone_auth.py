@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lab
 import pytest
+import requests
 from glancecore_auth_keystone.driver import KeystoneAuth
 from glancecore_auth_keystone.options import OPTIONS, list_opts
 
@@ -46,6 +48,29 @@ def test_a_token_says_who_one_is(auth: KeystoneAuth, url: str, user: str, projec
     assert len(ctx.project or "") == 32
     assert ctx.project_domain == "default"
     assert not ctx.admin, "that is for the policy to say"
+
+
+@pytest.mark.parametrize("path", ["/", "/v2/images"])
+def test_a_credential_for_some_requests_only(auth: KeystoneAuth, url: str, path: str) -> None:
+    """Without a word of the operator: the service is of type image. ``ask`` asks for /."""
+    of = token(url, "demo", "demo")
+    keystone = {"X-Auth-Token": of, "X-Subject-Token": of}
+    user = requests.get(f"{url}/auth/tokens", headers=keystone, timeout=30).json()["token"]["user"]["id"]
+    where = f"{url}/users/{user}/application_credentials"
+    rules = [{"path": path, "method": "GET", "service": "image"}]
+    wanted = {"application_credential": {"name": f"some-{time.time_ns()}", "access_rules": rules}}
+    made = requests.post(where, json=wanted, headers=keystone, timeout=30).json()["application_credential"]
+    identity = {"methods": ["application_credential"], "application_credential": {x: made[x] for x in ("id", "secret")}}
+    answer = requests.post(f"{url}/auth/tokens", json={"auth": {"identity": identity}}, timeout=30)
+    narrow = answer.headers["X-Subject-Token"]
+    try:
+        if path == "/":
+            assert ask(auth, x_auth_token=narrow).user == user
+        else:
+            with pytest.raises(NotAuthenticated):
+                ask(auth, x_auth_token=narrow)
+    finally:
+        requests.delete(f"{where}/{made['id']}", headers=keystone, timeout=30)
 
 
 def test_a_system_token_has_no_project(auth: KeystoneAuth, url: str) -> None:

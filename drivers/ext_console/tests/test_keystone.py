@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -148,33 +150,34 @@ def test_wrong_logins_are_counted(service: Service) -> None:
     assert Browser(service.app, address="192.0.2.9").login("password", **DEMO)["authenticated"]
 
 
-def test_application_credential(service: Service, url: str) -> None:
+@contextlib.contextmanager
+def application_credential(url: str, **more: object) -> Iterator[dict[str, str]]:
     of = token(url, project_name="demo", project_domain_id="default")
     user = requests.get(f"{url}/auth/tokens", headers={"X-Auth-Token": of, "X-Subject-Token": of}, timeout=30).json()[
         "token"
     ]["user"]["id"]
     where = f"{url}/users/{user}/application_credentials"
-    made = requests.post(
-        where,
-        json={"application_credential": {"name": "console", "roles": [{"name": "member"}]}},
-        headers={"X-Auth-Token": of},
-        timeout=30,
-    ).json()["application_credential"]
+    wanted = {"application_credential": {"name": f"console-{time.time_ns()}", "roles": [{"name": "member"}], **more}}
+    answer = requests.post(where, json=wanted, headers={"X-Auth-Token": of}, timeout=30)
+    made = answer.json()["application_credential"]
     try:
-        browser = Browser(service.app)
-        said = browser.login(
-            "application_credential", application_credential_id=made["id"], application_credential_secret=made["secret"]
-        )
-        assert (said["project"]["name"], [x["name"] for x in said["projects"]]) == ("demo", ["demo"])
-        assert browser.api("GET", "/v2/images").status_code == 200
+        yield {"application_credential_id": made["id"], "application_credential_secret": made["secret"]}
     finally:
         requests.delete(f"{where}/{made['id']}", headers={"X-Auth-Token": of}, timeout=30)
+
+
+def test_application_credential(service: Service, url: str) -> None:
+    with application_credential(url) as made:
+        browser = Browser(service.app)
+        said = browser.login("application_credential", **made)
+        assert (said["project"]["name"], [x["name"] for x in said["projects"]]) == ("demo", ["demo"])
+        assert browser.api("GET", "/v2/images").status_code == 200
     answer = Browser(service.app).ask(
         "POST",
         "/console/session",
         {
             "method": "application_credential",
-            "application_credential_id": made["id"],
+            "application_credential_id": made["application_credential_id"],
             "application_credential_secret": "x",
         },
     )
@@ -251,6 +254,17 @@ def test_login_in_the_second_in_which_all_tokens_were_taken_back(service: Servic
     browser = Browser(service.app)
     assert browser.login("password", **{**DEMO, "username": name}, project="demo")["authenticated"]
     assert browser.api("GET", "/v2/images").status_code == 200
+
+
+def test_login_by_a_credential_for_some_requests_only(
+    service: Service, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keystone tells of such a token only who says that he knows of its rules."""
+    caplog.set_level(logging.INFO, "glancecore_ext_console")
+    rules = [{"path": "/v2/images", "method": "GET", "service": "image"}]
+    with application_credential(url, access_rules=rules) as made:
+        Browser(service.app).login("application_credential", **made)
+    assert "taken back" not in caplog.text
 
 
 def test_a_session_ends_with_its_token(service: Service) -> None:

@@ -55,4 +55,6 @@ class KeystoneAuth(Auth):
                 "[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
                 "password, project_name and the domains of the service's own user"
             )
+        # without it, credentials for some requests only are good for none
+        self.config.set_default("service_type", "image", "keystone_authtoken")
         return middleware

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from keystoneauth1.access import AccessInfo
 
 LOG = logging.getLogger(__name__)
+#: Keystone tells of a token whose credential is for some requests only to nobody else.
+_RULES_KNOWN = {"OpenStack-Identity-Access-Rules": "1.0"}
 _WRONG = "the user or the password is wrong, or there is no such project for this user"
 
 
@@ -160,12 +162,9 @@ class KeystoneWay(Way):
         lasts."""
         access = self._access(plugin)
         token = str(access.auth_token)
+        headers = {"X-Auth-Token": token, "X-Subject-Token": token, **_RULES_KNOWN}
         try:
-            self._session.get(
-                f"{self._url}/auth/tokens",
-                authenticated=False,
-                headers={"X-Auth-Token": token, "X-Subject-Token": token},
-            )
+            self._session.get(f"{self._url}/auth/tokens", authenticated=False, headers=headers)
         except (exceptions.http.Unauthorized, exceptions.http.NotFound):
             LOG.info("Keystone has taken back a token of this second; asking for another in the next")
             time.sleep(1)
