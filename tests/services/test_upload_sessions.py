@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from images import samples
+from limits import RateLimitItemPerMinute
 from upload_clouds import DATA, Cloud, Stalled, broken_after, clouds
 from waiting import until
 
@@ -449,6 +450,26 @@ def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.Mo
     assert cloud.append(session, 2_600_000, DATA[2_600_000:], 1 - node).state is SessionState.DONE
     assert cloud.download(session) == DATA
     assert cloud.waiting() == []
+
+
+def test_a_project_does_not_take_over_its_own_requests_for_ever(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may cost the store something that others pay as well. The older request ends by itself."""
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
+    monkeypatch.setattr(upload_turns, "ALONE", 0.1)
+    monkeypatch.setattr(upload_turns, "TAKEN_OVER", RateLimitItemPerMinute(2, 10))
+    session = cloud.begun()
+    older = []
+    for _ in range(2):
+        older.append(Stalled(cloud, session, 0, data=DATA[:1000]))
+        assert cloud.show(session).offset == 0
+    older.append(Stalled(cloud, session, 0, data=DATA[:1000]))
+    with pytest.raises(errors.TooManyTransfers, match="older requests still went on"):
+        cloud.show(session)
+    for each in older:
+        each.end()
+    offset = cloud.show(session).offset
+    assert cloud.append(session, offset, DATA[offset:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
 
 
 def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> None:

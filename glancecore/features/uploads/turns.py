@@ -13,6 +13,10 @@ import time
 import uuid
 from dataclasses import replace
 
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
 from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.image import Status
@@ -23,6 +27,9 @@ from glancecore.kernel.leases import Leases
 from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, LeaseTaken
 
 LOG = logging.getLogger(__name__)
+#: How often one project may take an upload from a request that has not ended: each time may cost the store something,
+#: such as an entry of Ceph's blocklist. In one process.
+TAKEN_OVER = RateLimitItemPerMinute(100, 10)
 #: The holder of a lease that rests.
 RESTING = "nobody: an upload waits for its next piece"
 #: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them,
@@ -170,6 +177,7 @@ class UploadTurns:
         self.leases = leases
         self._records = records
         self._live: dict[str, Turn] = {}
+        self._taken_over = MovingWindowRateLimiter(MemoryStorage())
 
     def nobodys(self, session: UploadSession) -> bool:
         """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for
@@ -246,7 +254,8 @@ class UploadTurns:
     def settled(self, session: UploadSession, arrived: str | None = None) -> UploadSession:
         """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so
         soon. One whose image is being made goes on. ``arrived``: the token when the caller's request came; raises
-        Conflict when another one has begun since, which may be newer. Raises UploadNotFound."""
+        Conflict when another one has begun since, which may be newer. Raises UploadNotFound,
+        TooManyTransfers."""
         begun = time.monotonic()
         while True:
             session = self._records.get(session.id)
@@ -267,6 +276,11 @@ class UploadTurns:
             if passed < SETTLE:
                 (live.over.wait if live is not None else time.sleep)(_LOOK)
                 continue
+            if not self._taken_over.hit(TAKEN_OVER, session.owner or ""):
+                raise errors.TooManyTransfers(
+                    "your project has begun too many uploads anew while older requests still went on with them; end"
+                    " those, or try again in a minute"
+                )
             if live is not None:
                 live.overtaken.set()
             try:
