@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import lab
 import pytest
+from glancecore_store_rbd import cluster as cluster_module
 from glancecore_store_rbd import growing
+from glancecore_store_rbd.cluster import Cluster
 from glancecore_store_rbd.driver import SNAPSHOT, RbdStore
 from glancecore_store_rbd.transfer import GROW
 
@@ -136,7 +138,7 @@ def test_a_writer_that_slept_for_long_looks_whose_turn_it_is(store, monkeypatch)
     key, handle, _ = begun(store)
 
     def slow():
-        yield b"old"
+        yield b"o" * MIB
         store.put_part(key, handle, 1, 0, [b"newer"])
         yield b"old" * MIB
 
@@ -233,6 +235,56 @@ def test_an_upload_that_grows_is_not_deleted_by_its_location(store):
     url = store.complete_parts(key, handle, parts)
     assert url == store._url(key)
     store.delete(url)
+
+
+def test_who_sends_nothing_shuts_out_nobody_and_has_no_connection(store, monkeypatch):
+    """A member with slow clients costs the cluster nothing that others pay as well."""
+    apart, connected = Cluster.apart, []
+
+    def seen(*words):
+        connected.append(words)
+        return apart(*words)
+
+    monkeypatch.setattr(Cluster, "apart", seen)
+    key, handle, _ = begun(store)
+    waits, end = threading.Event(), threading.Event()
+
+    def silent():
+        yield b"x"
+        waits.set()
+        end.wait()
+        raise ConnectionResetError
+
+    def older():
+        with pytest.raises(ConnectionResetError):
+            store.put_part(key, handle, 0, 0, silent())
+
+    thread = threading.Thread(target=older)
+    thread.start()
+    assert waits.wait(60)
+    try:
+        assert connected == []
+        store.put_part(key, handle, 1, 0, [b"newer"])
+    finally:
+        end.set()
+        thread.join()
+    assert len(connected) == 1
+    store.delete(store.complete_parts(key, handle, [StoredPart(1, 5)]))
+
+
+def test_there_is_an_end_to_connections(store, monkeypatch):
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0.1)
+    store._cluster._apart = threading.BoundedSemaphore(1)
+    key, handle, _ = begun(store)
+
+    def beside():
+        yield b"x" * MIB
+        with pytest.raises(errors.StoreUnavailable, match="written at once already"):
+            store.put_part(key, handle, 1, 0, [b"newer"])
+        yield b"y"
+
+    store.put_part(key, handle, 0, 0, beside())
+    store.delete(store.complete_parts(key, handle, [StoredPart(0, MIB + 1)]))
 
 
 def test_a_part_that_failed_shuts_out_nobody(store, monkeypatch):

@@ -32,6 +32,13 @@ _SILENT = frozenset(
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 
+#: Connections that are somebody's own at once, each with some ten threads of Ceph's library, and the seconds that one
+#: more waits for a place.
+APART, PATIENCE = 128, 10.0
+#: Seconds that a client stays shut out: longer than a machine stands still that goes on afterwards.
+SHUT_OUT = 86_400.0
+
+
 class Connection:
     """What the cluster sees as one client."""
 
@@ -46,9 +53,8 @@ class Connection:
         return found[1] if found else text
 
     def shut_out(self, address: str) -> None:
-        """The cluster refuses all that still comes from the client with this ``address``, as long as the monitors'
-        ``mon_osd_blocklist_default_expire`` says. What comes by this connection from now on comes behind what was not
-        refused."""
+        """The cluster refuses all that still comes from the client with this ``address``, for a day. What comes by this
+        connection from now on comes behind what was not refused."""
         succeed(self._blocklist(address), "osd blocklist")
         succeed(int(self._handle.wait_for_latest_osdmap()), "osd map")
 
@@ -62,7 +68,7 @@ class Connection:
     def _blocklist(self, address: str) -> int:
         return int(
             self._handle.mon_command(
-                json.dumps({"prefix": "osd blocklist", "blocklistop": "add", "addr": address}), b""
+                json.dumps({"prefix": "osd blocklist", "blocklistop": "add", "addr": address, "expire": SHUT_OUT}), b""
             )[0]
         )
 
@@ -75,6 +81,7 @@ class Cluster:
         self._conf = conf
         self._lock = threading.Lock()
         self._handle: Any = None
+        self._apart = threading.BoundedSemaphore(APART)
 
     def start(self) -> None:
         """Raises ConfigError for a missing file or pool, StoreForbidden, StoreUnavailable."""
@@ -134,13 +141,20 @@ class Cluster:
     @contextmanager
     def apart(self) -> Iterator[tuple[Connection, Any]]:
         """A connection that nobody else has, and the pool's I/O context over it: who shuts it out does no harm to
-        others."""
-        handle = self._connected()
+        others. Raises StoreUnavailable when there are as many as may be."""
+        if not self._apart.acquire(timeout=PATIENCE):
+            raise errors.StoreUnavailable(
+                f"store {self._name}: {APART} parts are written at once already; try again", self._name
+            )
         try:
-            with self._context(handle) as context:
-                yield Connection(handle), context
+            handle = self._connected()
+            try:
+                with self._context(handle) as context:
+                    yield Connection(handle), context
+            finally:
+                handle.shutdown()
         finally:
-            handle.shutdown()
+            self._apart.release()
 
     @contextmanager
     def _context(self, handle: Any) -> Iterator[Any]:

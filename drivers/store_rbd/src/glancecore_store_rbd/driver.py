@@ -19,7 +19,7 @@ from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store,
 from glancecore_store_rbd import growing
 from glancecore_store_rbd.cluster import Cluster, named_errors, rados, rbd
 from glancecore_store_rbd.options import OPTIONS
-from glancecore_store_rbd.transfer import Reader, Writer, opened, total
+from glancecore_store_rbd.transfer import Reader, Writer, begun, opened, total
 
 LOG = logging.getLogger(__name__)
 #: The snapshot's name, which the consumers of images know. It is made last: without it there is no blob.
@@ -255,13 +255,14 @@ class RbdStore(Store):
 
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:  # noqa: ARG002 - the handle tells the image
         """What an earlier part has left from ``offset`` on does not count: it is cut off, so that thin zeros are
-        zeros."""
+        zeros. Nobody is shut out, and no connection is made, for a client that sends nothing."""
+        coming = begun(chunks)
         with growing.writing(self._cluster, self.name, handle, number, "put_part") as writing:
             if writing.image.size() != offset:
                 writing.image.resize(offset)
             writer = Writer(writing.image, None, sparse=self.conf.rbd_thin_provisioning, start=offset)
             try:
-                total(writing.watched(chunks), writer, None)
+                total(writing.watched(coming), writer, None)
             except BaseException:
                 writing.settled = writer.abandon()
                 raise

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any
 
 from glancecore.domain import errors
@@ -184,6 +185,15 @@ class Reader(Iterator[bytes]):
 
     def __del__(self) -> None:
         self.close()
+
+
+def begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same, when as much has come as is written at once, or all."""
+    rest, first, size = iter(pieces), list[bytes](), 0
+    while size < WRITE and (piece := next(rest, None)) is not None:
+        first.append(piece)
+        size += len(piece)
+    return chain(first, rest)
 
 
 def total(pieces: Iterable[bytes], writer: Writer, size: int | None) -> None:
