@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from glancecore.assembly import extensions
+from glancecore.assembly import extension_kernel
 from glancecore.assembly.lifecycle import Service
 from glancecore.testing.service import Config, basic, built, merged, read, synced, written
 
@@ -125,4 +125,4 @@ def at(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
 
         return now() + timedelta(minutes=minutes)
 
-    monkeypatch.setattr(extensions, "now", later)
+    monkeypatch.setattr(extension_kernel, "now", later)

@@ -13,7 +13,7 @@ from browsing import Browser, at, console, image, proxied
 from glancecore_ext_console import operate
 from waiting import until
 
-from glancecore.assembly import extensions, overview
+from glancecore.assembly import extension_kernel, overview
 from glancecore.assembly.lifecycle import Service
 from glancecore.kernel import core
 from glancecore.kernel.transfer.draining import Draining
@@ -122,7 +122,7 @@ def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.Monk
     """It says what it would do, and does nothing."""
     red = browser(service, "red")
     at(monkeypatch, minutes=100)
-    monkeypatch.setattr(core, "now", extensions.now)
+    monkeypatch.setattr(core, "now", extension_kernel.now)
     ops.login("proxy")
     begun = ops.api("POST", "/v2/console/jobs/console_sweep/trial")
     assert (begun.status_code, (begun.json or {})["state"], (begun.json or {})["by"]) == (202, "running", "user-ops")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glancecore.assembly import extensions
+from glancecore.assembly import extension_kernel
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.context import Context
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
@@ -31,7 +31,7 @@ def asked(person: Person, method: str, path: str, body: object = None, status: i
 
 def test_no_channel_is_moved_to_what_leaves(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     person, now = Person(service.app), datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr(extensions, "now", lambda: now)
+    monkeypatch.setattr(extension_kernel, "now", lambda: now)
     path = f"/families/{asked(person, 'POST', '/families', {'name': 'f'}, 201)['id']}"
     image_id = str(person.create()["id"])
     assert person.upload(image_id).status_code == 204
