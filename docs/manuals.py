@@ -69,7 +69,7 @@ def manual(name: str) -> str:
     with mock.patch.dict("os.environ", {"COLUMNS": "80", "SOURCE_DATE_EPOCH": "0"}):
         page = Manpage(parser, about)
         page.date = ""  # it is what the code says, whenever it is made
-        text = str(page)
+        text = re.sub(r"^'(?!\\\")", r"\\&'", str(page), flags=re.MULTILINE)  # text, and no request of roff
     also = ",\n".join(f".BR {x} ({SECTION})" for x in sorted(commands()) if x != name)
     read = [str(x.help) for x in parser._actions if "--config-file" in x.option_strings]  # noqa: SLF001 (argparse has no other way)
     files = [
