@@ -34,6 +34,7 @@ from glancecore.domain.upload_session import (
 )
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import records as upload_records
+from glancecore.features.uploads import takeovers as upload_takeovers
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import upkeep as upload_upkeep
 from glancecore.features.uploads import use_cases as upload_sessions
@@ -456,7 +457,7 @@ def test_a_project_does_not_take_over_its_own_requests_for_ever(cloud: Cloud, mo
     """Each may cost the store something that others pay as well. The older request ends by itself."""
     monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     monkeypatch.setattr(upload_turns, "ALONE", 0.1)
-    monkeypatch.setattr(upload_turns, "TAKEN_OVER", RateLimitItemPerMinute(2, 10))
+    monkeypatch.setattr(upload_takeovers, "MOST", RateLimitItemPerMinute(2, 10))
     session = cloud.begun()
     older = []
     for _ in range(2):

@@ -7,15 +7,13 @@ counts for nothing."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 import uuid
 from dataclasses import replace
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
@@ -26,10 +24,10 @@ from glancecore.features.uploads.records import UploadRecords, added, changed
 from glancecore.kernel.leases import Leases
 from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, LeaseTaken
 
+if TYPE_CHECKING:
+    from glancecore.features.uploads.takeovers import Takeovers
+
 LOG = logging.getLogger(__name__)
-#: How often one project may take an upload from a request that has not ended: each time may cost the store something,
-#: such as an entry of Ceph's blocklist. In one process.
-TAKEN_OVER = RateLimitItemPerMinute(100, 10)
 #: The holder of a lease that rests.
 RESTING = "nobody: an upload waits for its next piece"
 #: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them,
@@ -177,7 +175,12 @@ class UploadTurns:
         self.leases = leases
         self._records = records
         self._live: dict[str, Turn] = {}
-        self._taken_over = MovingWindowRateLimiter(MemoryStorage())
+
+    @functools.cached_property
+    def _takeovers(self) -> Takeovers:
+        from glancecore.features.uploads.takeovers import Takeovers  # most processes see none, and its library is large
+
+        return Takeovers()
 
     def nobodys(self, session: UploadSession) -> bool:
         """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for
@@ -276,11 +279,7 @@ class UploadTurns:
             if passed < SETTLE:
                 (live.over.wait if live is not None else time.sleep)(_LOOK)
                 continue
-            if not self._taken_over.hit(TAKEN_OVER, session.owner or ""):
-                raise errors.TooManyTransfers(
-                    "your project has begun too many uploads anew while older requests still went on with them; end"
-                    " those, or try again in a minute"
-                )
+            self._takeovers.note(session.owner)
             if live is not None:
                 live.overtaken.set()
             try:
