@@ -53,6 +53,7 @@ def test_a_token_says_who_one_is(auth: KeystoneAuth, url: str, user: str, projec
 @pytest.mark.parametrize("path", ["/", "/v2/images"])
 def test_a_credential_for_some_requests_only(auth: KeystoneAuth, url: str, path: str) -> None:
     """Without a word of the operator: the service is of type image. ``ask`` asks for /."""
+    lab.up("keystone", "narrow", "http://127.0.0.1:9292")  # which the catalogue must have
     of = token(url, "demo", "demo")
     keystone = {"X-Auth-Token": of, "X-Subject-Token": of}
     user = requests.get(f"{url}/auth/tokens", headers=keystone, timeout=30).json()["token"]["user"]["id"]
