@@ -12,7 +12,7 @@ from glancecore.ports.repository import Database
 from glancecore.ports.rolling_schema import RollingSchema, SchemaStep
 
 #: What is to be done next, in words.
-TODO = {
+ADVICE = {
     SchemaStep.SYNC: "stop all nodes that run, then run glance-manage db sync (a new database: also db expand)",
     SchemaStep.EXPAND: "run glance-manage db expand; nodes of the release before may serve meanwhile",
     SchemaStep.CONTRACT: "when all nodes are of this release, run glance-manage db contract",
@@ -21,9 +21,9 @@ TODO = {
 _SAID = {
     SchemaStep.NOTHING: "The schema is up to date ({version}).",
     SchemaStep.SYNC: "The schema is at {version}, this release needs {head}: run glance-manage db sync.",
-    SchemaStep.EXPAND: f"The schema is at {{version}}, this release brings {{head}}: {TODO[SchemaStep.EXPAND]}.",
-    SchemaStep.CONTRACT: f"The schema is at {{version}}: {TODO[SchemaStep.CONTRACT]}.",
-    SchemaStep.NEWER: f"The schema is at {{version}}: {TODO[SchemaStep.NEWER]}.",
+    SchemaStep.EXPAND: f"The schema is at {{version}}, this release brings {{head}}: {ADVICE[SchemaStep.EXPAND]}.",
+    SchemaStep.CONTRACT: f"The schema is at {{version}}: {ADVICE[SchemaStep.CONTRACT]}.",
+    SchemaStep.NEWER: f"The schema is at {{version}}: {ADVICE[SchemaStep.NEWER]}.",
 }
 #: Exit codes of ``db check``, Glance's where it has them.
 _CODES = {SchemaStep.NOTHING: 0, SchemaStep.SYNC: 3, SchemaStep.EXPAND: 3, SchemaStep.CONTRACT: 5, SchemaStep.NEWER: 0}
@@ -115,7 +115,7 @@ def _migrate(args: argparse.Namespace, database: Database) -> int:
         else SchemaStep.SYNC
     )
     if step in (SchemaStep.SYNC, SchemaStep.EXPAND):
-        raise Invalid(f"db {args.step}: the schema is at {version}, this release needs {head}: {TODO[step]}")
+        raise Invalid(f"db {args.step}: the schema is at {version}, this release needs {head}: {ADVICE[step]}")
     _tell(
         args,
         {"version": version, "head": head, "ok": True},

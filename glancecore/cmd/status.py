@@ -12,7 +12,7 @@ from oslo_config import cfg
 from glancecore.assembly.kernel import load_database
 from glancecore.assembly.stores import load_stores
 from glancecore.cmd import parsing, start
-from glancecore.cmd.schema import TODO
+from glancecore.cmd.schema import ADVICE
 from glancecore.domain.errors import GlanceError, for_operators
 from glancecore.kernel.transfer.places import needed_but_not_configured
 from glancecore.ports.rolling_schema import RollingSchema, SchemaStep
@@ -57,7 +57,7 @@ def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
         database.close()
     except GlanceError as exc:
         return "Failure", str(exc)
-    return ("Success", f"at {version}") if step is SchemaStep.NOTHING else ("Warning", f"at {version}: {TODO[step]}")
+    return ("Success", f"at {version}") if step is SchemaStep.NOTHING else ("Warning", f"at {version}: {ADVICE[step]}")
 
 
 def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:

@@ -99,9 +99,14 @@ def _image(data: bytes) -> Image:
 
 @pytest.fixture
 def downloads(tmp_path: Path) -> Iterator[_Downloads]:
-    made = _Downloads(ImageCache(cast("Any", make_cache(FileCache, tmp_path / "cache", 1000)), 30.0, 1000))
+    driver = make_cache(FileCache, tmp_path / "cache", 1000)
+    made = _Downloads(ImageCache(cast("Any", driver), 30.0, 1000))
     yield made
     made.end()
+    for thread in threading.enumerate():
+        if thread.name.startswith("cache-"):
+            thread.join(30)
+    driver.close()
 
 
 def test_one_project_leaves_others_places(downloads: _Downloads) -> None:

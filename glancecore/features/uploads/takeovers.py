@@ -17,9 +17,9 @@ class Takeovers:
         self._seen = MovingWindowRateLimiter(MemoryStorage())
 
     def note(self, project: str | None) -> None:
-        """One more. Raises TooManyTransfers."""
+        """One more. Raises ServerBusy: clients of tus try again after a 503, and not after a 429."""
         if not self._seen.hit(MOST, project or ""):
-            raise errors.TooManyTransfers(
+            raise errors.ServerBusy(
                 "your project has begun too many uploads anew while older requests still went on with them; end those,"
                 " or try again in a minute"
             )

@@ -258,7 +258,7 @@ class UploadTurns:
         """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so
         soon. One whose image is being made goes on. ``arrived``: the token when the caller's request came; raises
         Conflict when another one has begun since, which may be newer. Raises UploadNotFound,
-        TooManyTransfers."""
+        ServerBusy."""
         begun = time.monotonic()
         while True:
             session = self._records.get(session.id)
